@@ -1,0 +1,49 @@
+"""What code generation hands to a compiler."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from fusekit.ir import DType
+
+__all__ = ["KernelSource", "Parameter"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of the kernel's entry point.
+
+    Attributes:
+        kind: "layout" (a pointer to int64 sizes and strides), "scalar", "input" or "output".
+        name: its name in the text.
+        dtype: element type; f64, i64 or bool for a scalar; i64 for the layout.
+    """
+
+    kind: str
+    name: str
+    dtype: DType
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KernelSource:
+    """Generated text, and what is needed to compile, call and explain it.
+
+    Attributes:
+        language: "cpp", "cuda", "llvm" or "ir".
+        text: the whole translation unit.
+        symbol: the entry point.
+        parameters: in order: the layout, scalars, inputs, outputs.
+        lines: value id -> (first, last) line of `text` that compute it, counted from 1.
+        includes_target: the text depends on this host (vector width, CPU features).
+    """
+
+    language: str
+    text: str
+    symbol: str
+    parameters: tuple[Parameter, ...]
+    lines: tuple[tuple[int, tuple[int, int]], ...] = ()
+    includes_target: bool = False
+
+    def lines_of(self, value_id: int) -> tuple[int, int] | None:
+        """The line span that computes a value, or None if it has no line of its own."""
+        return dict(self.lines).get(value_id)

@@ -1,0 +1,1 @@
+"""From source text to code that can be called; with a disk cache."""

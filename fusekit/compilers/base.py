@@ -1,0 +1,43 @@
+"""What the runtime asks of a compiler."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Protocol
+
+from fusekit.codegen import KernelSource, Target
+
+__all__ = ["Artifact", "Compiler"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+    """A compiled kernel, loaded into this process.
+
+    Attributes:
+        address: of the entry point.
+        source: what it was compiled from.
+        cached: True when the machine code came from the disk cache.
+        keepalive: whatever must live as long as the code does.
+    """
+
+    address: int
+    source: KernelSource
+    cached: bool = False
+    keepalive: Any = None
+
+
+class Compiler(Protocol):
+    """Turns source text into callable code."""
+
+    def unavailable(self) -> str | None:
+        """Why it cannot work on this machine, in a sentence; None if it can."""
+
+    def target(self) -> Target:
+        """What it compiles for."""
+
+    def compile(self, source: KernelSource) -> Artifact:
+        """Compile and load; CompileError with the log otherwise."""
+
+    def assembly(self, source: KernelSource) -> str:
+        """The machine code as assembly text."""

@@ -1,0 +1,109 @@
+"""What happens inside, as records that anyone may listen to; the runtime knows no listener."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator
+
+__all__ = [
+    "Compiled",
+    "Declined",
+    "Event",
+    "Registered",
+    "Traced",
+    "emit",
+    "listening",
+    "subscribe",
+    "unsubscribe",
+]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Registered:
+    """A fusion group was seen for the first time."""
+
+    key: str
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Traced:
+    """A function was captured for a new signature.
+
+    Attributes:
+        function: its name.
+        groups: kernels it will take.
+        calls: operators left to PyTorch.
+        seconds: what capture and partitioning took.
+    """
+
+    function: str
+    groups: int
+    calls: int
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Compiled:
+    """A kernel was compiled.
+
+    Attributes:
+        kernel: its symbol.
+        engine: the engine it is for.
+        seconds: code generation and compilation together.
+        cached: True when the artifact came from the disk cache.
+    """
+
+    kernel: str
+    engine: str
+    seconds: float
+    cached: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Declined:
+    """Something ran in PyTorch instead; `reason` is the code of a `Decline`."""
+
+    function: str
+    reason: str
+    detail: str
+
+
+Event = Registered | Traced | Compiled | Declined
+Listener = Callable[[Event], None]
+
+_listeners: tuple[Listener, ...] = ()
+_lock = threading.Lock()
+
+
+def emit(event: Event) -> None:
+    """Tell every listener; what a listener raises reaches the caller."""
+    for listener in _listeners:
+        listener(event)
+
+
+def subscribe(listener: Listener) -> None:
+    """Have `listener` called for every event, in the thread where it happens."""
+    global _listeners  # noqa: PLW0603  replaced whole, so that emit needs no lock
+    with _lock:
+        _listeners = (*_listeners, listener)
+
+
+def unsubscribe(listener: Listener) -> None:
+    """Stop calling `listener`."""
+    global _listeners  # noqa: PLW0603  replaced whole, so that emit needs no lock
+    with _lock:
+        _listeners = tuple(item for item in _listeners if item != listener)
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[list[Event]]:
+    """Collect the events of a block in a list."""
+    heard: list[Event] = []
+    subscribe(heard.append)
+    try:
+        yield heard
+    finally:
+        unsubscribe(heard.append)

@@ -1,0 +1,191 @@
+"""Where the coefficients in `fusekit/vecmath` come from: weighted minimax fits by Remez exchange.
+
+    python tests/vecmath/minimax.py            # every fit, with its error
+    python tests/vecmath/minimax.py erf_tail   # one
+
+A fit minimises max |weight * (f - sum(c_i * x**e_i))|. Coefficients are rounded to the working
+format one after the other, lowest power first, and the rest is fitted again after each rounding,
+so that later ones absorb what earlier ones lost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+
+import mpmath
+import numpy as np
+from mpmath import mp, mpf
+
+mp.dps = 40
+
+Function = Callable[[mpf], mpf]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """One approximation problem.
+
+    Attributes:
+        f: the function, with removable singularities removed.
+        powers: exponents of the polynomial's terms, ascending.
+        low: left end of the interval.
+        high: right end of the interval.
+        weight: what the error is multiplied by; None means 1/f (relative error).
+        single: round to float32 (otherwise to float64).
+        fixed: leading coefficients that are given, in the order of `powers`.
+    """
+
+    f: Function
+    powers: Sequence[int]
+    low: float
+    high: float
+    weight: Function | None = None
+    single: bool = True
+    fixed: Sequence[float] = ()
+
+
+def solve(fit: Fit, points: int = 400) -> tuple[list[float], float]:
+    """The rounded coefficients and the weighted error they leave."""
+    grid = _chebyshev(fit.low, fit.high, points)
+    values = [fit.f(x) for x in grid]
+    weights = [abs(1 / v if fit.weight is None else fit.weight(x)) for x, v in zip(grid, values)]
+    known = [mpf(c) for c in fit.fixed]
+    rest = [v - _sum(known, fit.powers, x) for x, v in zip(grid, values)]
+    free = _remez(grid, rest, weights, fit.powers[len(known) :])
+    basis = np.array([[w * x**e for e in fit.powers] for x, w in zip(grid, weights)], dtype=float)
+    exact = known + free
+    errors = np.array(
+        [w * (v - _sum(exact, fit.powers, x)) for x, v, w in zip(grid, values, weights)], float
+    )
+    for i in range(len(known), len(exact)):
+        rounded = _round(exact[i], single=fit.single)
+        errors += basis[:, i] * float(exact[i] - rounded)
+        exact[i] = rounded
+        changes = _lawson(basis[:, i + 1 :], errors)
+        errors -= basis[:, i + 1 :] @ changes
+        exact[i + 1 :] = [c + mpf(float(d)) for c, d in zip(exact[i + 1 :], changes)]
+    return [float(c) for c in exact], float(np.max(np.abs(errors)))
+
+
+def _lawson(basis: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """The combination of columns that leaves the smallest maximum, by reweighted least squares.
+
+    Needed because the terms that remain after the constant one is fixed are all zero at x = 0,
+    where the exchange of `_remez` breaks down.
+    """
+    best = np.zeros(basis.shape[1])
+    lowest = np.max(np.abs(errors))
+    share = np.full(len(errors), 1 / len(errors))
+    scale = np.max(np.abs(basis), axis=0, initial=0)
+    for _ in range(80 if basis.shape[1] else 0):
+        root = np.sqrt(share)
+        solution = np.linalg.lstsq(root[:, None] * basis / scale, root * errors)[0] / scale
+        left = np.abs(errors - basis @ solution)
+        if left.max() < lowest:
+            best, lowest = solution, left.max()
+        share *= left
+        share /= share.sum()
+    return best
+
+
+def _remez(
+    grid: list[mpf], values: list[mpf], weights: list[mpf], powers: Sequence[int]
+) -> list[mpf]:
+    """Exchange until the extrema stop moving."""
+    count = len(powers) + 1
+    last = len(grid) - 1
+    chosen = [round(last * i / (count - 1)) for i in range(count)]
+    for _ in range(40):
+        matrix = mpmath.matrix(count, count)
+        target = mpmath.matrix(count, 1)
+        for row, i in enumerate(chosen):
+            for column, power in enumerate(powers):
+                matrix[row, column] = weights[i] * grid[i] ** power
+            matrix[row, count - 1] = (-1) ** row
+            target[row] = weights[i] * values[i]
+        solution = list(mpmath.lu_solve(matrix, target))
+        errors = [
+            w * (v - _sum(solution, powers, x)) for x, v, w in zip(grid, values, weights)
+        ]
+        found = _extrema(errors, count)
+        if found == chosen or len(found) < count:
+            break
+        chosen = found
+    return solution[:-1]
+
+
+def _extrema(errors: list[mpf], count: int) -> list[int]:
+    """One index per run of equal sign, thinned at the ends to `count`."""
+    found: list[int] = []
+    for i, error in enumerate(errors):
+        if found and (errors[found[-1]] >= 0) == (error >= 0):
+            if abs(error) > abs(errors[found[-1]]):
+                found[-1] = i
+        else:
+            found.append(i)
+    while len(found) > count:
+        found.pop(0 if abs(errors[found[0]]) < abs(errors[found[-1]]) else -1)
+    return found
+
+
+def _chebyshev(low: float, high: float, points: int) -> list[mpf]:
+    middle, half = (mpf(low) + mpf(high)) / 2, (mpf(high) - mpf(low)) / 2
+    nodes = (-mpmath.cos(mp.pi * (i + mpf(1) / 2) / points) for i in range(points))
+    return [middle + half * node for node in nodes]
+
+
+def _sum(coefficients: Sequence[mpf], powers: Sequence[int], x: mpf) -> mpf:
+    return mpmath.fsum(c * x**e for c, e in zip(coefficients, powers))
+
+
+def _round(value: mpf, *, single: bool) -> mpf:
+    if not single:
+        return mpf(float(value))
+    # float() first would round twice, which moves a coefficient by at most half an ulp: harmless
+    return mpf(float(np.float32(float(value))))
+
+
+HALF_LN2 = float(mp.ln2 / 2) * 1.0001
+
+
+def one(_: mpf) -> mpf:
+    """The weight of an absolute error."""
+    return mpf(1)
+
+
+FITS: dict[str, Fit] = {
+    # e**r = 1 + r * q(r)
+    "exp": Fit(
+        lambda r: mpmath.expm1(r) / r, range(6), -HALF_LN2, HALF_LN2, lambda r: r / mpmath.exp(r),
+    ),
+    # e**r - 1 = r + r**2 * q(r)
+    "expm1": Fit(
+        lambda r: (mpmath.expm1(r) - r) / r**2, range(5), -HALF_LN2, HALF_LN2,
+        lambda r: r**2 / mpmath.expm1(r),
+    ),
+    # 2**r = 1 + r * q(r)
+    "exp2": Fit(
+        lambda r: (mp.mpf(2) ** r - 1) / r, range(6), -0.5, 0.5, lambda r: r / mp.mpf(2) ** r
+    ),
+    # log(1 + f) = f - f**2 / 2 + f**3 * q(f)
+    "log": Fit(
+        lambda f: (mpmath.log1p(f) - f + f * f / 2) / f**3, range(8), -1 / 3, 1 / 3,
+        lambda f: f**3 / mpmath.log1p(f),
+    ),
+}
+
+
+def main(names: list[str]) -> None:
+    """Print the coefficients of the fits that are named, or of all."""
+    for name in names or FITS:
+        coefficients, error = solve(FITS[name])
+        digits = 9 if FITS[name].single else 17
+        print(f"{name}: weighted error 2**{np.log2(error):.2f}")
+        for c in coefficients:
+            print(f"    {c:.{digits}g},")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
