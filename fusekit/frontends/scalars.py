@@ -30,8 +30,9 @@ class ScalarTrace:
     pinned: set[str] = dataclasses.field(default_factory=set)
 
     def symbol(self, name: str, value: float) -> torch.SymFloat | torch.SymInt:
-        """A symbolic argument called `name`."""
-        return _wrap(ScalarNode(self, name, value, frozenset({name})))
+        """A symbolic argument called `name`, which must be a Python identifier."""
+        node = ScalarNode(self, name, value, frozenset({name}))
+        return torch.SymInt(node) if node.is_int() else torch.SymFloat(node)
 
 
 class ScalarNode:
@@ -58,13 +59,13 @@ class ScalarNode:
 
     # what torch asks about the kind of node
     def is_int(self) -> bool:
-        return isinstance(self.value, int)
+        return isinstance(self.value, int) and not self.is_bool()
 
     def is_float(self) -> bool:
         return isinstance(self.value, float)
 
     def is_bool(self) -> bool:
-        return False
+        return isinstance(self.value, bool)
 
     def is_symbolic(self) -> bool:
         return True
@@ -84,6 +85,9 @@ class ScalarNode:
     def maybe_as_float(self) -> None:
         return None
 
+    def maybe_as_bool(self) -> None:
+        return None
+
     def has_hint(self) -> bool:
         return True
 
@@ -98,10 +102,16 @@ class ScalarNode:
         return ScalarNode(self.trace, repr(number), number, frozenset())
 
     def wrap_float(self, number: float) -> ScalarNode:
-        return ScalarNode(self.trace, f"float({number!r})", number, frozenset())
+        return ScalarNode(self.trace, f"float({str(number)!r})", number, frozenset())
 
     def wrap_bool(self, number: bool) -> ScalarNode:  # noqa: FBT001  torch's protocol
         return ScalarNode(self.trace, repr(number), number, frozenset())
+
+    def int_(self) -> int:
+        return int(self.pin())
+
+    def bool_(self) -> bool:
+        return bool(self.pin())
 
     def guard_int(self, _file: str, _line: int) -> int:
         return int(self.pin())
@@ -112,8 +122,10 @@ class ScalarNode:
     def guard_bool(self, _file: str, _line: int) -> bool:
         return bool(self.pin())
 
-    int_ = guard_int
-    bool_ = guard_bool
+    expect_true = guard_bool
+    guard_size_oblivious = guard_bool
+    guard_or_false = guard_bool
+    guard_or_true = guard_bool
 
     def _derive(self, expression: str, value: float, *others: ScalarNode) -> ScalarNode:
         names = self.names.union(*(other.names for other in others))
@@ -122,8 +134,39 @@ class ScalarNode:
     def neg(self) -> ScalarNode:
         return self._derive(f"(-{self.expression})", -self.value)
 
+    def pos(self) -> ScalarNode:
+        return self
+
+    def abs(self) -> ScalarNode:
+        return self._derive(f"abs({self.expression})", abs(self.value))
+
     def sym_float(self) -> ScalarNode:
         return self._derive(f"float({self.expression})", float(self.value))
+
+    # what has no spelling of its own works on the number
+    def _number(self, value: float) -> ScalarNode:
+        self.pin()
+        return ScalarNode(self.trace, f"{type(value).__name__}({str(value)!r})", value, frozenset())
+
+    def round(self, ndigits: int | None = None) -> ScalarNode:
+        return self._number(round(self.value, ndigits))
+
+    def sym_max(self, other: ScalarNode) -> ScalarNode:
+        other.pin()
+        return self._number(max(self.value, other.value))
+
+    def sym_min(self, other: ScalarNode) -> ScalarNode:
+        other.pin()
+        return self._number(min(self.value, other.value))
+
+    def sym_not(self) -> ScalarNode:
+        return self._number(not self.value)
+
+    def trunc(self) -> ScalarNode:
+        return self._number(int(self.value))
+
+    def is_integer(self) -> ScalarNode:
+        return self._number(float(self.value).is_integer())
 
 
 def _binary(symbol: str, compute: Callable[[Any, Any], Any]) -> Callable[..., ScalarNode]:
@@ -157,20 +200,13 @@ for _name, _symbol, _compute in (
     ("pow_by_natural", "**", operator.pow),
 ):
     setattr(ScalarNode, _name, _binary(_symbol, _compute))
-for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+for _name in ("eq", "ne", "lt", "le", "gt", "ge", "and_", "or_"):
     setattr(ScalarNode, _name, _comparison(getattr(operator, _name)))
-
-
-def _wrap(node: ScalarNode) -> torch.SymFloat | torch.SymInt:
-    made: torch.SymFloat | torch.SymInt = (
-        torch.SymInt(node) if node.is_int() else torch.SymFloat(node)
-    )
-    return made
 
 
 def concrete(value: Any) -> Any:
     """`value`, or the number behind a symbolic scalar, without pinning it."""
-    if isinstance(value, torch.SymInt | torch.SymFloat):
+    if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
         node = value.node
         return node.value if isinstance(node, ScalarNode) else value
     return value

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 
 from fusekit.errors import GraphError
-from fusekit.ir.graph import Attr, Graph, Literal, Loc, Node, Value, contiguous_strides
+from fusekit.ir.graph import Attr, Graph, Literal, Loc, Node, Value, broadcast_shapes, contiguous_strides
 from fusekit.ir.graph import format_literal as _spell
 from fusekit.ir.ops import OPS, Rule
 from fusekit.ir.types import DType
@@ -73,7 +74,10 @@ class GraphBuilder:
         return self._constants[dtype, text]
 
     def apply(self, op: str, *operands: int, shape: Shape = None) -> int:
-        """A pointwise op other than const and cast; the result dtype follows its rule."""
+        """A pointwise op other than const and cast; the result dtype follows its rule.
+
+        Without `shape` the result has the shape that the operands broadcast to, if they have any.
+        """
         row = OPS[op]
         if row.rule is Rule.COMPARE:
             dtype = DType.BOOL
@@ -103,7 +107,9 @@ class GraphBuilder:
 
     def cat(self, pieces: Sequence[int], dim: int, shape: Shape = None) -> int:
         """The pieces side by side along `dim`; may only be returned."""
-        return self._add("cat", tuple(pieces), self.dtype(pieces[0]), shape, {"dim": dim})
+        result = self.value(self.dtype(pieces[0]), shape)
+        self.add(Node("cat", tuple(pieces), (result,), (("dim", dim),)))
+        return result
 
     def call(
         self,
@@ -112,14 +118,15 @@ class GraphBuilder:
         kwargs: tuple[tuple[str, Attr], ...],
         inputs: Sequence[int],
         outputs: Sequence[int],
+        op: str = "call",
     ) -> None:
-        """A torch operator by its qualified name; `args` holds `Ref`s to `inputs`."""
+        """A torch operator (or `op="view"`) by name; `args` holds `Ref`s to `inputs`."""
         attrs: tuple[tuple[str, Attr], ...] = (
             ("args", args),
             ("kwargs", kwargs),
             ("target", target),
         )
-        self.add(Node("call", tuple(inputs), tuple(outputs), attrs))
+        self.add(Node(op, tuple(inputs), tuple(outputs), attrs))
 
     def add(self, node: Node) -> None:
         """Append a ready-made node after checking it."""
@@ -139,6 +146,23 @@ class GraphBuilder:
         """The shape of a value, or None."""
         return self.values[value_id].shape
 
+    def set_strides(self, value_id: int, strides: Sequence[int]) -> None:
+        """State the strides, in elements, that a value has in memory."""
+        value = self.values[value_id]
+        kept = None if tuple(strides) == contiguous_strides(value.shape or ()) else tuple(strides)
+        self.values[value_id] = dataclasses.replace(value, strides=kept)
+
+    def mark(self) -> tuple[int, int]:
+        """A point to which `rollback` returns."""
+        return len(self.values), len(self.nodes)
+
+    def rollback(self, mark: tuple[int, int]) -> None:
+        """Forget every value and node added since `mark`."""
+        values, nodes = mark
+        del self.values[values:], self.nodes[nodes:]
+        self._inputs = [i for i in self._inputs if i < values]
+        self._constants = {k: i for k, i in self._constants.items() if i < values}
+
     def finish(self, outputs: Iterable[int]) -> Graph:
         """The verified graph."""
         inputs = sorted(self._inputs, key=lambda i: self.values[i].scalar)
@@ -156,6 +180,8 @@ class GraphBuilder:
         shape: Shape,
         attrs: dict[str, Attr],
     ) -> int:
+        if shape is None and operands:
+            shape = broadcast_shapes([self.values[operand].shape for operand in operands])
         result = self.value(dtype, shape)
         self.add(Node(op, operands, (result,), tuple(sorted(attrs.items()))))
         return result

@@ -11,11 +11,23 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 
 from fusekit.ir.ops import OPS, Op, Rule
 from fusekit.ir.types import DType
 
-__all__ = ["Attr", "Graph", "Literal", "Loc", "Node", "Ref", "Token", "Value", "contiguous_strides"]
+__all__ = [
+    "Attr",
+    "Graph",
+    "Literal",
+    "Loc",
+    "Node",
+    "Ref",
+    "Token",
+    "Value",
+    "broadcast_shapes",
+    "contiguous_strides",
+]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,6 +73,21 @@ def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
         strides.append(step)
         step *= max(extent, 1)
     return tuple(reversed(strides))
+
+
+def broadcast_shapes(shapes: Sequence[tuple[int, ...] | None]) -> tuple[int, ...] | None:
+    """The common shape by PyTorch's rule; None if a shape is unknown or they do not broadcast."""
+    known = [shape for shape in shapes if shape is not None]
+    if len(known) < len(shapes):
+        return None
+    result = [1] * max(map(len, known), default=0)
+    for shape in known:
+        for position, extent in enumerate(reversed(shape), start=1):
+            if extent != 1 and result[-position] not in (1, extent):
+                return None
+            if extent != 1:
+                result[-position] = extent
+    return tuple(result)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -82,6 +82,8 @@ _ROWS: tuple[Op, ...] = (
     Op("select", 3, Rule.SELECT, ANY, "y where x, else z"),
     Op("call", -1, Rule.CALL, ANY, "a torch operator, run by PyTorch between groups", 0,
        ("target", "args", "kwargs")),
+    Op("view", 1, Rule.CALL, ANY, "a torch view of x: other strides, the same memory", 0,
+       ("target", "args", "kwargs")),
     Op("chunk", 1, Rule.CHUNK, ANY, "equal pieces of an input", 0, ("chunks", "dim")),
     Op("cat", -1, Rule.CAT, ANY, "values written side by side into one output", 0, ("dim",)),
     # arithmetic; integers wrap

@@ -16,6 +16,7 @@ import re
 from fusekit.errors import ParseError
 from fusekit.ir.builder import GraphBuilder
 from fusekit.ir.graph import Attr, Graph, Loc, Node, Ref, Token, Value, format_literal
+from fusekit.ir.ops import Rule
 from fusekit.ir.types import DType
 
 __all__ = ["parse_graph", "print_graph"]
@@ -44,14 +45,14 @@ def _print_value(value: Value) -> str:
 
 def _print_node(node: Node, graph: Graph) -> str:
     results = ", ".join(_print_value(graph.values[i]) for i in node.outputs)
-    if node.op == "call":
+    if node.row.rule is Rule.CALL:
         args = node.attr("args")
         kwargs = node.attr("kwargs")
         assert isinstance(args, tuple)
         assert isinstance(kwargs, tuple)
         parts = [_print_attr(item) for item in args]
         parts += [f"{item[0]}={_print_attr(item[1])}" for item in kwargs]  # type: ignore[index]
-        return f"{results} = call {node.attr('target')}({', '.join(parts)})"
+        return f"{results} = {node.op} {node.attr('target')}({', '.join(parts)})"
     operands = ", ".join(f"%{i}" for i in node.inputs)
     attrs = " ".join(f"{name}={_print_plain(value)}" for name, value in node.attrs)
     return " ".join(part for part in (results, "=", node.op, operands, attrs) if part)
@@ -156,7 +157,7 @@ def _parse_node(line: str) -> tuple[Node, list[Value]]:
     outputs = tuple(value.id for value in results)
     loc, origin = _parse_note(match["note"])
     rest = match["rest"] or ""
-    if match["op"] == "call":
+    if match["op"] in ("call", "view"):
         inputs, attrs = _parse_call(rest)
     else:
         inputs = tuple(int(i) for i in re.findall(r"%(\d+)", rest))

@@ -96,7 +96,8 @@ def _check_structure(graph: Graph) -> None:
             raise GraphError(f"{_name(node)} splits %{node.inputs[0]}, which is not an input")
         if node.op == "chunk" and node.attr("chunks") != len(node.outputs):
             raise GraphError(f"{_name(node)} says {node.attr('chunks')} chunks")
-        if node.op == "cat" and graph.users[node.output]:
+        is_group = graph.values[node.outputs[0]].shape is None
+        if node.op == "cat" and is_group and graph.users[node.output]:
             raise GraphError(f"{_name(node)} is read inside the graph: it may only be returned")
 
 

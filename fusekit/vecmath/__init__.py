@@ -12,19 +12,45 @@ import types
 from collections.abc import Callable, Mapping
 
 from fusekit.ir import OPS, DType, Graph, GraphBuilder
-from fusekit.vecmath import error, exponential, hyperbolic, logarithm
+from fusekit.vecmath import (
+    error,
+    exponential,
+    hyperbolic,
+    inverse_trigonometric,
+    logarithm,
+    power,
+    trigonometric,
+)
 from fusekit.vecmath.expression import Expr
 
 __all__ = ["FUNCTIONS", "function", "functions"]
 
 FUNCTIONS: Mapping[str, Callable[..., Expr]] = types.MappingProxyType(
     {
+        "acos": inverse_trigonometric.acos,
+        "acosh": hyperbolic.acosh,
+        "asin": inverse_trigonometric.asin,
+        "asinh": hyperbolic.asinh,
+        "atan": inverse_trigonometric.atan,
+        "atan2": inverse_trigonometric.atan2,
+        "atanh": hyperbolic.atanh,
+        "cos": trigonometric.cos,
+        "cosh": hyperbolic.cosh,
         "erf": error.erf,
+        "erfc": error.erfc,
         "exp": exponential.exp,
         "exp2": exponential.exp2,
         "expm1": exponential.expm1,
+        "hypot": power.hypot,
         "log": logarithm.log,
+        "log10": logarithm.log10,
+        "log1p": logarithm.log1p,
+        "log2": logarithm.log2,
+        "pow": power.power,
         "sigmoid": exponential.sigmoid,
+        "sin": trigonometric.sin,
+        "sinh": hyperbolic.sinh,
+        "tan": trigonometric.tan,
         "tanh": hyperbolic.tanh,
     }
 )

@@ -29,8 +29,8 @@ ROUND = 12582912.0
 EXP = (1.0, 0.49999994, 0.166665211, 0.0416682623, 0.00836867094, 0.00138209993)
 """(e**r - 1) / r on |r| <= ln2/2; relative error of 1 + r*q: 2**-28.2 ("exp")."""
 
-EXP2 = (0.693147242, 0.240226552, 0.0555026159, 0.00961736217, 0.00134233327, 0.000156834198)
-"""(2**r - 1) / r on |r| <= 1/2; relative error of 1 + r*q: 2**-27.5 ("exp2")."""
+EXP2 = (0.693147182, 0.240226477, 0.0555035956, 0.00961849932, 0.00133909693, 0.00015329264)
+"""(2**r - 1) / r on |r| <= 1/2; relative error of 1 + r*q: 2**-28.3 ("exp2")."""
 
 EXPM1 = (0.49999997, 0.166665465, 0.0416674428, 0.00836625323, 0.00138699578)
 """(e**r - 1 - r) / r**2 on |r| <= ln2/2; relative error of r + r*r*q: 2**-26.1 ("expm1")."""
@@ -79,7 +79,11 @@ def sigmoid(x: Expr) -> Expr:
     r, shifted = _reduce((-x).at_most(104.0).at_least(-89.0))
     first, second = _two_factors(shifted)
     inverse = (0x7F000000 - first.bits(DType.U32)).bits(DType.F32)
-    return inverse / (fma(r * poly(r, EXP), second, inverse) + second)
+    rest = fma(r * poly(r, EXP), second, inverse)
+    below = rest + second
+    lost = rest - (below - second)  # exact where it matters: for negative x
+    result = inverse / below
+    return fma(-result, result * first * lost, result)
 
 
 def _reduce(x: Expr) -> tuple[Expr, Expr]:

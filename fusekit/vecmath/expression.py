@@ -146,7 +146,7 @@ class Expr:
 
 
 def fma(x: Expr | Number, y: Expr | Number, z: Expr | Number) -> Expr:
-    """x * y + z, rounded once."""
+    """The sum x * y + z, rounded once."""
     model = next(e for e in (x, y, z) if isinstance(e, Expr))
     first = x if isinstance(x, Expr) else model.const(x)
     return first.apply("fma", y, z)

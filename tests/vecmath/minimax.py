@@ -1,7 +1,7 @@
 """Where the coefficients in `fusekit/vecmath` come from: weighted minimax fits by Remez exchange.
 
     python tests/vecmath/minimax.py            # every fit, with its error
-    python tests/vecmath/minimax.py erf_tail   # one
+    python tests/vecmath/minimax.py erf_root   # one
 
 A fit minimises max |weight * (f - sum(c_i * x**e_i))|. Coefficients are rounded to the working
 format one after the other, lowest power first, and the rest is fitted again after each rounding,
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import mpmath
 import numpy as np
@@ -50,14 +50,23 @@ def solve(fit: Fit, points: int = 400) -> tuple[list[float], float]:
     """The rounded coefficients and the weighted error they leave."""
     grid = _chebyshev(fit.low, fit.high, points)
     values = [fit.f(x) for x in grid]
-    weights = [abs(1 / v if fit.weight is None else fit.weight(x)) for x, v in zip(grid, values)]
+    weights = [
+        abs(1 / v if fit.weight is None else fit.weight(x))
+        for x, v in zip(grid, values, strict=True)
+    ]
     known = [mpf(c) for c in fit.fixed]
-    rest = [v - _sum(known, fit.powers, x) for x, v in zip(grid, values)]
+    rest = [v - _sum(known, fit.powers, x) for x, v in zip(grid, values, strict=True)]
     free = _remez(grid, rest, weights, fit.powers[len(known) :])
-    basis = np.array([[w * x**e for e in fit.powers] for x, w in zip(grid, weights)], dtype=float)
+    basis = np.array(
+        [[w * x**e for e in fit.powers] for x, w in zip(grid, weights, strict=True)], dtype=float
+    )
     exact = known + free
     errors = np.array(
-        [w * (v - _sum(exact, fit.powers, x)) for x, v, w in zip(grid, values, weights)], float
+        [
+            w * (v - _sum(exact, fit.powers, x))
+            for x, v, w in zip(grid, values, weights, strict=True)
+        ],
+        float,
     )
     for i in range(len(known), len(exact)):
         rounded = _round(exact[i], single=fit.single)
@@ -65,7 +74,7 @@ def solve(fit: Fit, points: int = 400) -> tuple[list[float], float]:
         exact[i] = rounded
         changes = _lawson(basis[:, i + 1 :], errors)
         errors -= basis[:, i + 1 :] @ changes
-        exact[i + 1 :] = [c + mpf(float(d)) for c, d in zip(exact[i + 1 :], changes)]
+        exact[i + 1 :] = [c + mpf(float(d)) for c, d in zip(exact[i + 1 :], changes, strict=True)]
     return [float(c) for c in exact], float(np.max(np.abs(errors)))
 
 
@@ -107,7 +116,8 @@ def _remez(
             target[row] = weights[i] * values[i]
         solution = list(mpmath.lu_solve(matrix, target))
         errors = [
-            w * (v - _sum(solution, powers, x)) for x, v, w in zip(grid, values, weights)
+            w * (v - _sum(solution, powers, x))
+            for x, v, w in zip(grid, values, weights, strict=True)
         ]
         found = _extrema(errors, count)
         if found == chosen or len(found) < count:
@@ -137,7 +147,7 @@ def _chebyshev(low: float, high: float, points: int) -> list[mpf]:
 
 
 def _sum(coefficients: Sequence[mpf], powers: Sequence[int], x: mpf) -> mpf:
-    return mpmath.fsum(c * x**e for c, e in zip(coefficients, powers))
+    return mpmath.fsum(c * x**e for c, e in zip(coefficients, powers, strict=False))
 
 
 def _round(value: mpf, *, single: bool) -> mpf:
@@ -148,33 +158,97 @@ def _round(value: mpf, *, single: bool) -> mpf:
 
 
 HALF_LN2 = float(mp.ln2 / 2) * 1.0001
+HALF_PI = mp.pi / 2
+ROOT_HALF, ROOT_TWO = float(mpmath.sqrt(0.5)) - 1e-7, float(mpmath.sqrt(2)) + 1e-7
 
 
-def one(_: mpf) -> mpf:
-    """The weight of an absolute error."""
-    return mpf(1)
+def odd(f: Function, terms: int, high: float) -> Fit:
+    """f(x) = x + x**3 * p(x*x) on |x| <= high, for an odd f."""
+    return Fit(
+        lambda x: (f(x) / x - 1) / x**2, range(0, 2 * terms, 2), 0, high, lambda x: x**3 / f(x)
+    )
+
+
+def erfcx_of(t: mpf) -> mpf:
+    """erfc(a) * e**(a*a) with t = (a - 3) / (a + 3)."""
+    a = 3 * (1 + t) / (1 - t)
+    return mpmath.erfc(a) * mpmath.exp(a * a)
 
 
 FITS: dict[str, Fit] = {
     # e**r = 1 + r * q(r)
     "exp": Fit(
-        lambda r: mpmath.expm1(r) / r, range(6), -HALF_LN2, HALF_LN2, lambda r: r / mpmath.exp(r),
+        lambda r: mpmath.expm1(r) / r, range(6), -HALF_LN2, HALF_LN2, lambda r: r / mpmath.exp(r)
+    ),
+    # e**2s = 1 + s * q(s)
+    "exp_double": Fit(
+        lambda s: mpmath.expm1(2 * s) / s,
+        range(6),
+        -HALF_LN2 / 2,
+        HALF_LN2 / 2,
+        lambda s: s / mpmath.exp(2 * s),
     ),
     # e**r - 1 = r + r**2 * q(r)
     "expm1": Fit(
-        lambda r: (mpmath.expm1(r) - r) / r**2, range(5), -HALF_LN2, HALF_LN2,
+        lambda r: (mpmath.expm1(r) - r) / r**2,
+        range(5),
+        -HALF_LN2,
+        HALF_LN2,
         lambda r: r**2 / mpmath.expm1(r),
     ),
-    # 2**r = 1 + r * q(r)
+    # 2**r = 1 + r * q(r), and as one polynomial
     "exp2": Fit(
         lambda r: (mp.mpf(2) ** r - 1) / r, range(6), -0.5, 0.5, lambda r: r / mp.mpf(2) ** r
     ),
+    "exp2_wide": Fit(lambda r: mp.mpf(2) ** r, range(7), -0.5, 0.5, single=False),
     # log(1 + f) = f - f**2 / 2 + f**3 * q(f)
     "log": Fit(
-        lambda f: (mpmath.log1p(f) - f + f * f / 2) / f**3, range(8), -1 / 3, 1 / 3,
+        lambda f: (mpmath.log1p(f) - f + f * f / 2) / f**3,
+        range(8),
+        ROOT_HALF - 1,
+        ROOT_TWO - 1,
         lambda f: f**3 / mpmath.log1p(f),
     ),
+    # log2(1 + f) = f * q(f)
+    "log2_wide": Fit(
+        lambda f: mpmath.log1p(f) / f / mp.ln2,
+        range(13),
+        ROOT_HALF - 1,
+        ROOT_TWO - 1,
+        single=False,
+    ),
+    # sine and cosine of r quarter turns
+    "sin": Fit(lambda r: mpmath.sin(HALF_PI * r) / r, range(0, 10, 2), 0, 0.625, single=False),
+    "cos": Fit(
+        lambda r: mpmath.cos(HALF_PI * r), range(0, 10, 2), 0, 0.625, single=False, fixed=(1.0,)
+    ),
+    "asin": odd(mpmath.asin, 5, 0.5),
+    "atan": odd(mpmath.atan, 9, 1),
+    "tanh": odd(mpmath.tanh, 5, 0.6),
+    "sinh": odd(mpmath.sinh, 3, HALF_LN2),
+    # cosh(r) = 1 + r**2 * q(r*r), absolute error
+    "cosh": Fit(lambda r: (mpmath.cosh(r) - 1) / r**2, range(0, 6, 2), 0, HALF_LN2, lambda r: r**2),
+    # erf(x) = x + x * q(x*x)
+    "erf": Fit(lambda x: mpmath.erf(x) / x - 1, range(0, 14, 2), 0, 1, lambda x: x / mpmath.erf(x)),
+    # erf(x) = 1 - q(x - 1.5)**4, absolute error
+    "erf_root": Fit(
+        lambda t: mpmath.erfc(t + 1.5) ** 0.25,
+        range(9),
+        -0.5,
+        2.42,
+        lambda t: 4 * mpmath.erfc(t + 1.5) ** 0.75,
+    ),
+    "erfcx": Fit(erfcx_of, range(11), -1, 7.1 / 13.1, single=False),
 }
+
+
+def reductions() -> Iterator[tuple[float, float]]:
+    """(2**s * 2/pi mod 4) / 2**s, |...| <= 2, in two float64 parts: trigonometric._RANGES."""
+    with mpmath.workprec(400):
+        for s in (27, 54, 79):
+            scaled = mpf(2) ** s * 2 / mp.pi
+            factor = (scaled - 4 * mpmath.nint(scaled / 4)) / mpf(2) ** s
+            yield float(factor), float(factor - mpf(float(factor)))
 
 
 def main(names: list[str]) -> None:
@@ -185,6 +259,8 @@ def main(names: list[str]) -> None:
         print(f"{name}: weighted error 2**{np.log2(error):.2f}")
         for c in coefficients:
             print(f"    {c:.{digits}g},")
+    if not names:
+        print("reductions:", *reductions(), sep="\n    ")
 
 
 if __name__ == "__main__":

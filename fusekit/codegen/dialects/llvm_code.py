@@ -1,0 +1,85 @@
+"""Instructions under construction: names, rows filled in, and which value stands on which lines."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+
+from fusekit.codegen.dialects import llvm_types as types
+from fusekit.ir import DType
+
+__all__ = ["Code", "fill"]
+
+_NAME = re.compile(r"%(?=\.\w| =)")
+"""Where a row leaves the name of its result out."""
+
+
+def fill(row: str, name: str, **holes: str) -> list[str]:
+    """The instructions of a row; `name` is that of its result, with its percent sign."""
+    text = _NAME.sub(name, textwrap.dedent(row).strip("\n").format(**holes))
+    return [f"  {line}" for line in text.splitlines()]
+
+
+class Code:
+    """The instructions of one function, in two sections.
+
+    Attributes:
+        lanes: elements in a value.
+        body: instructions, in order.
+        once: those whose results are the same in every step, which stand before the loops; a
+            function without loops has only the body.
+        spans: value id -> the section that computes it, and the indices of its first and last
+            line in there.
+    """
+
+    def __init__(self, lanes: int, *, loops: bool) -> None:
+        """Nothing yet."""
+        self.lanes = lanes
+        self.body: list[str] = []
+        self.once: list[str] = [] if loops else self.body
+        self.spans: dict[int, tuple[list[str], int, int]] = {}
+        self._steady: set[str] = set()
+
+    def is_steady(self, *operands: str) -> bool:
+        """True if every operand is a constant, or computed in `once`."""
+        return all(x.startswith("splat") or x in self._steady for x in operands)
+
+    def add(self, result: int, lines: Sequence[str], *, steady: bool, name: str = "") -> str:
+        """Append what computes the value `result`, or a part of it called `name`; the name."""
+        name = name or f"%n{result}"
+        section = self.once if steady else self.body
+        _, first, _ = self.spans.get(result, (section, len(section), 0))
+        section += lines
+        self.spans[result] = (section, first, len(section) - 1)
+        if steady:
+            self._steady.add(name)
+        return name
+
+    def fill(
+        self,
+        row: str,
+        result: int,
+        dtype: DType,
+        operands: Sequence[str],
+        *,
+        part: str = "",
+        **holes: str,
+    ) -> str:
+        """Append a row whose operands {x}, {y}, {z} are of `dtype`; the result's name.
+
+        With `part`, it is a step on the way to n<result>, called n<result>.<part>.
+        """
+        common = {
+            "t": types.vector(dtype, self.lanes),
+            "b": types.vector(DType.BOOL, self.lanes),
+            "i": types.integer(dtype, self.lanes),
+            "m": types.suffix(dtype, self.lanes),
+            "e": types.element(dtype),
+            "top": str(dtype.bits - 1),
+            "L": str(self.lanes),
+        }
+        name = f"%n{result}.{part}" if part else f"%n{result}"
+        named = dict(zip("xyz", operands, strict=False))
+        lines = fill(row, name, **common, **named, **holes)
+        return self.add(result, lines, steady=self.is_steady(*operands), name=name)

@@ -1,0 +1,139 @@
+"""C++ kernels by the machine's own compiler."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import tempfile
+import threading
+from pathlib import Path
+
+from fusekit import config
+from fusekit.codegen import KernelSource, Target
+from fusekit.compilers import cache, openmp
+from fusekit.compilers.base import Artifact
+from fusekit.compilers.toolchain import Toolchain, cpu_features, find_command, run
+from fusekit.errors import CompileError, EngineUnavailableError
+
+__all__ = ["HostCxx"]
+
+_WANTED = ("-O3", "-std=c++17")
+"""What CXX's own flags may override, like the optional flags."""
+
+_REQUIRED = (
+    "-fno-fast-math",
+    "-fwrapv",
+    "-fno-strict-aliasing",
+    "-fno-math-errno",
+    "-fno-trapping-math",  # concerns exception flags, not values: selects can be vectorised
+    "-fPIC",
+)
+"""What the meaning of kernels rests on."""
+
+_LINK = ("-shared", "-nodefaultlibs")
+"""Nothing of C++'s runtime is used, and the OpenMP runtime has to be PyTorch's."""
+
+
+class HostCxx:
+    """g++ or clang++, found by CXX or on PATH when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: Toolchain | str | None = None
+
+    def unavailable(self) -> str | None:
+        """Why there is no compiler, and what to do; None if there is one."""
+        found = self._toolchain()
+        return found if isinstance(found, str) else None
+
+    def target(self) -> Target:
+        """The host."""
+        features = cpu_features()
+        width = 64 if "avx512f" in features else 32 if "avx" in features else 16
+        return Target(platform.machine(), vector_bytes=width)
+
+    def compile(self, source: KernelSource) -> Artifact:
+        """Compile, or fetch from the disk cache, and load.
+
+        Raises:
+            CompileError: the compiler failed or took too long, or the result cannot be loaded.
+            EngineUnavailableError: there is no compiler.
+        """
+        toolchain = self._working()
+        flags = _flags(toolchain)
+        key = cache.digest("cpp", source.text, *flags, *toolchain.identity)
+        kept = cache.get(key)
+        if kept is not None and (library := _load(kept)) is not None:
+            return _artifact(library, source, cached=True)
+        arguments = (*toolchain.command.program, *flags, *_LINK)
+        code = run([*arguments, "-Wl,--no-as-needed", "-lm"], source.text, "kernel.so")
+        library = _load(code)
+        if library is None:
+            raise CompileError(
+                f"the kernel was compiled but cannot be loaded from {tempfile.gettempdir()}"
+                " (if that forbids execution, set TMPDIR)",
+                command=arguments,
+                source=source.text,
+            )
+        cache.put(key, code)
+        return _artifact(library, source, cached=False)
+
+    def assembly(self, source: KernelSource) -> str:
+        """The compiler's assembly text."""
+        toolchain = self._working()
+        flags = (*_flags(toolchain), "-fno-asynchronous-unwind-tables", "-S")
+        return run([*toolchain.command.program, *flags], source.text, "kernel.s").decode()
+
+    def _toolchain(self) -> Toolchain | str:
+        with self._lock:
+            if self._found is None:
+                self._found = _find()
+            return self._found
+
+    def _working(self) -> Toolchain:
+        found = self._toolchain()
+        if isinstance(found, str):
+            raise EngineUnavailableError(found)
+        return found
+
+
+def _find() -> Toolchain | str:
+    command = find_command(os.environ)
+    if isinstance(command, str):
+        return command
+    try:
+        return Toolchain.probe(command)
+    except CompileError as error:
+        return f"{command.program[0]} does not compile C++17, try another by setting CXX: {error}"
+
+
+def _flags(toolchain: Toolchain) -> tuple[str, ...]:
+    """In order: ours that CXX may override, CXX's, ours that it may not."""
+    contract = "fast" if config.current().fast else "off"
+    command = toolchain.command
+    return (
+        *_WANTED,
+        *toolchain.optional,
+        *command.flags,
+        *_REQUIRED,
+        f"-ffp-contract={contract}",
+    )
+
+
+def _load(code: bytes) -> ctypes.CDLL | None:
+    """The library of these bytes, loaded; its file is gone afterwards."""
+    openmp.provides("GOMP_parallel")  # makes the runtime's symbols visible
+    with tempfile.TemporaryDirectory(prefix="fusekit-") as folder:
+        path = Path(folder, "kernel.so")
+        path.write_bytes(code)
+        try:
+            return ctypes.CDLL(str(path), mode=os.RTLD_NOW | os.RTLD_LOCAL)
+        except OSError:
+            return None
+
+
+def _artifact(library: ctypes.CDLL, source: KernelSource, *, cached: bool) -> Artifact:
+    address = ctypes.cast(library[source.symbol], ctypes.c_void_p).value
+    assert address is not None
+    return Artifact(address, source, cached, keepalive=library)

@@ -1,0 +1,165 @@
+"""LLVM inside the process, through llvmlite.
+
+The dialect writes vectors, hoists what does not change, and leaves little to optimise: of the
+optimiser, only the inlining of the helper functions pays for its time. Code generation at its
+default level takes most of a compile.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+import re
+import threading
+
+import llvmlite
+import llvmlite.binding as llvm
+import torch
+
+from fusekit.codegen import KernelSource, Target
+from fusekit.compilers import cache
+from fusekit.compilers.base import Artifact
+from fusekit.errors import CompileError
+
+__all__ = ["LlvmJit"]
+
+_VECTOR_BYTES = {"avx512f": 64, "avx2": 32}
+"""CPU feature -> the width of the registers it brings; 16 without any of them."""
+
+_FLAGS = "always-inline codegen=2 pic small"
+"""How the passes and the machine below are set up, for the cache's key."""
+
+_DECLARED = re.compile(r"^declare [^@]*@(\w+)\(", re.MULTILINE)
+
+
+class LlvmJit:
+    """Compiles LLVM assembly for this CPU and loads it into the process.
+
+    LLVM is entered by one thread at a time (llvmlite has a lock around every call, this class one
+    around a whole compile); code that is loaded runs without locks.
+    """
+
+    def __init__(self) -> None:
+        """LLVM starts when it is first needed."""
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+
+    def unavailable(self) -> str | None:
+        """Why it cannot work on this machine, in a sentence; None if it can."""
+        if _address("GOMP_parallel") is None:
+            return "the OpenMP runtime that PyTorch loaded has no GOMP_parallel"
+        return None
+
+    def target(self) -> Target:
+        """This CPU."""
+        return _host()
+
+    def compile(self, source: KernelSource) -> Artifact:
+        """Compile and load, or load what the disk cache holds; CompileError with the log."""
+        key = _key(source)
+        kept = cache.get(key)
+        if kept is not None and (artifact := self._load_kept(source, kept)):
+            return artifact
+        with self._lock:
+            image = _machine().emit_object(_optimised(source))
+            artifact = self._load(source, image)
+        cache.put(key, image)
+        return artifact
+
+    def assembly(self, source: KernelSource) -> str:
+        """The machine code as assembly text."""
+        with self._lock:
+            return str(_machine().emit_assembly(_optimised(source)))
+
+    def _load_kept(self, source: KernelSource, image: bytes) -> Artifact | None:
+        """Load an entry of the cache; None if it does not link, whatever the reason."""
+        try:
+            with self._lock:
+                return self._load(source, image, cached=True)
+        except CompileError:
+            return None
+
+    def _load(self, source: KernelSource, image: bytes, *, cached: bool = False) -> Artifact:
+        """Link machine code into the process. It is unloaded with the artifact."""
+        library = llvm.JITLibraryBuilder().add_object_img(image).add_current_process()
+        for name in _DECLARED.findall(source.text):
+            address = _address(name)
+            if address is None:
+                raise CompileError(f"no library here has the function {name}", source=source.text)
+            library.import_symbol(name, address)
+        library.export_symbol(source.symbol)
+        try:
+            tracker = library.link(_linker(), f"kernel{next(self._numbers)}")
+        except RuntimeError as error:
+            raise CompileError(
+                "the machine code does not link", log=str(error), source=source.text
+            ) from error
+        return Artifact(tracker[source.symbol], source, cached, keepalive=tracker)
+
+
+def _key(source: KernelSource) -> str:
+    host = _host()
+    return cache.digest("llvm", llvmlite.__version__, host.name, host.features, _FLAGS, source.text)
+
+
+def _optimised(source: KernelSource) -> llvm.ModuleRef:
+    machine = _machine()
+    try:
+        module = llvm.parse_assembly(source.text)
+        module.verify()
+    except RuntimeError as error:
+        raise CompileError(
+            "LLVM does not accept the generated text", log=str(error), source=source.text
+        ) from error
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
+    return module
+
+
+@functools.cache
+def _start() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+
+
+@functools.cache
+def _host() -> Target:
+    features = llvm.get_host_cpu_features()
+    widths = (size for name, size in _VECTOR_BYTES.items() if features.get(name))
+    return Target(llvm.get_host_cpu_name(), features.flatten(), next(widths, 16))
+
+
+def _new_machine() -> llvm.TargetMachine:
+    _start()
+    host = _host()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=host.name, features=host.features, opt=2, reloc="pic", codemodel="small"
+    )
+
+
+_machine = functools.cache(_new_machine)
+"""The one that generates code."""
+
+
+@functools.cache
+def _linker() -> llvm.LLJIT:
+    return llvm.create_lljit_compiler(_new_machine(), use_jit_link=True)
+
+
+@functools.cache
+def _torch_libraries() -> ctypes.CDLL:
+    """PyTorch and all it depends on: OpenMP, Sleef (in libtorch_cpu), libm."""
+    return ctypes.CDLL(torch._C.__file__)  # noqa: SLF001  the one library whose path torch tells
+
+
+def _address(symbol: str) -> int | None:
+    """Where a function of PyTorch's libraries is; None if there is none of that name."""
+    try:
+        function = getattr(_torch_libraries(), symbol)
+    except AttributeError:
+        return None
+    return ctypes.cast(function, ctypes.c_void_p).value

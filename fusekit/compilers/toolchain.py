@@ -1,0 +1,205 @@
+"""Finding a C++ compiler, and running it: as an argument vector, in a private folder, not forever.
+
+CXX may be a command with flags, quoted as in a shell: `CXX="ccache g++ -march=x86-64-v3"`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import os
+import platform
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from fusekit.compilers import cache, openmp
+from fusekit.errors import CompileError
+
+__all__ = ["TIMEOUT_SECONDS", "Command", "Toolchain", "cpu_features", "find_command", "run"]
+
+TIMEOUT_SECONDS = 60.0
+
+_CANDIDATES = ("g++", "clang++", "c++")
+
+_PROBE = """#include <stdint.h>
+extern "C" int32_t probe(int64_t size, float* out) {
+#pragma omp parallel for simd if (parallel: size > 1000)
+  for (int64_t i = 0; i < size; ++i) out[i] = out[i] * 2.0f;
+  return 0;
+}
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Command:
+    """A compiler as CXX or PATH names it.
+
+    Attributes:
+        program: what to run, with anything that wraps it: ("/usr/bin/ccache", "g++").
+        flags: what CXX adds.
+    """
+
+    program: tuple[str, ...]
+    flags: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Toolchain:
+    """A compiler that was seen to work.
+
+    Attributes:
+        command: how it is called.
+        version: what it says of itself.
+        optional: those of the flags one would like that it accepts.
+    """
+
+    command: Command
+    version: str
+    optional: tuple[str, ...]
+
+    @classmethod
+    def probe(cls, command: Command) -> Toolchain:
+        """Try a small kernel with ever fewer flags; CompileError if it compiles with none."""
+        version = _version(command)
+        key = cache.digest("probe", _PROBE, *command.program, *command.flags, version, *_host())
+        known = cache.get(key)
+        if known is not None:
+            return cls(command, version, tuple(known.decode().split()))
+        for last, optional in _optional_flags(version):
+            try:
+                run([*command.program, *optional, *command.flags, "-std=c++17", "-c"], _PROBE)
+            except CompileError:
+                if last:
+                    raise
+            else:
+                cache.put(key, " ".join(optional).encode())
+                break
+        return cls(command, version, optional)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What decides, besides source and flags, which machine code comes out."""
+        command = (*self.command.program, "", *self.command.flags, "", *self.optional)
+        return (*command, self.version, *_host())
+
+
+def find_command(environ: Mapping[str, str]) -> Command | str:
+    """The compiler to use, or a sentence that says what to do to have one."""
+    text = environ.get("CXX", "").strip()
+    search = environ.get("PATH")
+    if not text:
+        found = (shutil.which(name, path=search) for name in _CANDIDATES)
+        path = next(filter(None, found), None)
+        missing = f"no C++ compiler on PATH ({', '.join(_CANDIDATES)}): install one, or set CXX"
+        return Command((path,)) if path else missing
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        return f"CXX={text!r} is not a command ({error}): quote it as in a shell"
+    program = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+    path = shutil.which(program[0], path=search) if program else None
+    if path is None:
+        return f"CXX={text!r} names no program that is there: correct it, or unset it"
+    # Compilers run in a folder of their own, where a relative path would lead nowhere.
+    return Command((str(Path(path).absolute()), *program[1:]), tuple(words[len(program) :]))
+
+
+def run(arguments: Sequence[str], source: str, output: str = "kernel.out") -> bytes:
+    """Compile `source` with `arguments`; the bytes of the output file, CompileError if none."""
+    command = (*arguments, "-o", output, "kernel.cpp")
+    with tempfile.TemporaryDirectory(prefix="fusekit-") as folder:  # for this user alone: 0700
+        Path(folder, "kernel.cpp").write_text(source, encoding="utf-8")
+        status, log = _execute(command, folder)
+        if status == 0:
+            with contextlib.suppress(FileNotFoundError):
+                return Path(folder, output).read_bytes()
+    raise CompileError(
+        f"{Path(arguments[0]).name} {_outcome(status)}", command=command, log=log, source=source
+    )
+
+
+def cpu_features() -> frozenset[str]:
+    """What the processor can do, in the kernel's words; empty where it does not say."""
+    for line in _first_processor():
+        name, _, value = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()
+
+
+def _execute(command: Sequence[str], folder: str) -> tuple[int | None, str]:
+    """Exit status (None: out of time) and what was printed."""
+    try:
+        process = subprocess.Popen(  # noqa: S603  a vector, no shell; the text is data in a file
+            command,
+            cwd=folder,
+            env={**os.environ, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        return -1, str(error)
+    try:
+        log, _ = process.communicate(timeout=TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None, ""
+    finally:
+        if process.returncode is None:  # also at Ctrl-C: the driver's children too must go
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    return process.returncode, log.decode(errors="replace")
+
+
+def _outcome(status: int | None) -> str:
+    if status is None:
+        return f"did not finish in {TIMEOUT_SECONDS:g} s"
+    return f"failed with status {status}" if status else "wrote no output"
+
+
+def _version(command: Command) -> str:
+    """What `--version` prints."""
+    call = (*command.program, "--version")
+    with tempfile.TemporaryDirectory(prefix="fusekit-") as folder:
+        status, text = _execute(call, folder)
+    if status != 0:
+        raise CompileError(f"{shlex.join(call)} {_outcome(status)}", command=call, log=text)
+    return text
+
+
+def _optional_flags(version: str) -> Iterator[tuple[bool, tuple[str, ...]]]:
+    """(is it the last, flags), from the most wanted to none.
+
+    One who compiles for the processor but has an older assembler loses -march=native alone, and
+    only a failing probe loses OpenMP: no kernel's own error ever does.
+    """
+    entry = "__kmpc_fork_call" if "clang" in version else "GOMP_parallel"
+    native, simd = "-march=native", "-fopenmp-simd"
+    if openmp.provides(entry):
+        yield False, (native, "-fopenmp")
+        yield False, ("-fopenmp",)
+    yield False, (native, simd)
+    yield False, (simd,)
+    yield True, ()
+
+
+def _host() -> tuple[str, ...]:
+    """The processor, as far as it changes what -march=native means."""
+    models = [line for line in _first_processor() if line.startswith(("model name", "CPU part"))]
+    return (platform.machine(), *models, *sorted(cpu_features()))
+
+
+def _first_processor() -> Iterator[str]:
+    """The first block of /proc/cpuinfo; on a large machine all of it takes long to read."""
+    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+        for line in file:
+            if not line.strip():
+                return
+            yield line

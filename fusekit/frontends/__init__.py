@@ -1,0 +1,1 @@
+"""From what the user wrote to captured graphs: functions (fx) and TorchScript groups."""

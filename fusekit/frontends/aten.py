@@ -1,0 +1,127 @@
+"""The table: aten operators -> IR. Regular operators are one row; formulas.py has the others.
+
+Rows are keyed by operator and overload packet ("aten.add", any overload) without the suffix of
+in-place and out variants, which functionalisation removes before a trace gets here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fusekit.frontends import formulas
+from fusekit.frontends.dtypes import compute_dtype
+from fusekit.frontends.lowering import Lowering, Rule
+from fusekit.ir import DType
+from fusekit.vecmath.expression import Expr
+
+__all__ = ["RULES", "UNWRITTEN_POINTWISE"]
+
+_UNARY_FLOAT = (
+    "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh "
+    "atanh sigmoid sqrt erf erfc lgamma"
+).split()
+"""Integers are promoted to floating point; the IR op has the same name."""
+
+_UNARY_SAME = {"abs": "abs", "neg": "neg", "bitwise_not": "not"}
+
+_ROUNDING = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "fix": "trunc"}
+"""Identity on integers."""
+
+_BINARY = {
+    "mul": "mul",
+    "maximum": "maximum",
+    "minimum": "minimum",
+    "fmod": "fmod",
+    "atan2": "atan2",
+    "hypot": "hypot",
+    "copysign": "copysign",
+    "bitwise_and": "and",
+    "bitwise_or": "or",
+    "bitwise_xor": "xor",
+    "__and__": "and",
+    "__or__": "or",
+    "__xor__": "xor",
+    "bitwise_left_shift": "shl",
+    "bitwise_right_shift": "shr",
+    "__lshift__": "shl",
+    "__rshift__": "shr",
+}
+"""Both operands in the compute dtype of the result."""
+
+_ON_BOOL = {"mul": "and", "maximum": "or", "minimum": "and", "add": "or"}
+"""Arithmetic that bool tensors have, as logic."""
+
+_COMPARISON = ("eq", "ne", "lt", "le", "gt", "ge")
+
+_LOGICAL = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor"}
+
+
+def _unary_float(ir: str) -> Rule:
+    return lambda op: op.tensor("self").apply(ir)
+
+
+def _unary_same(ir: str) -> Rule:
+    def rule(op: Lowering) -> Expr | None:
+        if op.result is DType.BOOL and ir != "not":
+            return None
+        if op.result.kind.value == "uint" and ir == "abs":
+            return op.tensor("self").apply("copy")
+        return op.tensor("self").apply(ir)
+
+    return rule
+
+
+def _rounding(ir: str) -> Rule:
+    return lambda op: op.tensor("self").apply(ir if op.compute.is_float else "copy")
+
+
+def _binary(ir: str) -> Rule:
+    def rule(op: Lowering) -> Expr | None:
+        spelling = _ON_BOOL.get(ir, ir) if op.result is DType.BOOL else ir
+        return op.tensor("self").apply(spelling, op.tensor("other"))
+
+    return rule
+
+
+def _comparison(ir: str) -> Rule:
+    def rule(op: Lowering) -> Expr | None:
+        common = op.common("self", "other")
+        if common is None:
+            return None
+        # a scalar is rounded to the promoted dtype before halves are widened for the comparison
+        left, right = (op.tensor(name, common) for name in ("self", "other"))
+        return left.cast(compute_dtype(common)).apply(ir, right.cast(compute_dtype(common)))
+
+    return rule
+
+
+def _logical(ir: str) -> Rule:
+    return lambda op: formulas.truth(op, "self").apply(ir, formulas.truth(op, "other"))
+
+
+RULES: Mapping[str, Rule] = {
+    **{f"aten.{name}": _unary_float(name) for name in _UNARY_FLOAT},
+    "aten.special_expm1": _unary_float("expm1"),
+    "aten.special_erf": _unary_float("erf"),
+    "aten.special_erfc": _unary_float("erfc"),
+    **{f"aten.{name}": _unary_same(ir) for name, ir in _UNARY_SAME.items()},
+    **{f"aten.{name}": _rounding(ir) for name, ir in _ROUNDING.items()},
+    **{f"aten.{name}": _binary(ir) for name, ir in _BINARY.items()},
+    **{f"aten.{name}": _comparison(name) for name in _COMPARISON},
+    **{f"aten.{name}": _logical(ir) for name, ir in _LOGICAL.items()},
+    **formulas.RULES,
+}
+"""Operator -> how it becomes IR."""
+
+UNWRITTEN_POINTWISE = frozenset(
+    f"aten.{name}"
+    for name in (
+        "log_sigmoid_forward log_sigmoid_backward gelu_backward silu_backward mish_backward "
+        "sigmoid_backward tanh_backward threshold_backward elu_backward softplus_backward "
+        "hardtanh_backward hardswish_backward hardsigmoid_backward leaky_relu_backward "
+        "logit_backward softshrink_backward hardshrink_backward _prelu_kernel "
+        "_prelu_kernel_backward glu glu_backward mse_loss_backward smooth_l1_loss_backward "
+        "huber_loss_backward nan_to_num lerp addcmul addcdiv"
+    ).split()
+)
+"""Elementwise operators that torch's `pointwise` tag misses: their decompositions are traced."""

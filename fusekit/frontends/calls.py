@@ -1,0 +1,160 @@
+"""Calls: torch operators and their arguments as attributes of nodes, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+
+from fusekit.errors import FusekitError
+from fusekit.ir import Node, Ref, Token
+from fusekit.ir.graph import Attr
+
+__all__ = [
+    "UnknownTensorError",
+    "bind",
+    "call_arguments",
+    "encode",
+    "is_view",
+    "map_leaves",
+    "map_tensors",
+    "name_of",
+    "qualified",
+    "resolve",
+    "tensors_in",
+    "view_geometry",
+]
+
+Geometry = tuple[tuple[int, ...], tuple[int, ...], int]
+"""Shape, strides and storage offset, in elements."""
+
+_SAME_MEMORY = frozenset({"aten._unsafe_view", "aten._reshape_alias"})
+"""Views whose schema does not say so."""
+
+_NOT_STRIDES = frozenset({"aten.as_strided", "aten.view_as_real", "aten.view_as_complex"})
+"""Views that depend on more than their argument's strides, or change the dtype."""
+
+
+class UnknownTensorError(FusekitError):
+    """The trace met something it cannot replay: a stranger among tensors or arguments."""
+
+
+def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Nested lists, tuples and dicts with `function` applied to what they hold."""
+    if isinstance(tree, list | tuple):
+        mapped = [map_leaves(function, item) for item in tree]
+        return mapped if isinstance(tree, list) else tuple(mapped)
+    if isinstance(tree, dict):
+        return {key: map_leaves(function, item) for key, item in tree.items()}
+    return function(tree)
+
+
+def map_tensors(function: Callable[[torch.Tensor], Any], tree: Any) -> Any:
+    """Nested lists, tuples and dicts with `function` applied to the tensors in them."""
+    return map_leaves(lambda x: function(x) if isinstance(x, torch.Tensor) else x, tree)
+
+
+def name_of(func: Any) -> str:
+    """ "aten.add" for the overload aten.add.Tensor."""
+    return f"{func.namespace}.{func._opname}"  # noqa: SLF001  the only way to the packet's name
+
+
+def qualified(func: Any) -> str:
+    """ "aten.add.Tensor" for that overload."""
+    return f"{name_of(func)}.{func._overloadname}"  # noqa: SLF001  likewise
+
+
+def is_view(func: Any) -> bool:
+    """True when the result is its argument's memory under other strides."""
+    name = name_of(func)
+    if name in _NOT_STRIDES or (name == "aten.view" and func._overloadname == "dtype"):  # noqa: SLF001
+        return False
+    return func.is_view or name in _SAME_MEMORY
+
+
+def bind(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by schema name, defaults filled in."""
+    bound = {}
+    for index, argument in enumerate(func._schema.arguments):  # noqa: SLF001
+        if index < len(args) and not argument.kwarg_only:
+            bound[argument.name] = args[index]
+        elif argument.name in kwargs:
+            bound[argument.name] = kwargs[argument.name]
+        elif argument.has_default_value():
+            bound[argument.name] = argument.default_value
+    return bound
+
+
+def tensors_in(tree: Any) -> Iterator[Any]:
+    """The tensors in nested lists, tuples and dicts, in order."""
+    if isinstance(tree, torch.Tensor):
+        yield tree
+    elif isinstance(tree, list | tuple):
+        for item in tree:
+            yield from tensors_in(item)
+    elif isinstance(tree, dict):
+        yield from tensors_in(tuple(tree.values()))
+
+
+def encode(value: Any, identify: Callable[[torch.Tensor], int]) -> Any:
+    """A call's argument as an attribute of its node."""
+    if isinstance(value, torch.Tensor):
+        return Ref(identify(value))
+    if isinstance(value, list | tuple):
+        return tuple(encode(item, identify) for item in value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    for kind, type_ in _TOKENS.items():
+        if isinstance(value, type_):
+            return Token(kind, str(value).removeprefix("torch."))
+    raise UnknownTensorError(f"an argument of type {type(value).__name__} cannot be replayed")
+
+
+_TOKENS: dict[str, type] = {
+    "dtype": torch.dtype,
+    "device": torch.device,
+    "layout": torch.layout,
+    "memory_format": torch.memory_format,
+}
+
+
+def decode(value: Attr, tensors: Callable[[int], Any]) -> Any:
+    """The inverse of the encoding: an attribute as the argument torch takes."""
+    if isinstance(value, Ref):
+        return tensors(value.id)
+    if isinstance(value, tuple):
+        return [decode(item, tensors) for item in value]
+    if isinstance(value, Token):
+        return torch.device(value.name) if value.kind == "device" else getattr(torch, value.name)
+    return value
+
+
+def resolve(target: str) -> Any:
+    """The operator that a call names: "aten.mm.default"."""
+    namespace, name, overload = target.split(".")
+    return getattr(getattr(getattr(torch.ops, namespace), name), overload)
+
+
+def call_arguments(
+    args: Attr, kwargs: Attr, tensors: Callable[[int], Any]
+) -> tuple[Sequence[Any], dict[str, Any]]:
+    """The positional and named arguments of a call node, with `tensors` in place of values."""
+    assert isinstance(args, tuple)
+    assert isinstance(kwargs, tuple)
+    named = {str(item[0]): decode(item[1], tensors) for item in kwargs}  # type: ignore[index]
+    return [decode(item, tensors) for item in args], named
+
+
+def view_geometry(node: Node, geometry: Geometry) -> list[Geometry]:
+    """What each output of a view node looks like on an argument of this geometry.
+
+    Raises:
+        RuntimeError: torch cannot view it that way without a copy.
+    """
+    shape, strides, offset = geometry
+    base = torch.empty(0, device="meta").as_strided(shape, strides, offset)
+    args, kwargs = call_arguments(node.attr("args"), node.attr("kwargs"), lambda _: base)
+    made = resolve(str(node.attr("target")))(*args, **kwargs)
+    views = made if isinstance(made, list | tuple) else (made,)
+    return [(tuple(v.shape), v.stride(), v.storage_offset()) for v in views]

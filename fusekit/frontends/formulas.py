@@ -1,0 +1,435 @@
+"""The irregular lowerings: each follows the formula of PyTorch's own CPU kernel.
+
+Source of each: aten/src/ATen/native/cpu/{Activation,BinaryOps,UnaryOps,Lerp,PointwiseOps}Kernel.cpp
+and, for the constants, the operator's documentation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from fusekit.frontends.dtypes import FROM_TORCH, compute_dtype
+from fusekit.frontends.lowering import Lowering, Rule
+from fusekit.ir import DType
+from fusekit.vecmath.expression import Expr, fma, where
+
+__all__ = ["RULES", "truth"]
+
+
+def truth(op: Lowering, name: str) -> Expr:
+    """The argument as a bool: != 0."""
+    return op.tensor(name, DType.BOOL)
+
+
+def add(op: Lowering) -> Expr | None:
+    return _scaled_sum(op, op.tensor("self"), "other", "add")
+
+
+def sub(op: Lowering) -> Expr | None:
+    return _scaled_sum(op, op.tensor("self"), "other", "sub")
+
+
+def rsub(op: Lowering) -> Expr | None:
+    """other - alpha * self."""
+    return _scaled_sum(op, op.tensor("other"), "self", "sub")
+
+
+def _scaled_sum(op: Lowering, x: Expr, name: str, ir: str) -> Expr | None:
+    """X +- alpha * y; PyTorch's vector code fuses the product into the sum."""
+    y, alpha = op.tensor(name), op.get("alpha", 1)
+    if op.result is DType.BOOL:
+        return x.apply("or", y) if ir == "add" and op.number("alpha") == 1 else None
+    if isinstance(alpha, int | float) and alpha == 1:
+        return x.apply(ir, y)
+    factor = op.operand(alpha, op.compute)
+    if not op.compute.is_float:
+        return x.apply(ir, y * factor)
+    return fma(y, factor if ir == "add" else -factor, x)
+
+
+def div(op: Lowering) -> Expr | None:
+    mode = op.get("rounding_mode")
+    if mode == "floor":
+        return floor_divide(op)
+    quotient = op.tensor("self")
+    if mode == "trunc":
+        ir = "div" if op.compute.is_float else "truncdiv"
+        quotient = quotient.apply(ir, op.tensor("other"))
+        return quotient.apply("trunc") if op.compute.is_float else quotient
+    return quotient / op.tensor("other") if mode is None else None
+
+
+def floor_divide(op: Lowering) -> Expr | None:
+    """Python's `//`: c10/util/generic_math.h, div_floor_floating."""
+    x, y = op.tensor("self"), op.tensor("other")
+    if op.result is DType.BOOL:
+        return None
+    if not op.compute.is_float:
+        return x.apply("floordiv", y)
+    rest = x.apply("fmod", y)
+    quotient = (x - rest) / y
+    opposite = rest.differs(0.0) & ((y < 0.0) ^ (rest < 0.0))
+    quotient = where(opposite, quotient - 1.0, quotient)
+    floor = quotient.apply("floor")
+    floor = where(quotient - floor > 0.5, floor + 1.0, floor)
+    result = where(quotient.equals(0.0), op.const(0.0).apply("copysign", x / y), floor)
+    return where(y.equals(0.0), x / y, result)
+
+
+def remainder(op: Lowering) -> Expr | None:
+    """Python's `%`."""
+    x, y = op.tensor("self"), op.tensor("other")
+    if op.result is DType.BOOL:
+        return None
+    if not op.compute.is_float:
+        return x.apply("remainder", y)
+    rest = x.apply("fmod", y)
+    return where(rest.differs(0.0) & ((y < 0.0) ^ (rest < 0.0)), rest + y, rest)
+
+
+def pow_(op: Lowering) -> Expr | None:
+    """The exponents that PyTorch replaces by products and roots are replaced here too."""
+    base, exponent = op["self"], op["exponent"]
+    if op.result is DType.BOOL:
+        return None
+    x = op.operand(base, op.compute)
+    if not isinstance(exponent, torch.Tensor):
+        value = float(op.number("exponent"))
+        short = _short_power(x, value, op)
+        if short is not None:
+            return short
+        exponent = op.number("exponent")
+    return x.apply("pow", op.operand(exponent, op.compute))
+
+
+def _short_power(x: Expr, exponent: float, op: Lowering) -> Expr | None:
+    if exponent == 2:  # noqa: PLR2004  the formula's own numbers
+        return x * x
+    if exponent == 3:  # noqa: PLR2004
+        return x * x * x
+    if not op.compute.is_float:
+        return None
+    table: dict[float, Callable[[], Expr]] = {
+        1.0: lambda: x.apply("copy"),
+        0.5: x.sqrt,
+        -0.5: lambda: 1.0 / x.sqrt(),
+        -1.0: lambda: 1.0 / x,
+        -2.0: lambda: 1.0 / (x * x),
+    }
+    return table[exponent]() if exponent in table else None
+
+
+def clamp(op: Lowering) -> Expr | None:
+    """The maximum with `min`, then the minimum with `max`; NaN stays."""
+    x = op.tensor("self")
+    if op.result is DType.BOOL:
+        return None
+    for name, ir in (("min", "maximum"), ("max", "minimum")):
+        if op.get(name) is not None:
+            bound = _bound(op, name)
+            if bound is None:
+                return None
+            x = x.apply(ir, bound)
+    return x
+
+
+def _bound(op: Lowering, name: str) -> Expr | None:
+    """A bound of clamp; None if it does not fit the dtype, where eager raises."""
+    value = op[name]
+    if isinstance(value, torch.Tensor):
+        return op.operand(value, op.compute)
+    number = op.number(name) if not op.compute.is_float else value
+    if isinstance(number, int | float) and math.isfinite(number):
+        target = next(t for t, ours in FROM_TORCH.items() if ours is op.result)
+        info: Any = torch.finfo(target) if op.result.is_float else torch.iinfo(target)
+        if not info.min <= number <= info.max:
+            return None
+    return op.operand(number, op.compute)
+
+
+def where_(op: Lowering) -> Expr | None:
+    condition = op.raw(op["condition"])
+    if condition.dtype is not DType.BOOL:
+        return None
+    return where(condition, op.tensor("self", op.result), op.tensor("other", op.result))
+
+
+def masked_fill(op: Lowering) -> Expr | None:
+    mask = op.raw(op["mask"])
+    if mask.dtype is not DType.BOOL:
+        return None
+    return where(mask, op.tensor("value", op.result), op.tensor("self", op.result))
+
+
+def relu(op: Lowering) -> Expr:
+    x = op.tensor("self")
+    return where(x < 0, op.const(0), x)
+
+
+def threshold(op: Lowering) -> Expr:
+    x = op.tensor("self")
+    return where(x <= op.tensor("threshold"), op.tensor("value"), x)
+
+
+def leaky_relu(op: Lowering) -> Expr:
+    x = op.tensor("self")
+    return where(x > 0.0, x, x * op.tensor("negative_slope"))
+
+
+def hardtanh(op: Lowering) -> Expr | None:
+    if not op.compute.is_float:
+        return None
+    x = op.tensor("self").apply("maximum", op.tensor("min_val"))
+    return x.apply("minimum", op.tensor("max_val"))
+
+
+def _relu6_of_plus_3(x: Expr) -> Expr:
+    shifted = (x + 3.0).apply("maximum", 0.0)
+    return shifted.apply("minimum", 6.0)
+
+
+def hardsigmoid(op: Lowering) -> Expr:
+    return _relu6_of_plus_3(op.tensor("self")) / 6.0
+
+
+def hardswish(op: Lowering) -> Expr:
+    x = op.tensor("self")
+    return x * _relu6_of_plus_3(x) / 6.0
+
+
+def elu(op: Lowering) -> Expr:
+    """scale * (x if x > 0 else alpha * expm1(x * input_scale))."""
+    x, scale = op.tensor("self"), op.tensor("scale")
+    negative = (x * op.tensor("input_scale")).apply("expm1") * (op.tensor("alpha") * scale)
+    return where(x > 0.0, x * scale, negative)
+
+
+def celu(op: Lowering) -> Expr:
+    x, alpha = op.tensor("self"), op.tensor("alpha")
+    return where(x > 0.0, x, (x / alpha).apply("expm1") * alpha)
+
+
+def selu(op: Lowering) -> Expr:
+    """The constants of Klambauer et al. 2017, as aten/src/ATen/native/Activation.cpp has them."""
+    alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+    x = op.tensor("self")
+    return where(x > 0.0, x * scale, x.apply("expm1") * (alpha * scale))
+
+
+def gelu(op: Lowering) -> Expr | None:
+    x = op.tensor("self")
+    if op["approximate"] == "tanh":
+        # sqrt(2 / pi) and the cubic's weight: Hendrycks and Gimpel 2016
+        inner = (x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)
+        return x * 0.5 * (inner.apply("tanh") + 1.0)
+    if op["approximate"] == "none":
+        return x * 0.5 * ((x * math.sqrt(0.5)).apply("erf") + 1.0)
+    return None
+
+
+def silu(op: Lowering) -> Expr:
+    x = op.tensor("self")
+    return x / ((-x).apply("exp") + 1.0)
+
+
+def mish(op: Lowering) -> Expr:
+    x = op.tensor("self")
+    return x * x.apply("exp").apply("log1p").apply("tanh")
+
+
+def softplus(op: Lowering) -> Expr:
+    x, beta = op.tensor("self"), op.tensor("beta")
+    scaled = x * beta
+    return where(scaled > op.tensor("threshold"), x, scaled.apply("exp").apply("log1p") / beta)
+
+
+def reciprocal(op: Lowering) -> Expr:
+    return 1.0 / op.tensor("self")
+
+
+def rsqrt(op: Lowering) -> Expr:
+    return 1.0 / op.tensor("self").sqrt()
+
+
+def square(op: Lowering) -> Expr | None:
+    x = op.tensor("self")
+    return None if op.result is DType.BOOL else x * x
+
+
+def sign(op: Lowering) -> Expr:
+    """(0 < x) - (x < 0): NaN gives 0."""
+    x = op.tensor("self")
+    if op.result is DType.BOOL:
+        return x.apply("copy")
+    positive = (x > 0).cast(op.compute)
+    return positive if op.compute.kind.value == "uint" else positive - (x < 0).cast(op.compute)
+
+
+def frac(op: Lowering) -> Expr:
+    x = op.tensor("self")
+    return x - x.apply("trunc")
+
+
+def round_(op: Lowering) -> Expr | None:
+    """Halves go to the even neighbour; `decimals` is left to PyTorch."""
+    if op.get("decimals", 0) != 0:
+        return None
+    return op.tensor("self").apply("round" if op.compute.is_float else "copy")
+
+
+def lerp(op: Lowering) -> Expr:
+    """From the nearer end, so that weight 1 gives `end` exactly."""
+    start, end, weight = op.tensor("self"), op.tensor("end"), op.tensor("weight")
+    step = end - start
+    return where(abs(weight) < 0.5, start + weight * step, end - step * (1.0 - weight))
+
+
+def addcmul(op: Lowering) -> Expr | None:
+    if op.result is DType.BOOL:
+        return None
+    product = op.tensor("value") * op.tensor("tensor1") * op.tensor("tensor2")
+    return op.tensor("self") + product
+
+
+def addcdiv(op: Lowering) -> Expr | None:
+    if not op.compute.is_float:
+        return None
+    return op.tensor("self") + op.tensor("value") * op.tensor("tensor1") / op.tensor("tensor2")
+
+
+def logaddexp(op: Lowering) -> Expr:
+    return _log_sum(op, "exp", 1.0)
+
+
+def logaddexp2(op: Lowering) -> Expr:
+    return _log_sum(op, "exp2", 1 / math.log(2))
+
+
+def _log_sum(op: Lowering, exp: str, unit: float) -> Expr:
+    """max + log(1 + exp(-|x - y|)); two equal infinities are their own result."""
+    x, y = op.tensor("self"), op.tensor("other")
+    same_infinity = x.apply("isinf") & x.equals(y)
+    tail = (-abs(x - y)).apply(exp).apply("log1p")
+    return where(same_infinity, x, x.apply("maximum", y) + (tail if unit == 1 else tail * unit))
+
+
+def _classify(ir: str, *, integral: bool) -> Rule:
+    """isnan and its kin: asked of the argument's dtype, constant on integers."""
+
+    def rule(op: Lowering) -> Expr:
+        x = op.raw(op["self"])
+        if x.dtype.is_float:
+            return x.cast(compute_dtype(x.dtype)).apply(ir)
+        return x.equals(x) if integral else x.differs(x)
+
+    return rule
+
+
+def _signed_infinity(value: float) -> Rule:
+    def rule(op: Lowering) -> Expr:
+        x = op.raw(op["self"])
+        return x.cast(compute_dtype(x.dtype)).equals(value) if x.dtype.is_float else x.differs(x)
+
+    return rule
+
+
+def signbit(op: Lowering) -> Expr:
+    x = op.raw(op["self"])
+    if x.dtype.is_float:
+        return x.cast(compute_dtype(x.dtype)).apply("signbit")
+    return x.differs(x) if x.dtype is DType.BOOL else x < 0
+
+
+def logical_not(op: Lowering) -> Expr:
+    return ~truth(op, "self")
+
+
+def to_copy(op: Lowering) -> Expr:
+    """A conversion of dtype; device and layout are checked before the rule is asked."""
+    x = op.raw(op["self"] if "self" in op.arguments else op["a"])
+    return x.cast(op.result)
+
+
+def copy(op: Lowering) -> Expr:
+    return op.tensor("self", op.result).apply("copy")
+
+
+def copy_from(op: Lowering) -> Expr:
+    return op.tensor("src", op.result).apply("copy")
+
+
+def _filled(name: str, value: float | None = None) -> Rule:
+    def rule(op: Lowering) -> Expr:
+        return op.operand(op[name] if value is None else value, op.result).apply("copy")
+
+    return rule
+
+
+RULES: Mapping[str, Rule] = {
+    "aten.add": add,
+    "aten.sub": sub,
+    "aten.subtract": sub,
+    "aten.rsub": rsub,
+    "aten.div": div,
+    "aten.true_divide": div,
+    "aten.floor_divide": floor_divide,
+    "aten.remainder": remainder,
+    "aten.pow": pow_,
+    "aten.clamp": clamp,
+    "aten.clamp_min": clamp,
+    "aten.clamp_max": clamp,
+    "aten.where": where_,
+    "aten.masked_fill": masked_fill,
+    "aten.relu": relu,
+    "aten.threshold": threshold,
+    "aten.leaky_relu": leaky_relu,
+    "aten.hardtanh": hardtanh,
+    "aten.hardsigmoid": hardsigmoid,
+    "aten.hardswish": hardswish,
+    "aten.elu": elu,
+    "aten.celu": celu,
+    "aten.selu": selu,
+    "aten.gelu": gelu,
+    "aten.silu": silu,
+    "aten.mish": mish,
+    "aten.softplus": softplus,
+    "aten.reciprocal": reciprocal,
+    "aten.rsqrt": rsqrt,
+    "aten.square": square,
+    "aten.sign": sign,
+    "aten.sgn": sign,
+    "aten.frac": frac,
+    "aten.round": round_,
+    "aten.lerp": lerp,
+    "aten.addcmul": addcmul,
+    "aten.addcdiv": addcdiv,
+    "aten.logaddexp": logaddexp,
+    "aten.logaddexp2": logaddexp2,
+    "aten.isnan": _classify("isnan", integral=False),
+    "aten.isinf": _classify("isinf", integral=False),
+    "aten.isfinite": _classify("isfinite", integral=True),
+    "aten.isposinf": _signed_infinity(math.inf),
+    "aten.isneginf": _signed_infinity(-math.inf),
+    "aten.signbit": signbit,
+    "aten.logical_not": logical_not,
+    "aten._to_copy": to_copy,
+    "prims.convert_element_type": to_copy,
+    "aten.clone": copy,
+    "aten.copy": copy_from,
+    "aten.fill": _filled("value"),
+    "aten.full": _filled("fill_value"),
+    "aten.full_like": _filled("fill_value"),
+    "aten.new_full": _filled("fill_value"),
+    "aten.zeros": _filled("", 0),
+    "aten.zeros_like": _filled("", 0),
+    "aten.new_zeros": _filled("", 0),
+    "aten.ones": _filled("", 1),
+    "aten.ones_like": _filled("", 1),
+    "aten.new_ones": _filled("", 1),
+    "aten.scalar_tensor": _filled("s"),
+}
+"""Operator -> formula."""

@@ -1,0 +1,174 @@
+"""What a function reads besides its arguments: globals, closure cells, module attributes.
+
+Eager PyTorch reads them at every call, so a captured function must too: tensors become further
+inputs, fetched anew each time; numbers, strings and functions are guards that must still hold.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+__all__ = ["Free", "free_variables"]
+
+_SIMPLE = (bool, int, float, str, bytes, type(None), torch.dtype, torch.device)
+_FOREIGN = ("torch", "numpy", "fusekit", "math", "builtins", "typing", "functools")
+_DEPTH = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Free:
+    """One thing read from outside.
+
+    Attributes:
+        name: how the user would call it: "scale", "self.weight".
+        fetch: reads it again.
+        value: what it was at the trace.
+    """
+
+    name: str
+    fetch: Callable[[], Any]
+    value: Any
+
+    @property
+    def is_tensor(self) -> bool:
+        """True for a tensor, which becomes an input; else it is a guard."""
+        return isinstance(self.value, torch.Tensor)
+
+    def holds(self) -> bool:
+        """True while the thing read is still what it was."""
+        try:
+            now = self.fetch()
+        except (LookupError, AttributeError, ValueError):
+            return False
+        if isinstance(self.value, _SIMPLE):
+            return type(now) is type(self.value) and (now == self.value or now is self.value)
+        return now is self.value
+
+
+def free_variables(function: Callable[..., Any]) -> tuple[Free, ...]:
+    """Everything of that kind, each thing once, in the order in which it is found."""
+    found: dict[tuple[str, int], Free] = {}
+    for free in _Walk().function(function, lambda: function):
+        found.setdefault((free.name, id(free.value)), free)
+    return tuple(found.values())
+
+
+class _Walk:
+    """One search; remembers functions and objects it has been to."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+
+    def function(self, value: Any, fetch: Callable[[], Any]) -> Iterator[Free]:
+        """What a callable reads."""
+        if id(value) in self.seen:
+            return
+        self.seen.add(id(value))
+        if isinstance(value, functools.partial):
+            yield from self.function(value.func, lambda: value.func)
+            yield from self.object("partial", (value.args, value.keywords), lambda: None, 0)
+        elif isinstance(value, types.MethodType):
+            yield from self.object("self", value.__self__, lambda: value.__self__, 0)
+            yield from self.function(value.__func__, lambda: value.__func__)
+        elif isinstance(value, types.FunctionType) and not _is_foreign(value):
+            yield from self._plain(value)
+        elif isinstance(value, torch.nn.Module):
+            yield from self.object("self", value, fetch, 0)
+
+    def _plain(self, function: types.FunctionType) -> Iterator[Free]:
+        inner = inspect.unwrap(function)
+        for name, cell in zip(
+            function.__code__.co_freevars, function.__closure__ or (), strict=True
+        ):
+            if _is_filled(cell):
+                fetch = functools.partial(getattr, cell, "cell_contents")
+                yield from self.object(name, cell.cell_contents, fetch, 0)
+        for name in sorted(_names(function.__code__)):
+            if name in function.__globals__:
+                fetch = functools.partial(function.__globals__.__getitem__, name)
+                yield from self.object(name, function.__globals__[name], fetch, 0)
+        if inner is not function and isinstance(inner, types.FunctionType):
+            yield from self.function(inner, lambda: inner)
+
+    def object(self, name: str, value: Any, fetch: Callable[[], Any], depth: int) -> Iterator[Free]:
+        """What is reachable from a variable."""
+        if isinstance(value, (torch.Tensor, *_SIMPLE)):
+            yield Free(name, fetch, value)
+        elif isinstance(value, types.ModuleType | type) or id(value) in self.seen:
+            return
+        elif isinstance(value, torch.nn.Module):
+            yield from self._module(name, value)
+        elif callable(value) and not _is_instance(value):
+            if isinstance(value, types.FunctionType | types.MethodType):
+                yield Free(name, fetch, value)
+            yield from self.function(value, fetch)
+        elif depth < _DEPTH:
+            self.seen.add(id(value))
+            for key, item, get in _children(value, fetch):
+                yield from self.object(f"{name}{key}", item, get, depth + 1)
+
+    def _module(self, name: str, module: torch.nn.Module) -> Iterator[Free]:
+        """Parameters, buffers, and the plain attributes of every submodule."""
+        self.seen.add(id(module))
+        yield from self.function(type(module).forward, lambda: type(module).forward)
+        for attribute, value in {
+            **module.__dict__,
+            **module._parameters,
+            **module._buffers,
+        }.items():
+            if isinstance(value, (torch.Tensor, bool, int, float, str)):
+                fetch = functools.partial(getattr, module, attribute)
+                yield Free(f"{name}.{attribute}", fetch, value)
+        for attribute, child in module._modules.items():
+            if child is not None and id(child) not in self.seen:
+                yield from self._module(f"{name}.{attribute}", child)
+
+
+def _is_foreign(function: types.FunctionType) -> bool:
+    module = function.__module__ or ""
+    return module.split(".")[0] in _FOREIGN and not module.startswith("fusekit.bench")
+
+
+def _is_instance(value: Any) -> bool:
+    """An object of the user's that happens to be callable."""
+    return hasattr(value, "__dict__") and not isinstance(
+        value, types.FunctionType | types.MethodType | types.BuiltinFunctionType | functools.partial
+    )
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return False
+    return True
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """Global names that a function and the functions inside it mention."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _names(constant)
+    return names
+
+
+def _children(value: Any, fetch: Callable[[], Any]) -> Iterator[tuple[str, Any, Callable[[], Any]]]:
+    """(suffix, item, how to read it again) for each item of a container or object."""
+    if isinstance(value, dict):
+        for key, item in list(value.items()):
+            if isinstance(key, _SIMPLE):
+                yield f"[{key!r}]", item, lambda key=key: fetch()[key]
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield f"[{index}]", item, lambda index=index: fetch()[index]
+    elif hasattr(value, "__dict__") and type(value).__module__.split(".")[0] not in _FOREIGN:
+        for key, item in list(vars(value).items()):
+            yield f".{key}", item, lambda key=key: getattr(fetch(), key)

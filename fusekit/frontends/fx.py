@@ -1,0 +1,264 @@
+"""Capture: a Python function and example arguments -> a graph of pointwise nodes, views and calls."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+)
+from torch.utils import _pytree as pytree
+
+from fusekit.errors import FusionDeclined
+from fusekit.frontends.calls import UnknownTensorError
+from fusekit.frontends.fake import Fakes
+from fusekit.frontends.free import Free, free_variables
+from fusekit.frontends.scalars import ScalarTrace, concrete
+from fusekit.frontends.trace import MutationError, Tracer
+from fusekit.ir import Graph, GraphBuilder
+from fusekit.specs import Decline, Reason
+
+__all__ = ["Capture", "Source", "capture"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where a tensor input of the graph comes from at a call.
+
+    Attributes:
+        leaf: index among the flattened arguments, or None.
+        free: a tensor that the function closes over, or None.
+        constant: a tensor made from literals in the function, or None.
+    """
+
+    leaf: int | None = None
+    free: Free | None = None
+    constant: torch.Tensor | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One leaf of what the function returns: a value, an argument passed through, or a constant."""
+
+    value: int | None = None
+    leaf: int | None = None
+    constant: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Capture:
+    """What one trace of a function found.
+
+    Attributes:
+        graph: pointwise nodes, views, cats and calls, with shapes and strides.
+        sources: one for each tensor input of the graph.
+        scalars: one for each scalar input: Python text over `a<leaf index>`.
+        results: the leaves of the return value.
+        out_spec: their structure.
+        writes: (value of an input, value that is copied into it at the end).
+        pinned: indices of argument leaves whose value the trace depends on.
+        guards: what the function reads from outside and must find unchanged.
+        device: where its kernels run.
+    """
+
+    graph: Graph
+    sources: tuple[Source, ...]
+    scalars: tuple[str, ...]
+    results: tuple[Result, ...]
+    out_spec: pytree.TreeSpec
+    writes: tuple[tuple[int, int], ...]
+    pinned: frozenset[int]
+    guards: tuple[Free, ...]
+    device: torch.device
+
+
+def capture(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    name: str,
+    dynamic: bool = True,
+    grad: bool = False,
+) -> Capture:
+    """Trace `function` on fake versions of the arguments.
+
+    Raises:
+        FusionDeclined: it cannot be captured; the decline says why. Eager PyTorch decides whether
+            the call is an error.
+    """
+    frees = free_variables(function)
+    attempt = _Attempt(function, args, kwargs, frees, name, dynamic=dynamic, grad=grad)
+    with torch.set_grad_enabled(grad):
+        try:
+            return attempt.run()
+        except MutationError:
+            attempt.functional = True
+            return attempt.run()
+
+
+class _Attempt:
+    """One way of tracing one call."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        frees: Sequence[Free],
+        name: str,
+        *,
+        dynamic: bool,
+        grad: bool,
+    ) -> None:
+        self.function = function
+        self.leaves, self.spec = pytree.tree_flatten((args, kwargs))
+        self.frees = frees
+        self.name = name
+        self.dynamic = dynamic
+        self.grad = grad
+        self.functional = False
+
+    def run(self) -> Capture:
+        self.builder = GraphBuilder(self.name)
+        self.scalars = ScalarTrace()
+        self.fakes = Fakes()
+        self.sources: dict[int, Source] = {}
+        self.by_real: dict[int, FakeTensor] = {}
+        self.tracer = Tracer(self.fakes, self.builder, self.scalars, self._adopt)
+        self.tracer.functional = self.functional
+        tensors = [leaf for leaf in self.leaves if isinstance(leaf, torch.Tensor)]
+        tensors += [free.value for free in self.frees if free.is_tensor]
+        if not tensors:
+            raise FusionDeclined(Decline(Reason.NO_TENSORS))
+        self.tracer.device = self.device = tensors[0].device
+        fakes = [self._leaf(index, leaf) for index, leaf in enumerate(self.leaves)]
+        made = self._call(fakes)
+        return self._package(fakes, made)
+
+    def _leaf(self, index: int, leaf: Any) -> Any:
+        """The stand-in for an argument."""
+        if isinstance(leaf, torch.Tensor):
+            return self._input(leaf, Source(leaf=index))
+        if self.dynamic and type(leaf) in (int, float):
+            return self.scalars.symbol(f"a{index}", leaf)
+        return leaf
+
+    def _input(self, real: torch.Tensor, source: Source) -> FakeTensor:
+        if isinstance(real, FakeTensor) or type(real) not in (torch.Tensor, torch.nn.Parameter):
+            detail = f"an argument is a {type(real).__name__}"
+            raise FusionDeclined(Decline(Reason.LAYOUT, detail))
+        fake = self.fakes.like(real)
+        self.sources[self.tracer.new_input(fake)] = source
+        if source.free is not None:
+            self.by_real[id(real)] = fake
+        return fake
+
+    def _adopt(self, real: torch.Tensor) -> FakeTensor:
+        """The stand-in for a tensor that reached an operator from outside."""
+        if id(real) in self.by_real:
+            return self.by_real[id(real)]
+        for free in self.frees:
+            if free.value is real:
+                return self._input(real, Source(free=free))
+        raise UnknownTensorError(
+            "it uses a tensor that is neither an argument nor found among what it closes over"
+        )
+
+    def _call(self, fakes: list[Any]) -> Any:
+        def flat(*leaves: Any) -> Any:
+            args, kwargs = pytree.tree_unflatten(list(leaves), self.spec)
+            return self.function(*args, **kwargs)
+
+        try:
+            if not self.functional:
+                with self.fakes.mode, self.tracer:
+                    return flat(*fakes)
+            return self._call_functional(flat, fakes)
+        except (FusionDeclined, MutationError):
+            raise
+        except (DataDependentOutputException, DynamicOutputShapeException) as error:
+            detail = f"{error.func} needs the values of a tensor"
+            loc = self.builder.loc
+            raise FusionDeclined(Decline(Reason.DATA_DEPENDENT, detail, "", loc)) from error
+        except Exception as error:  # eager decides whether it is the user's error
+            detail = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            raise FusionDeclined(Decline(Reason.CAPTURE, detail, "", self.builder.loc)) from error
+
+    def _call_functional(self, flat: Callable[..., Any], fakes: list[Any]) -> Any:
+        """Only tensors go through torch's functionalisation; it wants nothing else."""
+        where = [i for i, fake in enumerate(fakes) if isinstance(fake, torch.Tensor)]
+        rest: dict[str, Any] = {}
+
+        def over_tensors(*tensors: torch.Tensor) -> list[torch.Tensor]:
+            leaves = list(fakes)
+            for index, tensor in zip(where, tensors, strict=True):
+                leaves[index] = tensor
+            made, spec = pytree.tree_flatten(flat(*leaves))
+            # an output that is an input must be told apart: functionalisation returns new objects
+            rest["same"] = [next((i for i in where if leaves[i] is item), None) for item in made]
+            rest["spec"] = spec
+            rest["made"] = made
+            return [item for item in made if isinstance(item, torch.Tensor)]
+
+        run = torch.func.functionalize(over_tensors, remove="mutations")
+        with self.fakes.mode, self.tracer:
+            tensors = iter(run(*[fakes[i] for i in where]))
+        made = [next(tensors) if isinstance(item, torch.Tensor) else item for item in rest["made"]]
+        made = [made[i] if same is None else fakes[same] for i, same in enumerate(rest["same"])]
+        return pytree.tree_unflatten(made, rest["spec"])
+
+    def _package(self, fakes: list[Any], made: Any) -> Capture:
+        for index, leaf in enumerate(self.leaves):
+            # a bool, a string, None ... may have steered the trace anywhere
+            if not isinstance(leaf, torch.Tensor) and not isinstance(
+                fakes[index], torch.SymInt | torch.SymFloat
+            ):
+                self.scalars.pinned.add(f"a{index}")
+        results, spec = pytree.tree_flatten(made)
+        found = tuple(self._result(item, fakes) for item in results)
+        writes = tuple(dict(self.tracer.writes).items())
+        outputs = [item.value for item in found if item.value is not None]
+        graph = self.builder.finish([*outputs, *(value for _, value in writes)])
+        for value_id, constant in self.tracer.constants.items():
+            self.sources[value_id] = Source(constant=constant)
+        expressions = {value: text for text, value in self.tracer.scalars.items()}
+        return Capture(
+            graph=graph,
+            sources=tuple(self.sources[i] for i in graph.tensor_inputs),
+            scalars=tuple(expressions[i] for i in graph.scalar_inputs),
+            results=found,
+            out_spec=spec,
+            writes=writes,
+            pinned=frozenset(int(name[1:]) for name in self.scalars.pinned),
+            guards=tuple(free for free in self.frees if not free.is_tensor),
+            device=self.device,
+        )
+
+    def _result(self, item: Any, fakes: list[Any]) -> Result:
+        if isinstance(item, torch.Tensor):
+            for index, fake in enumerate(fakes):
+                if fake is item:
+                    return Result(leaf=index)
+            return self._tensor_result(item)
+        value = concrete(item)
+        if isinstance(item, torch.SymInt | torch.SymFloat):
+            for index, fake in enumerate(fakes):
+                if fake is item:
+                    return Result(leaf=index)
+            item.node.pin()
+        return Result(constant=value)
+
+    def _tensor_result(self, item: torch.Tensor) -> Result:
+        if not self.tracer.knows(item):
+            for real, fake in self.by_real.items():
+                if id(item) == real:
+                    return Result(value=self.tracer.identify(fake))
+            detail = "it returns a tensor that no traced operator made"
+            raise FusionDeclined(Decline(Reason.CAPTURE, detail))
+        return Result(value=self.tracer.identify(item))

@@ -1,0 +1,118 @@
+"""What a lowering rule works with: one torch operator's arguments as IR expressions.
+
+A rule is a function `(op: Lowering) -> Expr | None`, written like the formula it stands for:
+
+    def silu(op: Lowering) -> Expr:
+        x = op.tensor("self")
+        return x / ((-x).apply("exp") + 1)
+
+Operands arrive cast to the operator's compute dtype (float32 for the halves, as in PyTorch's own
+kernels) and the result is cast to the dtype that torch gave the real operator's output. None means
+"not these arguments": PyTorch runs the operator.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from fusekit.frontends.dtypes import FROM_TORCH, compute_dtype
+from fusekit.frontends.scalars import ScalarNode, concrete
+from fusekit.ir import DType, GraphBuilder, Kind
+from fusekit.vecmath.expression import Expr
+
+__all__ = ["Lowering", "Rule", "converted"]
+
+Symbol = torch.SymInt | torch.SymFloat
+
+
+@dataclasses.dataclass
+class Lowering:
+    """One operator call.
+
+    Attributes:
+        builder: the graph under construction.
+        arguments: schema name -> tensor, number, symbolic scalar, list or None.
+        result: the first output's dtype.
+        identify: fake tensor -> value id.
+        symbol: symbolic scalar -> id of the scalar input that carries it.
+    """
+
+    builder: GraphBuilder
+    arguments: Mapping[str, Any]
+    result: DType
+    identify: Callable[[torch.Tensor], int]
+    symbol: Callable[[ScalarNode], int]
+
+    @property
+    def compute(self) -> DType:
+        """The dtype in which PyTorch computes this operator's result."""
+        return compute_dtype(self.result)
+
+    def __getitem__(self, name: str) -> Any:
+        """The argument as torch passed it."""
+        return self.arguments[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The argument, or `default` if the schema has none of that name."""
+        return self.arguments.get(name, default)
+
+    def tensor(self, name: str, dtype: DType | None = None) -> Expr:
+        """The argument as an operand of `dtype` (the compute dtype if not given)."""
+        return self.operand(self.arguments[name], dtype or self.compute)
+
+    def operand(self, value: Any, dtype: DType) -> Expr:
+        """A tensor, number or symbolic scalar, as an operand of `dtype`."""
+        if isinstance(value, torch.Tensor):
+            return self.raw(value).cast(dtype)
+        if isinstance(value, Symbol):
+            return Expr(self.builder, self.symbol(value.node)).cast(dtype)
+        return self.const(value, dtype)
+
+    def raw(self, value: torch.Tensor) -> Expr:
+        """A tensor argument in its own dtype."""
+        return Expr(self.builder, self.identify(value))
+
+    def const(self, value: float, dtype: DType | None = None) -> Expr:
+        """A literal, converted as torch converts a scalar: floats round, integers wrap."""
+        dtype = dtype or self.compute
+        return Expr(self.builder, self.builder.const(converted(value, dtype), dtype))
+
+    def number(self, name: str) -> Any:
+        """A scalar argument's value in this trace; a symbolic one is pinned to it."""
+        value = self.arguments[name]
+        if isinstance(value, Symbol) and isinstance(value.node, ScalarNode):
+            return value.node.pin()
+        return value
+
+    def common(self, *names: str) -> DType | None:
+        """The dtype to which torch promotes these arguments, for comparisons; None if complex."""
+        first, *others = (concrete(self.arguments[name]) for name in names)
+        promoted = torch.result_type(first, others[0]) if others else first.dtype
+        return FROM_TORCH.get(promoted)
+
+
+def converted(value: float, dtype: DType) -> bool | int | float:
+    """`value` as torch converts a scalar to `dtype`; a bfloat16 is rounded by way of float32."""
+    if dtype is DType.BOOL:
+        return bool(value)
+    if dtype.is_integral:
+        wrapped = int(value) & ((1 << dtype.bits) - 1)
+        negative = dtype.kind is Kind.INT and wrapped >> (dtype.bits - 1)
+        return wrapped - (1 << dtype.bits) if negative else wrapped
+    if dtype is DType.F64:
+        return float(value)
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+        if dtype is DType.BF16 and np.isfinite(single):
+            bits = int(single.view(np.uint32))
+            bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
+            single = np.uint32(bits).view(np.float32)
+        return float(np.float16(single) if dtype is DType.F16 else single)
+
+
+Rule = Callable[[Lowering], Expr | None]

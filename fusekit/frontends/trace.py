@@ -1,0 +1,351 @@
+"""The tracer: a torch dispatch mode that writes down, as IR, what a function does to fake tensors.
+
+Under the mode every aten operator arrives here with fake tensors (shapes, dtypes and strides, no
+data). torch computes the fake result, which fixes dtype, shape and strides; then the operator
+becomes IR by its rule, or by tracing its decomposition, or a `call` node that PyTorch will run.
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch._decomp import decomposition_table
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fusekit.frontends.aten import RULES, UNWRITTEN_POINTWISE
+from fusekit.frontends.calls import (
+    UnknownTensorError,
+    bind,
+    encode,
+    is_view,
+    map_leaves,
+    map_tensors,
+    name_of,
+    qualified,
+    tensors_in,
+)
+from fusekit.frontends.dtypes import FROM_TORCH
+from fusekit.frontends.fake import Fakes, is_supported, result_dtype
+from fusekit.frontends.lowering import Lowering
+from fusekit.frontends.scalars import ScalarNode, ScalarTrace, concrete
+from fusekit.ir import DType, GraphBuilder, Loc
+
+__all__ = ["MutationError", "Tracer"]
+
+_HERE = Path(__file__).parent
+_HIDDEN = tuple(
+    str(path) for path in (Path(torch.__file__).parent, _HERE, _HERE.parent / "runtime")
+) + ("<frozen",)
+"""Files whose path starts like this are not the user's."""
+
+
+class MutationError(BaseException):
+    """The function writes in place: trace it again under functionalisation.
+
+    A BaseException, so that no `except Exception` of the user's swallows it.
+    """
+
+
+class Tracer(TorchDispatchMode):
+    """Collects a captured graph.
+
+    Attributes:
+        builder: the graph so far.
+        scalars: expression over argument names -> id of the scalar input that carries it.
+        constants: tensors made from literals inside the function, by value id.
+    """
+
+    def __init__(
+        self,
+        fakes: Fakes,
+        builder: GraphBuilder,
+        scalars: ScalarTrace,
+        adopt: Callable[[torch.Tensor], FakeTensor],
+    ) -> None:
+        """Trace into `builder`; `adopt` makes an input of a real tensor that turns up."""
+        super().__init__()
+        self.fakes = fakes
+        self.builder = builder
+        self.scalar_trace = scalars
+        self.scalars: dict[str, int] = {}
+        self.constants: dict[int, torch.Tensor] = {}
+        self.device: torch.device | None = None
+        self.functional = False
+        self._adopt = adopt
+        self._ids: dict[int, int] = {}
+        self._alive: list[torch.Tensor] = []
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: wrapping this mode's handler would import the whole of torch.compile (a second)."""
+        return False
+
+    # values
+
+    def bind(self, fake: torch.Tensor, value_id: int) -> None:
+        """Remember which value a fake tensor stands for."""
+        self._ids[id(fake)] = value_id
+        self._alive.append(fake)
+
+    def identify(self, tensor: torch.Tensor) -> int:
+        """The value of a fake tensor; UnknownTensorError for a stranger."""
+        value_id = self._ids.get(id(tensor))
+        if value_id is None:
+            raise UnknownTensorError(
+                "a tensor is used that is neither an argument nor found among what the function "
+                "closes over; pass it as an argument"
+            )
+        return value_id
+
+    def knows(self, tensor: torch.Tensor) -> bool:
+        """True for a fake tensor of this trace."""
+        return id(tensor) in self._ids
+
+    def dtype_of(self, tensor: torch.Tensor) -> DType | None:
+        """Its dtype, or None for a tensor that no kernel of this trace can touch."""
+        plain = tensor.layout is torch.strided and not tensor.is_quantized
+        local = self.device is None or tensor.device == self.device
+        negated = plain and (tensor.is_neg() or tensor.is_conj())
+        return FROM_TORCH.get(tensor.dtype) if plain and local and not negated else None
+
+    def new_value(self, fake: torch.Tensor) -> int:
+        """A value with the fake tensor's dtype, shape and strides."""
+        strided = fake.layout is torch.strided
+        strides = fake.stride() if strided else None
+        value_id = self.builder.value(self.dtype_of(fake), tuple(fake.shape), strides)
+        self.bind(fake, value_id)
+        return value_id
+
+    def new_input(self, fake: torch.Tensor) -> int:
+        """A tensor input with the fake tensor's dtype, shape and strides."""
+        strides = fake.stride() if fake.layout is torch.strided else None
+        value_id = self.builder.input(self.dtype_of(fake), tuple(fake.shape), strides)
+        self.bind(fake, value_id)
+        return value_id
+
+    def symbol(self, node: ScalarNode) -> int:
+        """The scalar input for a symbolic scalar."""
+        if node.expression not in self.scalars:
+            dtype = DType.F64 if node.is_float() else DType.BOOL if node.is_bool() else DType.I64
+            self.scalars[node.expression] = self.builder.scalar(dtype)
+        return self.scalars[node.expression]
+
+    # operators
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Record one operator and return its fake result."""
+        kwargs = kwargs or {}
+        if func._schema.is_mutable and not self._is_write_back(func):  # noqa: SLF001
+            if self.functional:
+                raise UnknownTensorError(f"{func} writes in place where it cannot be replayed")
+            raise MutationError
+        if _is_composite(func):
+            with self:
+                return func.decompose(*args, **kwargs)
+        if func is torch.ops.aten.lift_fresh.default and not self._is_fake(args[0]):
+            return self._literal(args[0])
+        args, kwargs = map_tensors(self._known, (args, kwargs))
+        self._stamp(func)
+        mark = self.builder.mark()
+        if not self._is_write_back(func):
+            result = self._pointwise(func, args, kwargs)
+            if result is not None:
+                return result
+            self.builder.rollback(mark)
+            self._forget(mark[0])
+        return self._call(func, args, kwargs)
+
+    def _is_write_back(self, func: Any) -> bool:
+        """The copies into inputs with which functionalisation ends."""
+        return self.functional and func is torch.ops.aten.copy_.default
+
+    def _is_fake(self, tensor: object) -> bool:
+        return isinstance(tensor, FakeTensor)
+
+    def _literal(self, tensor: torch.Tensor) -> torch.Tensor:
+        """`torch.tensor([...])` inside the function: a constant of the trace."""
+        fake = self.fakes.like(tensor)
+        self.constants[self.new_input(fake)] = tensor
+        return fake
+
+    def _known(self, tensor: torch.Tensor) -> torch.Tensor:
+        if isinstance(tensor, FakeTensor) and self.knows(tensor):
+            return tensor
+        if isinstance(tensor, FakeTensor):
+            self.identify(tensor)
+        return self._adopt(tensor)
+
+    def _forget(self, first: int) -> None:
+        self._ids = {key: value for key, value in self._ids.items() if value < first}
+        self.scalars = {text: value for text, value in self.scalars.items() if value < first}
+
+    def _stamp(self, func: Any) -> None:
+        self.builder.loc = _user_line()
+        self.builder.origin = str(func)
+
+    def _pointwise(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The result of `func` as IR, or None if it has to be a call."""
+        name = name_of(func)
+        if name in ("aten.cat", "aten.stack"):
+            return self._cat(func, args, kwargs)
+        if not self._all_plain((args, kwargs)):
+            return None
+        rule = RULES.get(name)
+        if rule is not None:
+            made = self._by_rule(rule, func, args, kwargs)
+            if made is not None:
+                return made
+        if name in UNWRITTEN_POINTWISE or torch.Tag.pointwise in func.tags:
+            return self._by_decomposition(func, args, kwargs)
+        return None
+
+    def _all_plain(self, tree: Any) -> bool:
+        return all(self.dtype_of(tensor) is not None for tensor in tensors_in(tree))
+
+    def _by_rule(self, rule: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        numbers = concrete_tree((args, kwargs))
+        if result_dtype(func, *numbers) is None:
+            return None
+        fake = self.fakes.run(func, *numbers)
+        if self.dtype_of(fake) is None:
+            return None
+        dtype = FROM_TORCH[fake.dtype]
+        arguments = bind(func, args, kwargs)
+        lowering = Lowering(self.builder, arguments, dtype, self.identify, self.symbol)
+        first = len(self.builder.values)
+        made = rule(lowering)
+        if made is None:
+            return None
+        self._finish(made.cast(dtype).id, first, fake)
+        return fake
+
+    def _finish(self, value_id: int, first: int, fake: torch.Tensor) -> None:
+        """Give a lowered result its own value with the shape and strides torch states."""
+        builder = self.builder
+        shape = tuple(fake.shape)
+        if value_id < first or builder.values[value_id].shape != shape:
+            value_id = builder.apply("copy", value_id, shape=shape)
+        builder.set_strides(value_id, fake.stride())
+        self.bind(fake, value_id)
+
+    def _by_decomposition(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Trace what torch says `func` consists of; None if any of it is not pointwise."""
+        rule = decomposition_table.get(func)
+        numbers = concrete_tree((args, kwargs))
+        if rule is None or not is_supported(func, *numbers):
+            return None
+        first = len(self.builder.nodes)
+        start = len(self.builder.values)
+        try:
+            with self:
+                made = rule(*args, **kwargs)
+        except (NotImplementedError, MutationError):
+            return None
+        if any(node.op == "call" for node in self.builder.nodes[first:]):
+            return None
+        fake = self.fakes.run(func, concrete_tree(args), concrete_tree(kwargs))
+        for theirs, ours in zip(tensors_in(fake), tensors_in(made), strict=True):
+            if (theirs.dtype, theirs.shape) != (ours.dtype, ours.shape):
+                return None
+            self._finish(self.identify(ours), start, theirs)
+        return fake
+
+    def _cat(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Pieces, converted and each in memory of its own, then a `cat` node."""
+        if name_of(func) == "aten.stack":
+            with self:
+                tensors, dim = args[0], args[1] if len(args) > 1 else kwargs.get("dim", 0)
+                return torch.cat([tensor.unsqueeze(dim) for tensor in tensors], dim)
+        fake = self.fakes.run(func, concrete_tree(args), concrete_tree(kwargs))
+        dtype = self.dtype_of(fake)
+        if dtype is None or not self._all_plain(args):
+            return None
+        dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
+        # torch lets 1-d empty tensors take part in any cat
+        tensors = [piece for piece in args[0] if tuple(piece.shape) != (0,)] or args[0][:1]
+        pieces = [self._piece(piece, dtype) for piece in tensors]
+        result = self.builder.cat(pieces, int(dim) % max(fake.dim(), 1), tuple(fake.shape))
+        self.builder.set_strides(result, fake.stride())
+        self.bind(fake, result)
+        return fake
+
+    def _piece(self, tensor: torch.Tensor, dtype: DType) -> int:
+        """A piece of a cat as the result of a pointwise node."""
+        value_id = self.identify(tensor)
+        made = self.builder.cast(value_id, dtype)
+        is_computed = any(node.is_pointwise and made in node.outputs for node in self.builder.nodes)
+        return made if is_computed else self.builder.apply("copy", made)
+
+    def _call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A node that PyTorch runs (or a view, which strides express)."""
+        args, kwargs = pinned_tree(args), pinned_tree(kwargs)
+        fake = self.fakes.run(func, args, kwargs)
+        inputs = [self.identify(tensor) for tensor in tensors_in((args, kwargs))]
+        encoded = encode(args, self.identify), encode(tuple(kwargs.items()), self.identify)
+        if self._is_write_back(func):
+            self.bind(args[0], self.identify(args[1]))
+            self.writes.append((inputs[0], inputs[1]))
+            return args[0]
+        outputs = [self.new_value(tensor) for tensor in tensors_in(fake)]
+        if not outputs:
+            return fake  # a question about metadata, answered
+        op = "view" if is_view(func) and len(inputs) == 1 else "call"
+        self.builder.call(qualified(func), *encoded, inputs, outputs, op)
+        return fake
+
+    @functools.cached_property
+    def writes(self) -> list[tuple[int, int]]:
+        """(value of an input, value written into it), in order."""
+        return []
+
+
+@functools.cache
+def _is_composite(func: Any) -> bool:
+    """True for what torch itself runs as other operators (seen here in inference mode only)."""
+    key = "CompositeImplicitAutograd"
+    has = torch._C._dispatch_has_kernel_for_dispatch_key  # noqa: SLF001  no public spelling
+    if func.namespace != "aten" or name_of(func) in RULES:
+        return False
+    return bool(has(func.name(), key))
+
+
+def concrete_tree(tree: Any) -> Any:
+    """`tree` with numbers in place of symbolic scalars."""
+    return map_leaves(concrete, tree)
+
+
+def pinned_tree(tree: Any) -> Any:
+    """`tree` with numbers in place of symbolic scalars, which the trace then depends on."""
+
+    def pin(value: Any) -> Any:
+        if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
+            return value.node.pin()
+        return value
+
+    return map_leaves(pin, tree)
+
+
+def _user_line() -> Loc | None:
+    """The innermost frame that is neither torch's nor ours."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  inspect.stack takes milliseconds
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(_HIDDEN):
+            text = linecache.getline(file, frame.f_lineno).strip()
+            return Loc(file, frame.f_lineno, text)
+        frame = frame.f_back
+    return None

@@ -1,0 +1,106 @@
+"""sin, cos and tan in float32, for every finite x, through float64.
+
+Range reduction: x * 2/pi = q + r, |r| <= 5/8, and sin x is sin or cos of r quarter turns, with a
+sign, by q mod 4. The product is taken in two parts, 106 bits of 2/pi, of which each binade of x
+needs about 80: what matters is the product mod 4. So for large x, which are multiples of a power
+2**s, the leading part of 2/pi is left out:
+
+    x * 2/pi = (x / 2**s) * (2**s * 2/pi)  and  2**s * 2/pi = K (mod 4)  with  |K| <= 2
+
+and x * (K / 2**s) is as good modulo 4 and starts 106 bits further down. Four ranges of |x| keep
+the product below 2**49.4, where adding 1.5 * 2**52 rounds it, and what float64 cannot hold of it,
+1/8 at most, is the rest of r. x nearest to a multiple of pi/2 leaves r = 2**-30: 2**-58 of error is 2**-28 of it.
+
+The polynomials run in float64 as well: they cost less than carrying r in two float32 parts, and
+the results are all but correctly rounded.
+
+Constants: minimax fits of tests/vecmath/minimax.py; worst errors in docs/accuracy.md.
+"""
+
+from __future__ import annotations
+
+from fusekit.ir import DType
+from fusekit.vecmath.expression import Expr, fma, poly, where
+
+__all__ = ["cos", "sin", "tan"]
+
+_SIN = (
+    1.5707963267267757, -0.64596408903011837, 0.079692455800654857,
+    -0.0046805470899311764, 0.00015693422686062527,
+)  # fmt: skip
+"""sin(pi/2 * r) / r in powers of r*r on |r| <= 5/8; relative error 2**-34.4 ("sin")."""
+
+_COS = (
+    1.0, -1.2337005022852916, 0.25366839106158179,
+    -0.020855224412344772, 0.00089488322615713563,
+)  # fmt: skip
+"""cos(pi/2 * r) in powers of r*r on |r| <= 5/8; relative error 2**-30.5 ("cos")."""
+
+_TWO_OVER_PI = (0.6366197723675814, -3.935735335036497e-17)
+"""2/pi in two float64 parts, for |x| < 2**50."""
+
+_RANGES = (
+    (2.0**50, (-4.119769120791653e-09, 2.8376220177865265e-25)),
+    (2.0**77, (7.166494911215068e-17, -2.1442872565786008e-33)),
+    (2.0**102, (-5.434184107743751e-25, 3.8858987075186823e-41)),
+)
+"""From which |x| on, K / 2**s in two parts: s = 27, 54, 79 ("reductions" in minimax.py)."""
+
+_ROUND = 1.5 * 2.0**52
+_SIGN_SHIFT = 30
+
+
+def sin(x: Expr) -> Expr:
+    """The sine or cosine of r quarter turns, negated in the lower half; x itself for the sake of -0."""
+    r, quadrant = _reduce(x)
+    return where(x.equals(0.0), x, _wave(r, quadrant))
+
+
+def cos(x: Expr) -> Expr:
+    """The sine a quarter turn further on."""
+    r, quadrant = _reduce(x)
+    return _wave(r, quadrant + 1)
+
+
+def tan(x: Expr) -> Expr:
+    """Sine by cosine, or -cos/sin in odd quadrants."""
+    r, quadrant = _reduce(x)
+    sine, cosine = _sine(r), _cosine(r)
+    odd = (quadrant & 1).differs(0)
+    quotient = where(odd, -cosine, sine) / where(odd, sine, cosine)
+    return where(x.equals(0.0), x, quotient.cast(DType.F32))
+
+
+def _reduce(x: Expr) -> tuple[Expr, Expr]:
+    """(r, a u32 whose two low bits are q mod 4)."""
+    wide = x.cast(DType.F64)
+    high, low = _factor(abs(x), wide)
+    product = wide * high
+    error = fma(wide, high, -product)
+    shifted = product + _ROUND
+    r = (product - (shifted - _ROUND)) + fma(wide, low, error)
+    return r, shifted.bits(DType.U64).cast(DType.U32)
+
+
+def _factor(magnitude: Expr, model: Expr) -> tuple[Expr, Expr]:
+    """The parts to multiply x with, in the dtype of `model`."""
+    high, low = (model.const(part) for part in _TWO_OVER_PI)
+    for start, parts in _RANGES:
+        beyond = magnitude >= start
+        high, low = where(beyond, parts[0], high), where(beyond, parts[1], low)
+    return high, low
+
+
+def _sine(r: Expr) -> Expr:
+    return r * poly(r * r, _SIN)
+
+
+def _cosine(r: Expr) -> Expr:
+    return poly(r * r, _COS)
+
+
+def _wave(r: Expr, quadrant: Expr) -> Expr:
+    """sin((quadrant + r) * pi/2)."""
+    magnitude = where((quadrant & 1).differs(0), _cosine(r), _sine(r)).cast(DType.F32)
+    sign = (quadrant & 2) << _SIGN_SHIFT
+    return (magnitude.bits(DType.U32) ^ sign).bits(DType.F32)

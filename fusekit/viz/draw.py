@@ -1,0 +1,145 @@
+"""A scene and its layout as SVG: classes for style, data attributes for linking, no ids.
+
+No ids, because two views of one page share one space of ids; no `<defs>`, because those of an
+output that scrolled away stop applying; no font files, no scripts, no links.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from html import escape
+
+from fusekit.viz.layout import Layout, Point, Rect
+from fusekit.viz.palette import PALETTE, fill_in, group_class, static
+from fusekit.viz.scene import Box, Cluster, Scene, Wire
+
+__all__ = ["data_uri", "draw", "style"]
+
+MARGIN = 8
+
+
+def draw(scene: Scene, layout: Layout, *, theme: str = "auto", title: str = "") -> str:
+    """One standalone SVG text. `theme` is "auto" (as the reader prefers), "light" or "dark"."""
+    width, height = layout.width + 2 * MARGIN, layout.height + 2 * MARGIN
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="fk-svg" width="{width:g}" '
+        f'height="{height:g}" viewBox="{-MARGIN} {-MARGIN} {width:g} {height:g}">',
+        f"<title>{escape(title)}</title>" if title else "",
+        f"<style>{style(theme)}</style>",
+        *(_cluster(item, layout.clusters[item.index]) for item in scene.clusters
+          if item.index in layout.clusters),
+        *(_wire(*item) for item in zip(scene.wires, layout.wires, strict=True)),
+        *(_box(box, layout.boxes[box.key]) for box in scene.boxes),
+        *(_seam(wire, at) for wire, at in zip(scene.wires, layout.badges, strict=True) if at),
+        "</svg>",
+    ]  # fmt: skip
+    return "\n".join(part for part in parts if part) + "\n"
+
+
+def style(theme: str) -> str:
+    """The style sheet inside a standalone SVG; nothing is left to variables in a fixed theme."""
+    css = static("graph.css")
+    if theme != "auto":
+        return fill_in(css, theme)
+    light, dark = ("".join(f"--fk-{n}:{p[i]};" for n, p in PALETTE.items()) for i in (0, 1))
+    media = f"@media (prefers-color-scheme: dark){{.fk-svg{{{dark}}}}}"
+    return f".fk-svg{{{light}}}{media}{css}"
+
+
+def data_uri(svg: str) -> str:
+    """`svg` as an address for `<img src>`: the only form of a picture that sanitizers keep."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")
+
+
+def _rect(at: Rect, radius: float, inset: float = 0, cls: str = "") -> str:
+    name = f' class="{cls}"' if cls else ""
+    return (
+        f'<rect{name} x="{at.x + inset:.1f}" y="{at.y + inset:.1f}" '
+        f'width="{at.width - 2 * inset:.1f}" height="{at.height - 2 * inset:.1f}" '
+        f'rx="{radius:g}"/>'
+    )
+
+
+def _text(x: float, y: float, cls: str, text: str) -> str:
+    return f'<text class="{cls}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+
+
+def _cluster(cluster: Cluster, at: Rect) -> str:
+    head = _text(at.x + 14, at.y + 21, "fk-head", cluster.label)
+    return (
+        f'<g class="fk-cluster {group_class(cluster.index)}" data-g="{cluster.index}">'
+        f"<title>{escape(cluster.title)}</title>{_rect(at, 12)}{head}</g>"
+    )
+
+
+def _box(box: Box, at: Rect) -> str:
+    colour = f" {group_class(box.group)}" if box.group is not None else ""
+    line = f' data-l="{box.line}"' if box.line is not None else ""
+    group = f' data-g="{box.group}"' if box.group is not None else ""
+    values = " ".join(map(str, box.values))
+    return (
+        f'<g class="fk-node fk-k-{box.kind}{colour}" data-n="{box.key}" data-v="{values}"'
+        f"{line}{group}><title>{escape(box.title)}</title>{_shape(box, at)}{_words(box, at)}</g>"
+    )
+
+
+def _shape(box: Box, at: Rect) -> str:
+    radius = at.height / 2 if box.kind in ("input", "output", "scalar") else 8
+    inner = _rect(at, radius - 3, 3, "fk-inner") if box.kind in ("output", "group") else ""
+    return _rect(at, radius) + inner
+
+
+def _words(box: Box, at: Rect) -> str:
+    middle = at.x + at.width / 2
+    if box.kind == "scalar":
+        return _text(middle, at.y + 17, "fk-small", f"{box.label}: {box.detail}")
+    lines = _text(middle, at.y + 19, "fk-label", box.label)
+    lines += _text(middle, at.y + 34, "fk-small", box.detail)
+    if box.code:
+        lines += _text(middle, at.y + 49, "fk-code-id", box.code)
+    return lines
+
+
+def _wire(wire: Wire, points: tuple[Point, ...]) -> str:
+    *curve, tip = points
+    start, rest = curve[0], curve[1:]
+    path = f"M{_at(start)}" + "".join(
+        f"C{_at(a)} {_at(b)} {_at(c)}"
+        for a, b, c in zip(rest[::3], rest[1::3], rest[2::3], strict=True)
+    )
+    cls = "fk-edge fk-seam" if wire.code else "fk-edge"
+    return (
+        f'<g class="{cls}" data-v="{wire.value}" data-e="{wire.tail} {wire.head}">'
+        f"<title>{escape(wire.title)}</title>"
+        f'<path d="{path}" stroke-width="{_thickness(wire):.2f}"/>{_arrow(curve[-1], tip, wire)}</g>'
+    )
+
+
+def _thickness(wire: Wire) -> float:
+    """What goes through memory is drawn heavier, by the logarithm of its bytes."""
+    if not wire.code:
+        return 1.3
+    return min(6.0, 2.0 + 0.15 * math.log2(1 + wire.bytes / 1024))
+
+
+def _arrow(base: Point, tip: Point, wire: Wire) -> str:
+    dx, dy = tip[0] - base[0], tip[1] - base[1]
+    length = math.hypot(dx, dy) or 1.0
+    half = 3.2 + _thickness(wire) / 2
+    px, py = -dy / length * half, dx / length * half
+    corners = (tip, (base[0] + px, base[1] + py), (base[0] - px, base[1] - py))
+    return f'<polygon points="{" ".join(_at(corner) for corner in corners)}"/>'
+
+
+def _at(point: Point) -> str:
+    return f"{point[0]:.1f},{point[1]:.1f}"
+
+
+def _seam(wire: Wire, at: Point) -> str:
+    width = len(wire.code) * 7.2 + 14
+    box = Rect(at[0] - width / 2, at[1] - 9, width, 18)
+    return (
+        f'<g class="fk-badge" data-v="{wire.value}"><title>{escape(wire.title)}</title>'
+        f"{_rect(box, 9)}{_text(at[0], at[1] + 4, 'fk-code-id', wire.code)}</g>"
+    )

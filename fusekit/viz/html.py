@@ -1,0 +1,142 @@
+"""One text/html output that works untrusted and, where scripts may run, comes alive by itself.
+
+The base layer is what sanitizers keep: `<figure><img alt>`, `<details>`, `<table>`, classes. The
+style sheet, the links between the parts, folding, tabs, zoom and the theme button come on top.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from html import escape
+
+from fusekit.viz.graph import Picture, layers, picture
+from fusekit.viz.model import Model, dumps
+from fusekit.viz.palette import static, variables
+from fusekit.viz.source import source_html, user_html
+from fusekit.viz.tables import groups_html, ledger_headline, ledger_html, why_headline, why_html
+from fusekit.viz.timing import timing_html
+from fusekit.viz.words import plural, summary, visible
+
+__all__ = ["block", "page", "script", "stylesheet"]
+
+_ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
+
+
+def block(model: Model, *, hydrate: bool = True) -> str:
+    """The view of `model` as HTML. Without `hydrate`, only the base layer."""
+    digest = hashlib.sha256(dumps(model).encode()).hexdigest()[:12]
+    parts = [
+        f'<div class="fk-view" data-fk="{digest}" style="{_ROOT}">',
+        f"<style>{stylesheet()}</style>" if hydrate else "",
+        _header(model),
+        _graph_section(model),
+        _code_section(model),
+        _section("why", "Seams", why_headline(model), why_html(model), opened=True),
+        _section("bytes", "Bytes", ledger_headline(model), ledger_html(model)),
+        _timing_section(model),
+        "</div>",
+        f'<script type="module">{script()}</script>' if hydrate else "",
+    ]
+    return "\n".join(part for part in parts if part) + "\n"
+
+
+def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
+    """A whole HTML document that holds everything it needs, for one view or several."""
+    several = [models] if isinstance(models, dict) else list(models)
+    name = several[0]["title"] if len(several) == 1 else title
+    blocks = "\n".join(block(model, hydrate=False) for model in several)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(visible(name))} · fusekit</title>"
+        f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n<main>\n{blocks}</main>\n"
+        f'<script type="module">{script()}</script>\n</body></html>\n'
+    )
+
+
+_PAGE = (
+    ":root{color-scheme:light dark}body{margin:0;background:light-dark(#eef0f3,#0e1013)}"
+    "main{max-width:1180px;margin:0 auto;padding:20px 16px;display:grid;gap:20px}"
+)
+
+
+def stylesheet() -> str:
+    """All rules of a view; each begins with one of our classes, so nothing leaks into a page."""
+    return f".fk-view{{{variables()}}}{static('graph.css')}{static('fusekit.css')}"
+
+
+def script() -> str:
+    """The hydrator; it may be on a page any number of times."""
+    return static("fusekit.js")
+
+
+def _section(name: str, title: str, note: str, body: str, *, opened: bool = False) -> str:
+    """A foldable part; "" without a body."""
+    if not body:
+        return ""
+    state = " open" if opened else ""
+    said = f' <span class="fk-said">{escape(visible(note))}</span>' if note else ""
+    return (
+        f'<details class="fk-sec fk-{name}"{state}><summary><b>{title}</b>{said}</summary>'
+        f'<div class="fk-body">{body}</div></details>'
+    )
+
+
+def _header(model: Model) -> str:
+    chips = "".join(
+        f'<span class="fk-chip{" fk-warn" if "[" in part else ""}">{escape(part)}</span> '
+        for part in summary(model).split(" · ")
+    )
+    title = escape(visible(model["title"]))
+    return f'<div class="fk-top"><strong class="fk-name">{title}</strong> {chips}</div>'
+
+
+def _graph_section(model: Model) -> str:
+    drawn = picture(model)
+    legend = (
+        "solid: one fused kernel · dashed: left to PyTorch · "
+        "orange, thick: a seam, data that crosses memory"
+    )
+    body = _figure(model, drawn, legend) + groups_html(model)
+    note = plural(len(model["graph"]["nodes"]), "node")
+    return _section("graph", "Graph", note, body, opened=True)
+
+
+def _figure(model: Model, drawn: Picture, legend: str) -> str:
+    note = f"{escape(drawn.note)}. " if drawn.note else ""
+    if not drawn.svg:
+        text = f'<pre class="fk-layers">{escape(layers(model))}</pre>' if drawn.note else ""
+        return f'<p class="fk-note">{note}</p>{text}'
+    return (
+        '<figure class="fk-figure" style="margin:0;overflow:auto">'
+        f'<img class="fk-img" alt="{escape(drawn.alt)}" src="{drawn.uri}">'
+        f'<figcaption class="fk-note">{note}{legend}</figcaption></figure>'
+    )
+
+
+def _code_section(model: Model) -> str:
+    user = ""
+    if model["user"]["text"]:
+        name = escape(visible(model["user"]["file"])) or "your function"
+        user = f'<div class="fk-pane fk-user"><p class="fk-pane-title">{name}</p>{user_html(model)}</div>'
+    names = {group["id"]: group["name"] for group in model["groups"]}
+    order = {group["id"]: index for index, group in enumerate(model["groups"])}
+    sources = []
+    for index, source in enumerate(model["sources"]):
+        group = source["group"]
+        label = " · ".join(([names[group]] if group else []) + [source["language"]])
+        mark = f' data-g="{order[group]}"' if group else ""
+        sources.append(
+            f'<details class="fk-src"{" open" if index == 0 else ""}{mark}>'
+            f"<summary>{escape(visible(label))}</summary>{source_html(source)}</details>"
+        )
+    generated = f'<div class="fk-pane fk-generated">{"".join(sources)}</div>' if sources else ""
+    body = f'<div class="fk-panes">{user}{generated}</div>' if user or generated else ""
+    return _section("code", "Code", plural(len(sources), "generated text"), body, opened=True)
+
+
+def _timing_section(model: Model) -> str:
+    body = timing_html(model)
+    note = "measured" if model["timing"] else "compiled"
+    return _section("time", "Time", note, body, opened=model["timing"] is not None)

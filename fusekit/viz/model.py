@@ -1,0 +1,320 @@
+"""The model of a view: plain dicts and lists, the same in memory and in an `x.fk.json` file.
+
+Everything that is ever shown is in here, so that a view can be drawn, saved, compared and loaded
+without torch. The classes below are the schema; `check` enforces it, references included.
+
+How things find each other: a *value* is the number of one tensor (its id in the captured graph).
+Nodes, edges, ledger rows and source lines carry it, and user lines are reached through
+`Node.line`. An adapter translates ids of group graphs to these numbers before it fills a model.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from fusekit.errors import UsageError
+from fusekit.viz.validate import validate
+
+__all__ = [
+    "SCHEMA",
+    "VERSION",
+    "Compile",
+    "Declined",
+    "Edge",
+    "Graph",
+    "Group",
+    "Ledger",
+    "LedgerRow",
+    "Model",
+    "Node",
+    "Seam",
+    "Source",
+    "Timing",
+    "TimingRow",
+    "Totals",
+    "User",
+    "check",
+    "dumps",
+    "load_model",
+    "new_model",
+    "save_model",
+]
+
+SCHEMA = "fusekit-view"
+VERSION = 1
+
+
+class User(TypedDict):
+    """The user's function, as written."""
+
+    text: str  # dedented or not; "" when the source is not to be had
+    first: int  # number of its first line in the file
+    file: str  # base name only: a model never holds a path
+
+
+class Node(TypedDict):
+    """One box of the graph."""
+
+    id: str  # unique among nodes
+    label: str  # short: "sigmoid", "x", "mm"
+    op: str  # in full: "aten.sigmoid.default"; "" for inputs and outputs
+    kind: Literal["op", "input", "output", "opaque", "scalar"]
+    group: str | None  # Group.id for what a kernel computes, else None
+    dtype: str  # "f32"; "" if unknown
+    shape: list[int]
+    line: int | None  # line of the user's file
+    value: int  # the tensor it makes (for an output: the tensor it returns)
+
+
+class Edge(TypedDict):
+    """A tensor going from one node to another."""
+
+    source: str  # Node.id
+    target: str  # Node.id
+    value: int
+    dtype: str
+    shape: list[int]
+    bytes: int
+
+
+class Graph(TypedDict):
+    """Nodes in an order that respects data flow, and what flows."""
+
+    nodes: list[Node]
+    edges: list[Edge]
+
+
+class Group(TypedDict):
+    """One fusion group, which is one kernel."""
+
+    id: str  # unique among groups: "g1"
+    name: str  # what people call it, usually the id
+    symbol: str  # the kernel's name in generated source
+    engine: str
+    key: str
+    ops: int
+    in_bytes: int
+    out_bytes: int
+    nodes: list[str]  # Node.id of its members
+
+
+class Declined(TypedDict):
+    """An operator (or a whole function) that PyTorch runs, and why."""
+
+    op: str
+    code: str
+    reason: str
+    detail: str
+    line: int | None
+    hint: str
+
+
+class Seam(TypedDict):
+    """A border that data crosses through memory, and what that costs."""
+
+    source: str  # Node.id or Group.id
+    target: str  # Node.id or Group.id
+    code: str
+    sentence: str
+    bytes: int
+    launches: int
+    hint: str  # the smallest change that removes it; "" if there is none
+
+
+class Source(TypedDict):
+    """One generated text."""
+
+    language: str  # "cpp", "cuda", "llvm", "asm", "ptx", "sass" or "ir"
+    text: str
+    symbol: str
+    group: str | None  # Group.id
+    lines: dict[str, list[int]]  # str(value) -> [first, last], counted from 1
+
+
+class LedgerRow(TypedDict):
+    """One tensor: the bytes that its reads and its write move."""
+
+    name: str
+    shape: list[int]
+    dtype: str
+    eager: int
+    fused: int
+    removed: bool  # True when fusion keeps it out of memory altogether
+    value: int | None
+
+
+class Ledger(TypedDict):
+    """Every tensor's traffic; the floor is inputs read once and outputs written once."""
+
+    rows: list[LedgerRow]
+    eager: int
+    fused: int
+    floor: int
+
+
+class Totals(TypedDict):
+    """The figures of the headline."""
+
+    groups: int
+    launches: int
+    eager_launches: int
+    saved_bytes: int
+
+
+class TimingRow(TypedDict):
+    """One contender on one device."""
+
+    name: str  # "fused", "eager", "inductor"
+    device: str
+    seconds: float  # median
+    spread: float  # interquartile range, in seconds
+    runs: int
+    ratio: float | None  # time of the baseline over this one's: above 1 is faster
+    outcome: Literal["", "baseline", "faster", "slower", "tie", "cannot tell"]
+
+
+class Timing(TypedDict):
+    """What was measured, how, and what follows from it."""
+
+    rows: list[TimingRow]
+    method: str
+    verdict: str
+
+
+class Compile(TypedDict):
+    """What making one kernel cost."""
+
+    group: str | None
+    symbol: str
+    engine: str
+    seconds: float
+    cached: bool
+
+
+class Model(TypedDict):
+    """A whole view."""
+
+    schema: str
+    version: int
+    title: str
+    name: str  # of the user's function
+    user: User
+    graph: Graph
+    groups: list[Group]
+    declined: list[Declined]
+    seams: list[Seam]
+    sources: list[Source]
+    ledger: Ledger
+    totals: Totals
+    timing: Timing | None
+    compile: list[Compile]
+
+
+def new_model(name: str, *, title: str = "") -> Model:
+    """An empty model, for an adapter to fill."""
+    return Model(
+        schema=SCHEMA,
+        version=VERSION,
+        title=title or name,
+        name=name,
+        user=User(text="", first=1, file=""),
+        graph=Graph(nodes=[], edges=[]),
+        groups=[],
+        declined=[],
+        seams=[],
+        sources=[],
+        ledger=Ledger(rows=[], eager=0, fused=0, floor=0),
+        totals=Totals(groups=0, launches=0, eager_launches=0, saved_bytes=0),
+        timing=None,
+        compile=[],
+    )
+
+
+def check(data: object, *, where: str = "model") -> Model:
+    """Return `data` as a model; UsageError names the first place that does not fit the schema."""
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise UsageError(f"{where}: not a fusekit view (no \"schema\": \"{SCHEMA}\")")
+    version = data.get("version")
+    if type(version) is not int or not 1 <= version <= VERSION:
+        raise UsageError(
+            f"{where}: version {version!r} of the format; this fusekit reads 1 to {VERSION}, "
+            "so a newer fusekit is needed"
+        )
+    model: Model = validate(data, Model, where)
+    _check_references(model, where)
+    return model
+
+
+def _check_references(model: Model, where: str) -> None:
+    nodes = _unique([node["id"] for node in model["graph"]["nodes"]], f"{where}.graph.nodes")
+    groups = _unique([group["id"] for group in model["groups"]], f"{where}.groups")
+    for node in model["graph"]["nodes"]:
+        _known(node["group"], groups, f"{where}: node {node['id']!r} is in group")
+    for edge in model["graph"]["edges"]:
+        for end in (edge["source"], edge["target"]):
+            _known(end, nodes, f"{where}: an edge ends at node")
+    for group in model["groups"]:
+        for member in group["nodes"]:
+            _known(member, nodes, f"{where}: group {group['id']!r} has node")
+    for seam in model["seams"]:
+        for end in (seam["source"], seam["target"]):
+            _known(end, nodes | groups, f"{where}: a seam ends at")
+    for source in model["sources"]:
+        _known(source["group"], groups, f"{where}: a source is of group")
+        _check_spans(source, where)
+
+
+def _unique(ids: list[str], where: str) -> set[str]:
+    found = set(ids)
+    if len(found) != len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise UsageError(f"{where}: the id {twice!r} appears twice")
+    return found
+
+
+def _known(name: str | None, names: set[str], what: str) -> None:
+    if name is not None and name not in names:
+        raise UsageError(f"{what} {name!r}, which is not in the model")
+
+
+def _check_spans(source: Source, where: str) -> None:
+    total = source["text"].count("\n") + 1
+    for value, span in source["lines"].items():
+        good = value.isdecimal() and len(span) == 2 and 1 <= span[0] <= span[1] <= total
+        if not good:
+            raise UsageError(
+                f"{where}: source {source['symbol']!r}: value {value!r} is on lines {span}, "
+                f"but the text has lines 1 to {total}"
+            )
+
+
+def dumps(model: Model) -> str:
+    """The file format: JSON, sorted, one space of indentation, the same for equal models."""
+    return json.dumps(model, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def save_model(model: Model, path: str | Path) -> Path:
+    """Write `model` to `path` (usually `x.fk.json`) and return the path."""
+    target = Path(path)
+    try:
+        text = dumps(check(model))
+    except ValueError as error:  # a NaN or an infinity: JSON has none
+        raise UsageError(f"the model cannot be written to {target.name}: {error}") from error
+    target.write_text(text, encoding="utf-8", newline="\n")
+    return target
+
+
+def load_model(path: str | Path) -> Model:
+    """Read what `save_model` wrote; UsageError for anything else."""
+    source = Path(path)
+    try:
+        data = json.loads(source.read_text(encoding="utf-8"), parse_constant=_reject)
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{source}: cannot be read as a fusekit view: {error}") from error
+    return check(data, where=source.name)
+
+
+def _reject(constant: str) -> Any:
+    raise ValueError(f"{constant} is not a number that a view may hold")

