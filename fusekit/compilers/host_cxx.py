@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -13,7 +14,7 @@ from fusekit import config
 from fusekit.codegen import KernelSource, Target
 from fusekit.compilers import cache, openmp
 from fusekit.compilers.base import Artifact
-from fusekit.compilers.toolchain import Toolchain, cpu_features, find_command, run
+from fusekit.compilers.toolchain import Command, Toolchain, cpu_features, find_command, run
 from fusekit.errors import CompileError, EngineUnavailableError
 
 __all__ = ["HostCxx"]
@@ -27,20 +28,21 @@ _REQUIRED = (
     "-fno-strict-aliasing",
     "-fno-math-errno",
     "-fno-trapping-math",  # concerns exception flags, not values: selects can be vectorised
+    "-fno-exceptions",
     "-fPIC",
 )
 """What the meaning of kernels rests on."""
 
-_LINK = ("-shared", "-nodefaultlibs")
+_LINK = ("-shared", "-nodefaultlibs", "-Wl,--no-as-needed", "-lm")
 """Nothing of C++'s runtime is used, and the OpenMP runtime has to be PyTorch's."""
 
 
 class HostCxx:
-    """g++ or clang++, found by CXX or on PATH when it is first asked for."""
+    """g++ or clang++, found by CXX or on PATH when it is asked for."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._found: Toolchain | str | None = None
+        self._known: dict[Command, Toolchain | str] = {}
 
     def unavailable(self) -> str | None:
         """Why there is no compiler, and what to do; None if there is one."""
@@ -64,18 +66,18 @@ class HostCxx:
         flags = _flags(toolchain)
         key = cache.digest("cpp", source.text, *flags, *toolchain.identity)
         kept = cache.get(key)
-        if kept is not None and (library := _load(kept)) is not None:
-            return _artifact(library, source, cached=True)
-        arguments = (*toolchain.command.program, *flags, *_LINK)
-        code = run([*arguments, "-Wl,--no-as-needed", "-lm"], source.text, "kernel.so")
-        library = _load(code)
-        if library is None:
+        if kept is not None:
+            with contextlib.suppress(OSError):
+                return _artifact(_load(kept), source, cached=True)
+        command = (*toolchain.command.program, *flags, *_LINK)
+        code = run(command, source.text, "kernel.so")
+        try:
+            library = _load(code)
+        except OSError as error:
+            message = "the kernel was compiled but cannot be loaded (TMPDIR may forbid execution)"
             raise CompileError(
-                f"the kernel was compiled but cannot be loaded from {tempfile.gettempdir()}"
-                " (if that forbids execution, set TMPDIR)",
-                command=arguments,
-                source=source.text,
-            )
+                message, command=command, log=str(error), source=source.text
+            ) from error
         cache.put(key, code)
         return _artifact(library, source, cached=False)
 
@@ -86,10 +88,14 @@ class HostCxx:
         return run([*toolchain.command.program, *flags], source.text, "kernel.s").decode()
 
     def _toolchain(self) -> Toolchain | str:
+        """Looked for each time, for CXX may change; but tried only once."""
+        command = find_command(os.environ)
+        if isinstance(command, str):
+            return command
         with self._lock:
-            if self._found is None:
-                self._found = _find()
-            return self._found
+            if command not in self._known:
+                self._known[command] = _tried(command)
+            return self._known[command]
 
     def _working(self) -> Toolchain:
         found = self._toolchain()
@@ -98,10 +104,7 @@ class HostCxx:
         return found
 
 
-def _find() -> Toolchain | str:
-    command = find_command(os.environ)
-    if isinstance(command, str):
-        return command
+def _tried(command: Command) -> Toolchain | str:
     try:
         return Toolchain.probe(command)
     except CompileError as error:
@@ -121,16 +124,13 @@ def _flags(toolchain: Toolchain) -> tuple[str, ...]:
     )
 
 
-def _load(code: bytes) -> ctypes.CDLL | None:
-    """The library of these bytes, loaded; its file is gone afterwards."""
+def _load(code: bytes) -> ctypes.CDLL:
+    """The library of these bytes, loaded; its file is gone afterwards. OSError if it is none."""
     openmp.provides("GOMP_parallel")  # makes the runtime's symbols visible
     with tempfile.TemporaryDirectory(prefix="fusekit-") as folder:
         path = Path(folder, "kernel.so")
         path.write_bytes(code)
-        try:
-            return ctypes.CDLL(str(path), mode=os.RTLD_NOW | os.RTLD_LOCAL)
-        except OSError:
-            return None
+        return ctypes.CDLL(str(path), mode=os.RTLD_NOW | os.RTLD_LOCAL)
 
 
 def _artifact(library: ctypes.CDLL, source: KernelSource, *, cached: bool) -> Artifact:

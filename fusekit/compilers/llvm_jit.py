@@ -30,20 +30,19 @@ _VECTOR_BYTES = {"avx512f": 64, "avx2": 32}
 _FLAGS = "always-inline codegen=2 pic small"
 """How the passes and the machine below are set up, for the cache's key."""
 
+_lock = threading.Lock()
+_numbers = itertools.count()
+"""Names of the libraries that are linked: none is ever used again."""
+
 _DECLARED = re.compile(r"^declare [^@]*@(\w+)\(", re.MULTILINE)
 
 
 class LlvmJit:
     """Compiles LLVM assembly for this CPU and loads it into the process.
 
-    LLVM is entered by one thread at a time (llvmlite has a lock around every call, this class one
-    around a whole compile); code that is loaded runs without locks.
+    LLVM starts when it is first needed, and is entered by one thread at a time; code that is loaded
+    runs without locks.
     """
-
-    def __init__(self) -> None:
-        """LLVM starts when it is first needed."""
-        self._lock = threading.Lock()
-        self._numbers = itertools.count()
 
     def unavailable(self) -> str | None:
         """Why it cannot work on this machine, in a sentence; None if it can."""
@@ -61,7 +60,7 @@ class LlvmJit:
         kept = cache.get(key)
         if kept is not None and (artifact := self._load_kept(source, kept)):
             return artifact
-        with self._lock:
+        with _lock:
             image = _machine().emit_object(_optimised(source))
             artifact = self._load(source, image)
         cache.put(key, image)
@@ -69,13 +68,13 @@ class LlvmJit:
 
     def assembly(self, source: KernelSource) -> str:
         """The machine code as assembly text."""
-        with self._lock:
+        with _lock:
             return str(_machine().emit_assembly(_optimised(source)))
 
     def _load_kept(self, source: KernelSource, image: bytes) -> Artifact | None:
         """Load an entry of the cache; None if it does not link, whatever the reason."""
         try:
-            with self._lock:
+            with _lock:
                 return self._load(source, image, cached=True)
         except CompileError:
             return None
@@ -90,7 +89,7 @@ class LlvmJit:
             library.import_symbol(name, address)
         library.export_symbol(source.symbol)
         try:
-            tracker = library.link(_linker(), f"kernel{next(self._numbers)}")
+            tracker = library.link(_linker(), f"kernel{next(_numbers)}")
         except RuntimeError as error:
             raise CompileError(
                 "the machine code does not link", log=str(error), source=source.text
@@ -147,7 +146,9 @@ _machine = functools.cache(_new_machine)
 
 @functools.cache
 def _linker() -> llvm.LLJIT:
-    return llvm.create_lljit_compiler(_new_machine(), use_jit_link=True)
+    return llvm.create_lljit_compiler(
+        _new_machine(), use_jit_link=True, suppress_errors=True
+    )
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import os
 import platform
@@ -21,7 +22,15 @@ from pathlib import Path
 from fusekit.compilers import cache, openmp
 from fusekit.errors import CompileError
 
-__all__ = ["TIMEOUT_SECONDS", "Command", "Toolchain", "cpu_features", "find_command", "run"]
+__all__ = [
+    "TIMEOUT_SECONDS",
+    "Command",
+    "CompileTimeoutError",
+    "Toolchain",
+    "cpu_features",
+    "find_command",
+    "run",
+]
 
 TIMEOUT_SECONDS = 60.0
 
@@ -34,6 +43,10 @@ extern "C" int32_t probe(int64_t size, float* out) {
   return 0;
 }
 """
+
+
+class CompileTimeoutError(CompileError):
+    """The compiler was still running after TIMEOUT_SECONDS."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,8 +87,8 @@ class Toolchain:
         for last, optional in _optional_flags(version):
             try:
                 run([*command.program, *optional, *command.flags, "-std=c++17", "-c"], _PROBE)
-            except CompileError:
-                if last:
+            except CompileError as error:
+                if last or isinstance(error, CompileTimeoutError):
                     raise
             else:
                 cache.put(key, " ".join(optional).encode())
@@ -119,9 +132,7 @@ def run(arguments: Sequence[str], source: str, output: str = "kernel.out") -> by
         if status == 0:
             with contextlib.suppress(FileNotFoundError):
                 return Path(folder, output).read_bytes()
-    raise CompileError(
-        f"{Path(arguments[0]).name} {_outcome(status)}", command=command, log=log, source=source
-    )
+    raise _failure(command, status, log, source)
 
 
 def cpu_features() -> frozenset[str]:
@@ -158,10 +169,15 @@ def _execute(command: Sequence[str], folder: str) -> tuple[int | None, str]:
     return process.returncode, log.decode(errors="replace")
 
 
-def _outcome(status: int | None) -> str:
+def _failure(
+    command: tuple[str, ...], status: int | None, log: str, source: str = ""
+) -> CompileError:
+    name = Path(command[0]).name
     if status is None:
-        return f"did not finish in {TIMEOUT_SECONDS:g} s"
-    return f"failed with status {status}" if status else "wrote no output"
+        message = f"{name} did not finish in {TIMEOUT_SECONDS:g} s"
+        return CompileTimeoutError(message, command=command, log=log, source=source)
+    message = f"{name} {f'failed with status {status}' if status else 'wrote no output'}"
+    return CompileError(message, command=command, log=log, source=source)
 
 
 def _version(command: Command) -> str:
@@ -170,7 +186,7 @@ def _version(command: Command) -> str:
     with tempfile.TemporaryDirectory(prefix="fusekit-") as folder:
         status, text = _execute(call, folder)
     if status != 0:
-        raise CompileError(f"{shlex.join(call)} {_outcome(status)}", command=call, log=text)
+        raise _failure(call, status, text)
     return text
 
 
@@ -190,6 +206,7 @@ def _optional_flags(version: str) -> Iterator[tuple[bool, tuple[str, ...]]]:
     yield True, ()
 
 
+@functools.cache
 def _host() -> tuple[str, ...]:
     """The processor, as far as it changes what -march=native means."""
     models = [line for line in _first_processor() if line.startswith(("model name", "CPU part"))]

@@ -223,8 +223,10 @@ def _elementwise_strides(
     """
     if all(t.is_contiguous() and tuple(t.shape) == shape for t in tensors):
         return contiguous_strides(shape)
-    same = len({(tuple(t.shape), t.stride()) for t in tensors}) == 1
-    if same and 1 not in shape and _is_dense(tensors[0]):
+    if all(_is_channels_last(t) and tuple(t.shape) == shape for t in tensors):
+        _, channels, height, width = shape
+        return (channels * height * width, 1, channels * width, channels)
+    if len({(tuple(t.shape), t.stride()) for t in tensors}) == 1 and _is_dense(tensors[0]):
         return tensors[0].stride()
     strides = [_expanded_strides(tensor, shape) for tensor in tensors]
     order = list(range(len(shape)))[::-1]
@@ -266,6 +268,12 @@ def _compare(
         if shape[first] > shape[second]:
             return 1
     return 0
+
+
+def _is_channels_last(tensor: torch.Tensor) -> bool:
+    return tensor.dim() == 4 and tensor.is_contiguous(  # noqa: PLR2004  NCHW
+        memory_format=torch.channels_last
+    )
 
 
 def _is_dense(tensor: torch.Tensor) -> bool:

@@ -60,9 +60,10 @@ def tanh(x: Expr) -> Expr:
 
 def sinh(x: Expr) -> Expr:
     """The sum a * cosh r + b * sinh r."""
-    a, b, cosh_tail, sinh_r = _reduce(abs(x))
+    magnitude = abs(x)
+    a, b, cosh_tail, sinh_r = _reduce(magnitude)
     result = (a + fma(a, cosh_tail, b * sinh_r)) * 4.0
-    return where(abs(x) < _LINEAR, x, copysign(result, x))
+    return where(magnitude < _LINEAR, x, copysign(result, x))
 
 
 def cosh(x: Expr) -> Expr:

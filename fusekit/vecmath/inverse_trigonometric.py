@@ -29,8 +29,6 @@ _HALF_PI = 1.57079637
 _HALF_PI_LOW = -4.37113883e-8
 """pi/2, in two float32 parts; pi is twice each."""
 
-_SIGN = 0x80000000
-
 
 def asin(x: Expr) -> Expr:
     """The angle of s, or pi/2 - 2*asin(s) with s = sqrt((1 - |x|)/2)."""
@@ -69,14 +67,8 @@ def atan2(y: Expr, x: Expr) -> Expr:
     angle = _atan(where(rise.equals(run), diagonal, smaller / larger))
     backward = x.bits(DType.I32) < 0
     turns = where(backward, where(steep, x.const(1.0), 2.0), where(steep, x.const(1.0), 0.0))
-    mirrored = (angle.bits(DType.U32) ^ _mirror(steep, backward, angle)).bits(DType.F32)
+    mirrored = where(steep ^ backward, -angle, angle)
     return copysign(fma(turns, _HALF_PI, fma(turns, _HALF_PI_LOW, mirrored)), y)
-
-
-def _mirror(steep: Expr, backward: Expr, angle: Expr) -> Expr:
-    """The sign bit where the angle counts down from its multiple of pi/2."""
-    model = angle.bits(DType.U32)
-    return where(steep ^ backward, model.const(_SIGN), 0)
 
 
 def _atan(q: Expr) -> Expr:

@@ -50,14 +50,14 @@ def log(x: Expr) -> Expr:
 
 
 def log2(x: Expr) -> Expr:
-    """The sum e + log2(e) * log(1 + f)."""
+    """The sum of e and log(1 + f)/ln2."""
     exponent, f = split(x)
     low = fma(_tail(f), _LOG2E, f * _LOG2E_LOW)
     return _at_edges(x, exponent + fma(f, _LOG2E, low))
 
 
 def log10(x: Expr) -> Expr:
-    """The sum e*log10(2) + log10(e) * log(1 + f)."""
+    """The sum of e and log(1 + f)/ln2, scaled to base 10."""
     exponent, f = split(x)
     low = fma(_tail(f), _LOG10E, fma(exponent, _LOG10_2_LOW, f * _LOG10E_LOW))
     return _at_edges(x, fma(exponent, _LOG10_2, fma(f, _LOG10E, low)))
@@ -69,7 +69,7 @@ def log1p(x: Expr) -> Expr:
 
 
 def log1p_of_sum(high: Expr, low: Expr | None = None, doublings: Expr | None = None) -> Expr:
-    """The logarithm of 1 + high + low, plus doublings*ln2;  |low| is at most an ulp of `high`.
+    """The logarithm of 1 + high + low, plus doublings*ln2; |low| is at most an ulp of `high`.
 
     1 + high is rounded only to choose e; f = (1 + high)/2**e - 1 rounds once. The factor 2**-e is
     a denormal when high is about 2**128: hence the quarters.
@@ -114,4 +114,4 @@ def _at_edges(x: Expr, result: Expr) -> Expr:
     """`result` for positive finite x, and what a logarithm is elsewhere."""
     result = where(x < math.inf, result, x)  # inf and NaN are their own logarithms
     below = where(x.equals(0.0), x.const(-math.inf), math.nan)
-    return where(x > 0.0, result, where(x.isnan(), x, below))
+    return where(x <= 0.0, below, result)

@@ -22,18 +22,24 @@ MARGIN = 8
 def draw(scene: Scene, layout: Layout, *, theme: str = "auto", title: str = "") -> str:
     """One standalone SVG text. `theme` is "auto" (as the reader prefers), "light" or "dark"."""
     width, height = layout.width + 2 * MARGIN, layout.height + 2 * MARGIN
+    frames = [(c, layout.clusters[c.index]) for c in scene.clusters if c.index in layout.clusters]
+    size = f'width="{width:g}" height="{height:g}"'
+    corner = f'x="{-MARGIN}" y="{-MARGIN}"'
+    view = f'viewBox="{-MARGIN} {-MARGIN} {width:g} {height:g}"'
+    # A picture of fixed colours brings its background: nobody knows where it will be pasted.
+    ground = "" if theme == "auto" else f'<rect class="fk-ground" {corner} {size} rx="10"/>'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="fk-svg" width="{width:g}" '
-        f'height="{height:g}" viewBox="{-MARGIN} {-MARGIN} {width:g} {height:g}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="fk-svg" {size} {view}>',
         f"<title>{escape(title)}</title>" if title else "",
         f"<style>{style(theme)}</style>",
-        *(_cluster(item, layout.clusters[item.index]) for item in scene.clusters
-          if item.index in layout.clusters),
+        ground,
+        *(_cluster(*frame) for frame in frames),
         *(_wire(*item) for item in zip(scene.wires, layout.wires, strict=True)),
+        *(_cluster_label(*frame) for frame in frames),
         *(_box(box, layout.boxes[box.key]) for box in scene.boxes),
         *(_seam(wire, at) for wire, at in zip(scene.wires, layout.badges, strict=True) if at),
         "</svg>",
-    ]  # fmt: skip
+    ]
     return "\n".join(part for part in parts if part) + "\n"
 
 
@@ -66,11 +72,16 @@ def _text(x: float, y: float, cls: str, text: str) -> str:
 
 
 def _cluster(cluster: Cluster, at: Rect) -> str:
-    head = _text(at.x + 14, at.y + 21, "fk-head", cluster.label)
     return (
         f'<g class="fk-cluster {group_class(cluster.index)}" data-g="{cluster.index}">'
-        f"<title>{escape(cluster.title)}</title>{_rect(at, 12)}{head}</g>"
+        f"<title>{escape(cluster.title)}</title>{_rect(at, 12)}</g>"
     )
+
+
+def _cluster_label(cluster: Cluster, at: Rect) -> str:
+    """Apart from its frame, because it lies over the wires, which lie over the frame."""
+    label = _text(at.x + 14, at.y + 21, "fk-head", cluster.label)
+    return f'<g class="{group_class(cluster.index)}">{label}</g>'
 
 
 def _box(box: Box, at: Rect) -> str:
@@ -112,7 +123,8 @@ def _wire(wire: Wire, points: tuple[Point, ...]) -> str:
     return (
         f'<g class="{cls}" data-v="{wire.value}" data-e="{wire.tail} {wire.head}">'
         f"<title>{escape(wire.title)}</title>"
-        f'<path d="{path}" stroke-width="{_thickness(wire):.2f}"/>{_arrow(curve[-1], tip, wire)}</g>'
+        f'<path d="{path}" stroke-width="{_thickness(wire):.2f}"/>'
+        f"{_arrow(curve[-1], tip, wire)}</g>"
     )
 
 

@@ -67,7 +67,7 @@ def layers(model: Model, *, limit: int = LIMIT) -> str:
     names = {group["id"]: group["name"] for group in model["groups"]}
     depth, operands = _depths(model)
     label = {node["id"]: short(node["label"], 24) for node in nodes}
-    table = []
+    table: list[tuple[str, ...]] = []
     for node in nodes[:limit]:
         place = names[node["group"]] if node["group"] else _PLACES.get(node["kind"], "")
         sources = ", ".join(label[source] for source in operands[node["id"]])

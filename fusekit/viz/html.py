@@ -25,6 +25,7 @@ _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0
 
 def block(model: Model, *, hydrate: bool = True) -> str:
     """The view of `model` as HTML. Without `hydrate`, only the base layer."""
+    why = "Seams" if model["seams"] else "Left to PyTorch"
     digest = hashlib.sha256(dumps(model).encode()).hexdigest()[:12]
     parts = [
         f'<div class="fk-view" data-fk="{digest}" style="{_ROOT}">',
@@ -32,7 +33,7 @@ def block(model: Model, *, hydrate: bool = True) -> str:
         _header(model),
         _graph_section(model),
         _code_section(model),
-        _section("why", "Seams", why_headline(model), why_html(model), opened=True),
+        _section("why", why, why_headline(model), why_html(model), opened=True),
         _section("bytes", "Bytes", ledger_headline(model), ledger_html(model)),
         _timing_section(model),
         "</div>",
@@ -63,7 +64,7 @@ _PAGE = (
 
 def stylesheet() -> str:
     """All rules of a view; each begins with one of our classes, so nothing leaks into a page."""
-    return f".fk-view{{{variables()}}}{static('graph.css')}{static('fusekit.css')}"
+    return f".fk-view,.fk-vars{{{variables()}}}{static('graph.css')}{static('fusekit.css')}"
 
 
 def script() -> str:
@@ -84,8 +85,8 @@ def _section(name: str, title: str, note: str, body: str, *, opened: bool = Fals
 
 
 def _header(model: Model) -> str:
-    chips = "".join(
-        f'<span class="fk-chip{" fk-warn" if "[" in part else ""}">{escape(part)}</span> '
+    chips = '<span class="fk-dot"> · </span>'.join(
+        f'<span class="fk-chip{" fk-warn" if "[" in part else ""}">{escape(part)}</span>'
         for part in summary(model).split(" · ")
     )
     title = escape(visible(model["title"]))
@@ -119,7 +120,8 @@ def _code_section(model: Model) -> str:
     user = ""
     if model["user"]["text"]:
         name = escape(visible(model["user"]["file"])) or "your function"
-        user = f'<div class="fk-pane fk-user"><p class="fk-pane-title">{name}</p>{user_html(model)}</div>'
+        title = f'<p class="fk-pane-title">{name}</p>'
+        user = f'<div class="fk-pane fk-user">{title}{user_html(model)}</div>'
     names = {group["id"]: group["name"] for group in model["groups"]}
     order = {group["id"]: index for index, group in enumerate(model["groups"])}
     sources = []
@@ -133,7 +135,8 @@ def _code_section(model: Model) -> str:
         )
     generated = f'<div class="fk-pane fk-generated">{"".join(sources)}</div>' if sources else ""
     body = f'<div class="fk-panes">{user}{generated}</div>' if user or generated else ""
-    return _section("code", "Code", plural(len(sources), "generated text"), body, opened=True)
+    note = plural(len(sources), "generated text") if sources else ""
+    return _section("code", "Code", note, body, opened=True)
 
 
 def _timing_section(model: Model) -> str:

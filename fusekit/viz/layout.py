@@ -75,7 +75,9 @@ def dot_text(scene: Scene, *, direction: str = "TB") -> str:
         _dot_node(graph, graphviz.escape, box)
     for cluster in scene.clusters:
         with graph.subgraph(name=f"cluster_{cluster.index}") as inner:
-            inner.attr(label=graphviz.escape(cluster.label), labeljust="l", fontsize="14", margin="14")
+            inner.attr(
+                label=graphviz.escape(cluster.label), labeljust="l", fontsize="14", margin="14"
+            )
             for member in cluster.members:
                 inner.node(member)
     for index, wire in enumerate(scene.wires):
@@ -89,7 +91,9 @@ def _dot_node(graph: Any, escape: Any, box: Box) -> None:
     width, height = size_of(box)
     style = {"opaque": "rounded,dashed", "scalar": "rounded,dotted"}.get(box.kind, "rounded")
     label = escape("\n".join(part for part in (box.label, box.detail, box.code) if part))
-    graph.node(box.key, label=label, style=style, width=f"{width / 72:.4f}", height=f"{height / 72:.4f}")
+    graph.node(
+        box.key, label=label, style=style, width=f"{width / 72:.4f}", height=f"{height / 72:.4f}"
+    )
 
 
 def lay_out(scene: Scene, *, direction: str | None = None) -> Layout | None:
@@ -111,7 +115,12 @@ def _scale(layout: Layout) -> float:
 def _one(scene: Scene, direction: str) -> Layout | None:
     text = dot_text(scene, direction=direction)
     data = _by_wasm(text) or _by_binary(text)
-    return None if data is None else _read(json.loads(data), scene)
+    if data is None:
+        return None
+    try:
+        return _read(json.loads(data), scene)
+    except (ValueError, KeyError):  # some other program called dot
+        return None
 
 
 def _by_wasm(text: str) -> bytes | None:
@@ -168,7 +177,7 @@ def _spline(text: str, height: float) -> tuple[Point, ...]:
     """Control points of `e,X,Y p0 p1 ...`; the arrow's tip goes last, as a point of its own."""
     tip: list[Point] = []
     points: list[Point] = []
-    for part in text.split(";")[0].split():
+    for part in text.partition(";")[0].split():
         if part.startswith("s,"):
             continue
         into = tip if part.startswith("e,") else points

@@ -10,7 +10,7 @@ from pygments.token import Comment, Keyword, Name, Number, Operator, Punctuation
 __all__ = ["IRLexer"]
 
 
-class IRLexer(RegexLexer):
+class IRLexer(RegexLexer):  # type: ignore[misc]  # Pygments ships no types
     """Highlights what `print_graph` prints; anything else passes as plain text."""
 
     name = "fusekit IR"

@@ -235,7 +235,7 @@ def new_model(name: str, *, title: str = "") -> Model:
 def check(data: object, *, where: str = "model") -> Model:
     """Return `data` as a model; UsageError names the first place that does not fit the schema."""
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise UsageError(f"{where}: not a fusekit view (no \"schema\": \"{SCHEMA}\")")
+        raise UsageError(f'{where}: not a fusekit view (no "schema": "{SCHEMA}")')
     version = data.get("version")
     if type(version) is not int or not 1 <= version <= VERSION:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Colours, once for light and once for dark: style sheets name them, this module says what they are.
+"""Colours, for light and for dark: style sheets name them, this module says what they are.
 
 Groups take Okabe and Ito's hues, which colour-blind people tell apart, darkened or lightened until
 they stand out from the background; after seven they repeat, and the label tells groups apart.
@@ -21,7 +21,7 @@ PALETTE: dict[str, tuple[str, str]] = {
     "line": ("#d8dde3", "#353c45"),
     "wire": ("#87919d", "#77828f"),
     "accent": ("#0a62c4", "#6fb5ff"),
-    "mark": ("#fff1b3", "#4a3d0c"),
+    "mark": ("#fff1b3", "#3d320a"),
     "mark-line": ("#b98500", "#f0c541"),
     "seam": ("#b93c04", "#ff9f63"),
     "seam-bg": ("#fff0e6", "#38241a"),

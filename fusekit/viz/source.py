@@ -13,6 +13,7 @@ from typing import Any
 from fusekit.viz.model import Model, Source
 from fusekit.viz.need import have
 from fusekit.viz.palette import GROUP_COLOURS
+from fusekit.viz.words import visible
 
 __all__ = ["LIMIT", "code_html", "source_html", "user_html"]
 
@@ -104,7 +105,7 @@ def code_html(
         attribute: line number -> attributes for its element, escaped by the caller.
         remark: line number -> remarks to show beneath it.
     """
-    lines = _tokens(text.rstrip("\n"), language)
+    lines = _tokens(text.replace("\r\n", "\n").rstrip("\n"), language)
     width = len(str(first + len(lines) - 1))
     parts = []
     for number, line in enumerate(lines[:LIMIT], start=first):
@@ -112,14 +113,19 @@ def code_html(
         digits = f'<span class="fk-no">{number:>{width}} </span>'
         parts.append(f'<span class="fk-l"{attribute(number)}>{digits}{body}\n</span>')
         pad = " " * (width + 1)
-        parts += [f'<span class="fk-remark">{pad}▲ {escape(said)}\n</span>' for said in remark(number)]
+        parts += [
+            f'<span class="fk-remark">{pad}▲ {escape(visible(said))}\n</span>'
+            for said in remark(number)
+        ]
     if len(lines) > LIMIT:
         parts.append(f'<span class="fk-remark">... {len(lines) - LIMIT} more lines\n</span>')
     return f'<pre class="fk-code">{"".join(parts)}</pre>'
 
 
 def _span(cls: str, part: str) -> str:
-    return f'<span class="{cls}">{escape(part)}</span>' if cls else escape(part)
+    # What controls a terminal or turns the direction of text would show other code than there is.
+    shown = escape("\t".join(visible(piece) for piece in part.split("\t")))
+    return f'<span class="{cls}">{shown}</span>' if cls else shown
 
 
 def _tokens(text: str, language: str) -> Lines:

@@ -41,7 +41,8 @@ def _device(timing: Timing, device: str) -> str:
     head += "<th scope='col'>spread</th><th scope='col'>runs</th><th scope='col'>speed</th></tr>"
     body = "".join(_row(row, longest) for row in rows)
     caption = f"<caption>{escape(visible(device))}</caption>"
-    return f'<table class="fk-table fk-times">{caption}<thead>{head}</thead><tbody>{body}</tbody></table>'
+    inner = f"{caption}<thead>{head}</thead><tbody>{body}</tbody>"
+    return f'<table class="fk-table fk-times">{inner}</table>'
 
 
 def _row(row: TimingRow, longest: float) -> str:

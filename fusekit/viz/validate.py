@@ -27,7 +27,7 @@ def validate(data: Any, form: Any, where: str) -> Any:
 
 def _fail(where: str, expected: str, data: object) -> UsageError:
     shown = repr(data)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."  # noqa: PLR2004
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
     return UsageError(f"{where}: expected {expected}, found {shown}")
 
 

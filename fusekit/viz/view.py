@@ -41,9 +41,7 @@ class FusionView:
     The model in it never changes; `live()` gives a view that runs again.
     """
 
-    def __init__(
-        self, model: Model, live: Session | Callable[[], Session] | None = None
-    ) -> None:
+    def __init__(self, model: Model, live: Session | Callable[[], Session] | None = None) -> None:
         """Check and copy `model`.
 
         Args:

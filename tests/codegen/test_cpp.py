@@ -1,4 +1,4 @@
-"""The C++ dialect: every op on every dtype, layouts, threads, traps, and how the text reads."""
+"""The C++ dialect: every op on every dtype, layouts, sizes, threads and traps."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from fusekit.codegen import Schedule, Target, emit
-from fusekit.codegen.dialects import clike
+from fusekit.codegen import emit
 from fusekit.codegen.dialects.cpp import CppDialect
 from fusekit.codegen.dialects.reference import ReferenceDialect
 from fusekit.compilers.host_cxx import HostCxx
 from fusekit.frontends.dtypes import TO_TORCH
-from fusekit.ir import OPS, DType, Graph, GraphBuilder, Rule, parse_graph
-from fusekit.specs import ArgSpec, Stride, TensorDesc
+from fusekit.ir import OPS, DType, Graph, GraphBuilder, Rule
 from tests.codegen import harness
+from tests.codegen.graphs import eager_mixed, mixed
 
 MISSING = HostCxx().unavailable()
 compiles = pytest.mark.skipif(bool(MISSING), reason=str(MISSING))
@@ -267,26 +266,6 @@ def test_operators_on_literals():
         assert same(got, want).all(), node
 
 
-def mixed() -> Graph:
-    """Three dtypes, a scalar, a helper; the second output is no function of the scalar."""
-    return parse_graph(
-        "graph mixed(%0: f32, %1: f32, %2: bool, %3: scalar f64) {\n"
-        "  %4: f32 = cast %3 dtype=f32\n"
-        "  %5: f32 = mul %0, %1\n"
-        "  %6: f32 = add %5, %4\n"
-        "  %7: f32 = select %2, %6, %1\n"
-        "  %8: f32 = tanh %7\n"
-        "  %9: bool = lt %0, %1\n"
-        "  %10: i64 = cast %9 dtype=i64\n"
-        "  return %8, %10\n"
-        "}\n"
-    )
-
-
-def eager_mixed(x, y, c, s):
-    return torch.where(c, x * y + s, y).tanh(), (x < y).long()
-
-
 LAYOUTS = {
     "contiguous": lambda s: (torch.randn(s), torch.randn(s), torch.rand(s) > 0.5),
     "rows": lambda s: (torch.randn(s), torch.randn(s[-1:]), torch.rand(s) > 0.5),
@@ -402,60 +381,3 @@ def test_the_inner_loop_is_vectorised():
     assembly = cpp().compiler.assembly(source)
     packed = re.findall(r"\b(v?mulps|v?fmadd\d+ps|fmul\s+v|fmla\s+v)", assembly)
     assert packed or not re.search(r"x86_64|aarch64", cpp().compiler.target().name)
-
-
-# the text -------------------------------------------------------------------------------------
-
-GENERIC = Target("generic", "", 32)
-
-
-def text_of(graph: Graph, ndim: int, *strides: str) -> str:
-    classes = {"0": Stride.BROADCAST, "1": Stride.UNIT, "s": Stride.STRIDED}
-    spec = harness.kernel_spec(graph)
-    descs = [
-        TensorDesc(graph.dtype(i), tuple(classes[c] for c in text), graph.dtype(i).itemsize)
-        for i, text in zip((*graph.tensor_inputs, *graph.outputs), strides, strict=True)
-    ]
-    count = len(graph.tensor_inputs)
-    args = ArgSpec("cpu", ndim, tuple(descs[:count]), tuple(descs[count:]))
-    return emit(spec, CppDialect(spec, args, Schedule(16, 4096), GENERIC))
-
-
-def test_text_of_one_loop(golden):
-    golden(text_of(mixed(), 1, "1", "s", "0", "1", "1").text)
-
-
-def test_text_of_three_dimensions_with_a_trap(golden):
-    graph = parse_graph(
-        "graph g(%0: i32, %1: i32, %2: f16) {\n"
-        "  %3: i32 = floordiv %0, %1\n"
-        "  %4: f32 = cast %2 dtype=f32\n"
-        "  %5: f32 = cast %3 dtype=f32\n"
-        "  %6: f32 = mul %4, %5\n"
-        "  %7: f16 = cast %6 dtype=f16\n"
-        "  return %7\n"
-        "}\n"
-    )
-    golden(text_of(graph, 3, "ss1", "0s0", "s0s", "ss1").text)
-
-
-def test_lines_point_at_their_values():
-    source = text_of(mixed(), 2, "s1", "0s", "s0", "s1", "ss")
-    lines = source.text.splitlines()
-    for value in mixed().values:
-        first, last = source.lines_of(value.id)
-        name = rf"\bn{value.id}\b"
-        assert all(re.search(name, line) for line in lines[first - 1 : last])
-
-
-def test_only_what_is_called_is_defined():
-    text = text_of(harness.single("add", DType.F32), 1, "1", "1", "1").text
-    assert text.count("{") == 2  # the kernel and its loop
-    helpers = set(clike.CLike.helpers)
-    assert not helpers & set(re.findall(r"\w+", text))
-
-
-def test_the_users_names_stay_out_of_the_text():
-    graph = parse_graph("graph evil(%0: f32) {\n  %1: f32 = neg %0\n  return %1\n}\n")
-    object.__setattr__(graph, "name", '*/ #include "/etc/passwd"')
-    assert "passwd" not in text_of(graph, 1, "1", "1").text

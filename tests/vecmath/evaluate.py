@@ -99,3 +99,20 @@ _OPS: dict[str, Callable[..., Array]] = {
     "ge": np.greater_equal,
     "isnan": np.isnan,
 }
+
+
+def ulps(got: Array, want: Array) -> Array:
+    """|got - want| in units of the last float32 place of `want`, a float64; inf if incomparable.
+
+    An infinity beside a finite value counts as 2**128, which is where float32 rounds to it.
+    """
+    with np.errstate(all="ignore"):
+        nearest = want.astype(np.float32)
+        size = np.clip(np.abs(want), 2.0**-126, 2.0**127)
+        unit = np.exp2(np.floor(np.log2(size)) - 23)
+        finite = np.where(np.isinf(got), np.copysign(2.0**128, got), got.astype(np.float64))
+        error = np.abs(finite - want) / unit
+        same = (np.isnan(got) & np.isnan(want)) | (np.isinf(got) & (got == nearest))
+        error = np.where(same, 0.0, error)
+        flipped = (got == 0) & (nearest == 0) & (np.signbit(got) != np.signbit(want))
+    return np.where(np.isnan(error) | flipped, np.inf, error)

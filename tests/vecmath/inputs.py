@@ -12,7 +12,7 @@ def strided(start: int, count: int, stride: int) -> np.ndarray:
 
 
 def pairs(op: str, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Half of random bits, half of operands with a result in range."""
+    """Half of random bits, half of operands with a result in range (pow: many bases near 1)."""
     random = np.random.default_rng(seed)
     bits = random.integers(0, 1 << 32, (2, count), dtype=np.uint32)
     x, y = bits.view(np.float32)
@@ -21,6 +21,10 @@ def pairs(op: str, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         with np.errstate(all="ignore"):
             x[half:] = np.abs(x[half:])
             x[half::2] = random.uniform(0.4, 2.5, len(x[half::2]))
+            near_one = x[half + 1 :: 4]
+            near_one[:] = 1 + random.choice((-1, 1), len(near_one)) * np.exp2(
+                random.uniform(-23, -1, len(near_one))
+            )
             logarithm = np.log2(x[half:].astype(np.float64))
             y[half:] = (random.uniform(-152, 130, len(logarithm)) / logarithm).astype(np.float32)
     else:

@@ -15,14 +15,17 @@ import argparse
 import dataclasses
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from fusekit import vecmath
 from fusekit.ir import OPS, DType
 from tests.vecmath.inputs import pairs, strided
 from tests.vecmath.native import Native, compile_function
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _BLOCK = 1 << 18
 

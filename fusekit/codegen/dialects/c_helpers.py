@@ -170,18 +170,20 @@ _CONVERSIONS = {
     ),
 }
 
+# Enumerations, because the compilers vectorise them like integers, which they do not do to structs.
 _HALVES = {
-    "half_t": Helper("struct half_t { uint16_t bits; }"),
-    "bfloat_t": Helper("struct bfloat_t { uint16_t bits; }"),
+    "half_t": Helper("enum class half_t : uint16_t {}"),
+    "bfloat_t": Helper("enum class bfloat_t : uint16_t {}"),
     "half_to_float": Helper(
         "float half_to_float(half_t x)",
         """
-        const uint32_t magnitude = x.bits & 0x7fffu;
+        const uint32_t bits = uint16_t(x);
+        const uint32_t magnitude = bits & 0x7fffu;
         const uint32_t rebias = magnitude >= 0x7c00u ? 224u << 23 : 112u << 23;
         const uint32_t normal = (magnitude << 13) + rebias;
         const float small = bits_as<float>(magnitude | 0x3f000000u) - 0.5f;
         const uint32_t result = magnitude < 0x400u ? bits_as<uint32_t>(small) : normal;
-        return bits_as<float>(result | (x.bits & 0x8000u) << 16);
+        return bits_as<float>(result | (bits & 0x8000u) << 16);
         """,
     ),
     "float_to_half": Helper(
@@ -199,7 +201,7 @@ _HALVES = {
         note="to the nearest, halves to even",
     ),
     "bfloat_to_float": Helper(
-        "float bfloat_to_float(bfloat_t x)", "return bits_as<float>(uint32_t(x.bits) << 16);"
+        "float bfloat_to_float(bfloat_t x)", "return bits_as<float>(uint32_t(x) << 16);"
     ),
     "float_to_bfloat": Helper(
         "bfloat_t float_to_bfloat(float x)",

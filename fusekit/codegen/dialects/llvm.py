@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fusekit.codegen.dialects import llvm_casts as casts
+from fusekit.codegen.dialects import llvm_division as division
 from fusekit.codegen.dialects import llvm_library as library
+from fusekit.codegen.dialects import llvm_ops as ops
 from fusekit.codegen.dialects import llvm_threads as threads
 from fusekit.codegen.dialects import llvm_types as types
-from fusekit.codegen.dialects import llvm_division as division
-from fusekit.codegen.dialects import llvm_ops as ops
 from fusekit.codegen.dialects.llvm_code import Code, fill
 from fusekit.codegen.dialects.llvm_loops import Loops
+from fusekit.codegen.dialects.llvm_masked import MaskedLoops
+from fusekit.codegen.dialects.llvm_packed import PackedLoops
 from fusekit.codegen.emit import emit_function
 from fusekit.codegen.schedule import Schedule, Target
 from fusekit.codegen.source import KernelSource, Parameter
@@ -29,12 +31,18 @@ _SPLAT = """
     %.lane = insertelement {t} poison, {e} {x}, i64 0
     % = shufflevector {t} %.lane, {t} poison, <{L} x i32> zeroinitializer"""
 
+_MASKS = frozenset({"+avx512bw", "+avx512vl"})
+"""The CPU features that together mask loads and stores of every element type."""
+
+_HALVES = frozenset({"+f16c", "+neon"})
+"""Each of these CPU features converts halves."""
+
 
 class LlvmDialect:
     """Generates one kernel as LLVM assembly. A value is an operand: a name, or a constant.
 
-    The kernel is `i32 <symbol>(ptr layout, scalars..., ptr inputs..., ptr outputs...)`, with scalars
-    passed as double, int64_t or bool. It returns 1 if it met an integer division by zero, else 0.
+    The kernel is `i32 <symbol>(ptr layout, scalars..., ptr inputs..., ptr outputs...)`; a scalar
+    is a double, int64_t or bool. It returns 1 if it met an integer division by zero, else 0.
     """
 
     language = "llvm"
@@ -48,12 +56,13 @@ class LlvmDialect:
         self._schedule = schedule
         self._target = target
         self._lanes = schedule.lanes
-        self._loops = Loops(args, schedule.lanes, traps=spec.traps)
+        features = frozenset(target.features.split(","))
+        loops = MaskedLoops if features >= _MASKS else PackedLoops
+        self._loops: Loops = loops(args, schedule.lanes, traps=spec.traps)
         self._kernel = Code(schedule.lanes, loops=True)
         self._code = self._kernel
         self._helpers: dict[str, list[str]] = {}
-        features = target.features.split(",")
-        self._half_instructions = "+f16c" in features or "+neon" in features
+        self._half_instructions = not features.isdisjoint(_HALVES)
 
     def begin(self) -> None:
         """Nothing to do: the text is put together at the end."""

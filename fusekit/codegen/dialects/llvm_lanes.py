@@ -9,8 +9,8 @@ from fusekit.codegen.dialects.llvm_tensors import Tensor
 __all__ = ["from_buffer", "loop", "recall", "remember", "repeat_first", "to_buffer"]
 
 _PURPOSES = {
-    "gather": "a whole vector of elements that lie apart, into the buffers",
-    "scatter": "a whole vector out of the buffers, to elements that lie apart",
+    "gather": "elements that lie apart, into the buffers",
+    "scatter": "results out of the buffers, to where they lie apart",
     "fill": "elements into the buffers, and where the results will go",
     "unpack": "results out of the buffers",
 }
@@ -56,11 +56,11 @@ def recall(tensor: Tensor, place: str) -> Iterator[str]:
     yield f"  {place} = load ptr, ptr {place}.note"
 
 
-def repeat_first(tensor: Tensor) -> Iterator[str]:
-    """Fill the buffer of a tensor that does not move along the row with its element there."""
-    row, whole = f"%{tensor.name}.row", tensor.whole
+def repeat_first(tensor: Tensor, place: str) -> Iterator[str]:
+    """Fill the buffer of a tensor with its element at `place`."""
+    name, whole = f"%{tensor.name}", tensor.whole
     every = f"<{tensor.lanes} x i32> zeroinitializer"
-    yield f"  {row}.one = load {tensor.element}, ptr {row}"
-    yield f"  {row}.lane = insertelement {whole} poison, {tensor.element} {row}.one, i64 0"
-    yield f"  {row}.all = shufflevector {whole} {row}.lane, {whole} poison, {every}"
-    yield f"  store {whole} {row}.all, ptr %{tensor.name}.pack, align 64"
+    yield f"  {name}.one = load {tensor.element}, ptr {place}"
+    yield f"  {name}.lane = insertelement {whole} poison, {tensor.element} {name}.one, i64 0"
+    yield f"  {name}.all = shufflevector {whole} {name}.lane, {whole} poison, {every}"
+    yield f"  store {whole} {name}.all, ptr {name}.pack, align 64"

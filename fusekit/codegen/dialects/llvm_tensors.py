@@ -43,6 +43,11 @@ class Tensor:
         return f"<{self.lanes} x {self.element}>"
 
     @property
+    def suffix(self) -> str:
+        """The suffix of an intrinsic's name for such vectors."""
+        return types.suffix(DType.U8 if self.dtype is DType.BOOL else self.dtype, self.lanes)
+
+    @property
     def here(self) -> str:
         """Where the body finds its current elements."""
         return f"%{self.name}.{'here' if self.inner is Stride.UNIT else 'pack'}"

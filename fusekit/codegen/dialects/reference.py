@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from fusekit.codegen.source import KernelSource
-from fusekit.ir import DType, Graph, Kind
+from fusekit.ir import DType, Graph
 from fusekit.ir.graph import Literal
 from fusekit.specs import KernelSpec
 
-__all__ = ["ReferenceDialect", "spelled"]
+__all__ = ["ReferenceDialect"]
 
 _TYPES: Mapping[DType, torch.dtype] = {
     DType.BOOL: torch.bool,
@@ -131,11 +131,6 @@ class ReferenceDialect:
         return value
 
 
-def spelled(op: str, kind: Kind) -> bool:
-    """True when `op` can be evaluated on operands of `kind`."""
-    return op in _OPERATORS and (kind is not Kind.UINT or op in _UNSIGNED)
-
-
 def _truncdiv(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Division by -1 apart: PyTorch's own is a fault of the processor at the lowest integer."""
     flips = y == -1 if y.dtype.is_signed else torch.zeros_like(y, dtype=torch.bool)
@@ -155,8 +150,10 @@ def _fma(x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
 
 def _fused(x: float, y: float, z: float, *, odd: bool) -> float:
     """Round x * y + z once; with `odd`, to odd, so that a second rounding does no harm."""
-    if not all(map(math.isfinite, (x, y, z))):
+    if not (math.isfinite(x) and math.isfinite(y)):
         return x * y + z
+    if not math.isfinite(z):
+        return z  # x * y may overflow here, but not in a real fma
     exact = Fraction(x) * Fraction(y) + Fraction(z)
     if exact == 0:
         return x * y + z  # for the sign

@@ -48,12 +48,13 @@ function zooming(root, canvas, svg) {
   };
   // A picture that would shrink below legible letters scrolls instead.
   const fit = (least) => {
-    if (canvas.clientWidth) apply(Math.min(1, Math.max(least, (canvas.clientWidth - 2) / width)));
+    const room = Math.min((canvas.clientWidth - 2) / width, 640 / height);
+    if (canvas.clientWidth) apply(Math.min(1, Math.max(least, room)));
   };
   const bar = make("div", { class: "fk-zoom" });
   bar.append(button("−", "Zoom out", () => apply(scale / 1.25)),
              button("+", "Zoom in", () => apply(scale * 1.25)),
-             button("fit", "Fit the width", () => fit(0.2)));
+             button("fit", "Fit the whole graph", () => fit(0.2)));
   canvas.before(bar);
   canvas.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && !event.shiftKey) return;
@@ -72,9 +73,9 @@ function zooming(root, canvas, svg) {
     addEventListener("pointermove", move);
     addEventListener("pointerup", stop, { once: true });
   });
-  fit(0.6);
+  fit(0.7);
   // A folded or hidden view has no width yet.
-  new ResizeObserver((_, watch) => { if (canvas.clientWidth) { fit(0.6); watch.disconnect(); } }).observe(canvas);
+  new ResizeObserver((_, watch) => { if (canvas.clientWidth) { fit(0.7); watch.disconnect(); } }).observe(canvas);
 }
 
 // ---- links -------------------------------------------------------------------------

@@ -1,0 +1,117 @@
+"""Rewrites that never change a bit of the result: repeated work, idle casts and copies."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from fusekit.fusion.draft import Draft, renamed
+from fusekit.ir import DType, Graph, Kind, Node
+
+__all__ = ["simplify"]
+
+
+def simplify(graph: Graph) -> Graph:
+    """Each value computed once, no cast there and back, no copy of what is new anyway."""
+    draft = Draft(graph)
+    _Simplifier(draft).run()
+    _own_pieces(draft)
+    return draft.finish()
+
+
+class _Simplifier:
+    """One forward pass; `alias` maps a value to the one that took its place."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        self.alias: dict[int, int] = {}
+        self.seen: dict[object, tuple[int, ...]] = {}
+        self.makers: dict[int, Node] = {}
+        self.in_cats = {i for node in draft.nodes if node.op == "cat" for i in node.inputs}
+
+    def run(self) -> None:
+        kept_nodes = []
+        for old in self.draft.nodes:
+            node = renamed(old, self.alias)
+            if not self._replace(node):
+                kept_nodes.append(node)
+                self.makers.update(dict.fromkeys(node.outputs, node))
+        self.draft.nodes = kept_nodes
+
+    def _replace(self, node: Node) -> bool:
+        """True if another value serves."""
+        if node.op in ("call", "cat") or self.draft.kept.intersection(node.outputs):
+            return False
+        other = self._source_of_idle(node)
+        if other is not None:
+            self.alias[node.output] = other
+            return True
+        values = [self.draft.values[i] for i in node.outputs]
+        key = (node.op, node.inputs, node.attrs, *((v.dtype, v.shape) for v in values))
+        earlier = self.seen.setdefault(key, node.outputs)
+        if earlier != node.outputs:
+            self.alias.update(zip(node.outputs, earlier, strict=True))
+        return earlier != node.outputs
+
+    def _source_of_idle(self, node: Node) -> int | None:
+        """The value that a cast or copy merely repeats."""
+        if node.op not in ("cast", "copy") or node.output in self.in_cats:
+            return None
+        values = self.draft.values
+        source = node.inputs[0]
+        if values[source].shape != values[node.output].shape:
+            return None
+        if node.op == "copy":
+            return source if _is_new(self.makers.get(source)) else None
+        if values[source].dtype is values[node.output].dtype:
+            return source
+        inner = self.makers.get(source)
+        if inner is None or inner.op != "cast":
+            return None
+        origin = values[inner.inputs[0]]
+        back = origin.dtype is values[node.output].dtype
+        return origin.id if back and _is_lossless(origin.dtype, values[source].dtype) else None
+
+
+def _is_new(maker: Node | None) -> bool:
+    """True for memory that nothing else can name."""
+    return maker is not None and maker.is_pointwise
+
+
+def _is_lossless(narrow: DType | None, wide: DType | None) -> bool:
+    """True if every value of `narrow` survives the way to `wide` and back."""
+    if narrow is None or wide is None:
+        return False
+    if narrow is DType.BOOL or narrow is wide:
+        return True
+    if narrow.is_float:
+        return wide is DType.F64 or (wide is DType.F32 and narrow.is_storage_only)
+    if wide.is_float:
+        return narrow.bits <= _MANTISSA.get(wide, 0)
+    same = narrow.kind is wide.kind and narrow.bits <= wide.bits
+    return same or (narrow.kind is Kind.UINT and wide.kind is Kind.INT and narrow.bits < wide.bits)
+
+
+_MANTISSA = {DType.F16: 11, DType.BF16: 8, DType.F32: 24, DType.F64: 53}
+"""Bits of precision, so that every integer of that width is exact."""
+
+
+def _own_pieces(draft: Draft) -> None:
+    """Each piece of a cat is written straight into the result: nobody else may own it."""
+    taken: set[int] = set(draft.kept)
+    producers = draft.producers()
+    nodes: list[Node] = []
+    for node in draft.nodes:
+        if node.op != "cat":
+            nodes.append(node)
+            continue
+        pieces = []
+        for given in node.inputs:
+            piece = given
+            maker = producers.get(piece)
+            if piece in taken or maker is None or not maker.is_pointwise:
+                piece = draft.new_value(draft.values[given], strides=None)
+                nodes.append(Node("copy", (given,), (piece,), (), node.loc, node.origin))
+            taken.add(piece)
+            pieces.append(piece)
+        nodes.append(dataclasses.replace(node, inputs=tuple(pieces)))
+    draft.nodes = nodes

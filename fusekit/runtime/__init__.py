@@ -1,0 +1,1 @@
+"""From a captured function to running kernels: engines, binding, kernels, plans, dispatch."""

@@ -1,0 +1,282 @@
+"""Dispatch: from a call's arguments to the plan that serves them.
+
+A plan checks for itself whether it fits, so the common call is one dictionary look-up by the form
+of the call and one call of generated code. Calls that fit no recent plan are looked up by their
+whole signature; those seen for the first time are captured.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from fusekit import events
+from fusekit.config import current
+from fusekit.errors import FusionDeclined
+from fusekit.frontends.free import Free
+from fusekit.frontends.fx import Capture, capture
+from fusekit.runtime.engines import Engine, choose, switches
+from fusekit.runtime.gradient import Differentiable
+from fusekit.runtime.plan import MISS, Plan, make_plan
+from fusekit.runtime.program import Program, build
+from fusekit.runtime.stats import counters
+from fusekit.specs import Decline, Reason
+
+__all__ = ["Dispatcher", "Entry"]
+
+_HOT = 6
+"""Plans tried in turn before the signature is computed."""
+
+_MAX_ENTRIES = 4096
+"""Signatures remembered for one function; the oldest are forgotten (their kernels are not)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What is known about one signature.
+
+    Attributes:
+        plan: how it runs fused; None if it does not.
+        decline: why it does not.
+        program: what it would run, if capture got that far.
+        leaves: pinned argument leaves by index: the entry holds for these values only.
+        guards: what the function reads from outside.
+        differentiable: wraps the plan while gradients are recorded; None if not needed.
+    """
+
+    plan: Plan | None
+    decline: Decline | None
+    program: Program | None
+    pinned: tuple[tuple[int, Any], ...] = ()
+    guards: tuple[Free, ...] = ()
+    differentiable: Differentiable | None = None
+
+    def fits(self, leaves: Sequence[Any]) -> bool:
+        """True if pinned values and guards still hold."""
+        return all(
+            type(leaves[i]) is type(value) and leaves[i] == value for i, value in self.pinned
+        ) and all(guard.holds() for guard in self.guards)
+
+
+class Dispatcher:
+    """Everything prepared for one function."""
+
+    def __init__(
+        self, function: Callable[..., Any], engine: str, name: str, *, dynamic: bool
+    ) -> None:
+        """Prepare nothing yet."""
+        self.function = function
+        self.engine = engine
+        self.name = name
+        self.dynamic = dynamic
+        self._hot: dict[Hashable, tuple[Callable[[Sequence[Any]], Any], ...]] = {}
+        self._entries: collections.OrderedDict[Hashable, list[Entry]] = collections.OrderedDict()
+        self._lock = threading.RLock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The function's result."""
+        if kwargs:
+            form: Hashable = (len(args), *kwargs)
+            leaves: Sequence[Any] = (*args, *kwargs.values())
+        else:
+            form, leaves = len(args), args
+        for run in self._hot.get(form, ()):
+            result = run(leaves)
+            if result is not MISS:
+                return result
+        return self._slow(form, args, kwargs)
+
+    def entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
+        """What serves a call, prepared if need be.
+
+        Raises:
+            EngineUnavailableError: the engine asked for by name cannot run here.
+        """
+        leaves, spec = pytree.tree_flatten((args, kwargs))
+        key = self._key(leaves, spec)
+        for known in self._entries.get(key, ()):
+            if known.fits(leaves):
+                return known
+        with self._lock:
+            for known in self._entries.get(key, ()):
+                if known.fits(leaves):
+                    return known
+            counters.missed()
+            made = self._prepare(args, kwargs, leaves, spec)
+            self._entries.setdefault(key, []).append(made)
+            if len(self._entries) > _MAX_ENTRIES:
+                self._entries.popitem(last=False)
+            return made
+
+    def eager(self, args: tuple[Any, ...], kwargs: dict[str, Any], decline: Decline) -> Any:
+        """Run the original, counted."""
+        counters.fell_back(self.name, decline)
+        return self.function(*args, **kwargs)
+
+    # the slow way
+
+    def _slow(self, form: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        decline = _foreign_context(args)
+        if decline is not None:
+            return self.eager(args, kwargs, decline)
+        entry = self.entry(args, kwargs)
+        if entry.decline is not None or entry.plan is None:
+            return self.eager(args, kwargs, entry.decline or Decline(Reason.CAPTURE))
+        leaves = pytree.tree_leaves((args, kwargs))
+        if entry.differentiable is not None:
+            made = entry.differentiable(leaves)
+            return pytree.tree_unflatten(made, entry.plan.program.capture.out_spec)
+        if len(leaves) == len(args) + len(kwargs) and not _has_containers(args, kwargs):
+            self._remember(form, entry.plan.run)
+        result = entry.plan.run(leaves)
+        if result is MISS:
+            # the guard is stricter than the key (a mode, a subclass): PyTorch knows what to do
+            return self.eager(args, kwargs, Decline(Reason.TRANSFORM))
+        return result
+
+    def _remember(self, form: Hashable, run: Callable[[Sequence[Any]], Any]) -> None:
+        with self._lock:
+            others = [known for known in self._hot.get(form, ()) if known is not run]
+            self._hot = {**self._hot, form: (run, *others[: _HOT - 1])}
+
+    def _key(self, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Hashable:
+        options = current()
+        context = (
+            torch.is_grad_enabled(),
+            torch.is_inference_mode_enabled(),
+            torch.get_default_dtype(),
+            torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu"),
+            options.engine,
+            options.fast,
+            options.max_arguments,
+            dataclasses.astuple(switches),
+        )
+        return (str(spec), context, *(_leaf_key(leaf) for leaf in leaves))
+
+    def _prepare(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        leaves: Sequence[Any],
+        spec: pytree.TreeSpec,
+    ) -> Entry:
+        start = time.perf_counter()
+        program = None
+        try:
+            found = capture(
+                self.function, args, kwargs, name=self.name, dynamic=self.dynamic
+            )
+            program = build(found, current().max_arguments)
+            entry = self._entry(program, leaves, spec)
+        except FusionDeclined as declined:
+            pinned = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, int | float))
+            return Entry(None, declined.decline, program, pinned)
+        seconds = time.perf_counter() - start
+        calls = sum(node.op == "call" for node in program.graph.nodes)
+        events.emit(events.Traced(self.name, len(program.kernels), calls, seconds))
+        return entry
+
+    def _entry(self, program: Program, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Entry:
+        found = program.capture
+        engine = self._engine(found)
+        pinned = tuple((i, leaves[i]) for i in sorted(found.pinned) if i < len(leaves))
+        if not program.kernels:
+            raise FusionDeclined(Decline(Reason.NOTHING_TO_FUSE))
+
+        def fallback(given: Sequence[Any], decline: Decline) -> Any:
+            args, kwargs = pytree.tree_unflatten(list(given), spec)
+            return self.eager(args, kwargs, decline)
+
+        records = torch.is_grad_enabled() and _requires_grad(program, leaves)
+        if records:
+            _check_differentiable(program)
+        plan = make_plan(program, engine, leaves, fallback)
+        wrapped = self._differentiable(plan, leaves, spec) if records else None
+        return Entry(plan, None, program, pinned, found.guards, wrapped)
+
+    def _engine(self, found: Capture) -> Engine:
+        engine = choose(self.engine, found.device.type)
+        if isinstance(engine, Decline):
+            raise FusionDeclined(engine)
+        return engine
+
+    def _differentiable(
+        self, plan: Plan, leaves: Sequence[Any], spec: pytree.TreeSpec
+    ) -> Differentiable:
+        def function(*given: Any) -> Any:
+            args, kwargs = pytree.tree_unflatten(list(given), spec)
+            return self.function(*args, **kwargs)
+
+        def forward(given: Sequence[Any]) -> list[Any]:
+            made = plan.run(given)
+            if made is MISS:
+                made = function(*given)
+            return pytree.tree_leaves(made)
+
+        def fuse(backward: Callable[..., Any]) -> Dispatcher:
+            return Dispatcher(backward, self.engine, f"{self.name}_backward", dynamic=self.dynamic)
+
+        return Differentiable(function, forward, leaves, fuse)
+
+
+def _has_containers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return any(isinstance(x, list | tuple | dict) for x in (*args, *kwargs.values()))
+
+
+def _leaf_key(leaf: Any) -> Hashable:
+    if isinstance(leaf, torch.Tensor):
+        strides = leaf.stride() if leaf.layout is torch.strided else None
+        return (
+            type(leaf),
+            leaf.dtype,
+            leaf.shape,
+            strides,
+            leaf.device,
+            leaf.requires_grad,
+            leaf.layout,
+        )
+    if type(leaf) in (int, float):
+        return type(leaf)
+    try:
+        hash(leaf)
+    except TypeError:
+        return (type(leaf), id(leaf))
+    return (type(leaf), leaf)
+
+
+def _foreign_context(args: tuple[Any, ...]) -> Decline | None:
+    """Why a call may not be captured where it stands: another mode or transform is at work."""
+    if torch._C._len_torch_dispatch_stack():  # noqa: SLF001  no public spelling
+        return Decline(Reason.TRANSFORM, "a torch dispatch mode is active")
+    if torch._C._functorch.peek_interpreter_stack() is not None:  # noqa: SLF001  likewise
+        return Decline(Reason.TRANSFORM, "inside vmap, grad or another torch.func transform")
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return Decline(Reason.TRANSFORM, "inside torch.compile or torch.jit.trace")
+    return None
+
+
+def _requires_grad(program: Program, leaves: Sequence[Any]) -> bool:
+    frees = [s.free.value for s in program.capture.sources if s.free is not None]
+    tensors = [x for x in (*leaves, *frees) if isinstance(x, torch.Tensor)]
+    return any(tensor.requires_grad for tensor in tensors)
+
+
+def _check_differentiable(program: Program) -> None:
+    """FusionDeclined where eager autograd serves better, or is the only way."""
+    calls = [node for node in program.graph.nodes if node.op == "call"]
+    if calls:
+        node = calls[0]
+        raise FusionDeclined(Decline(Reason.GRADIENT, f"{node.origin}", node.origin, node.loc))
+    if program.writes:
+        raise FusionDeclined(Decline(Reason.GRADIENT, "an argument is written in place"))
+    if any(s.free is not None and s.free.value.requires_grad for s in program.capture.sources):
+        raise FusionDeclined(Decline(Reason.GRADIENT, "a tensor that the function closes over"))
+    if any(r.leaf is not None for r in program.capture.results):
+        raise FusionDeclined(Decline(Reason.GRADIENT, "an argument is returned as it is"))

@@ -1,0 +1,104 @@
+"""Gradients: forward and backward are both fused.
+
+The backward is a function like any other, `autograd.grad` of the original recomputed from its
+inputs, captured and fused in its turn; so it is differentiable again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+__all__ = ["Differentiable"]
+
+
+class Differentiable:
+    """One signature of a function, with its derivative.
+
+    Args:
+        function: the original, over argument leaves.
+        forward: the fused one, over argument leaves, returning the leaves of the result.
+        leaves: the arguments of this signature.
+        fuse: makes the backward a fused function.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        forward: Callable[[Sequence[Any]], list[Any]],
+        leaves: Sequence[Any],
+        fuse: Callable[[Callable[..., Any]], Callable[..., Any]],
+    ) -> None:
+        self.function = function
+        self.forward = forward
+        self.wanted = [
+            i
+            for i, leaf in enumerate(leaves)
+            if isinstance(leaf, torch.Tensor) and leaf.requires_grad
+        ]
+        self.backward = fuse(self._backward)
+
+    def __call__(self, leaves: Sequence[Any]) -> list[Any]:
+        """The leaves of the result, attached to the autograd graph."""
+        tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
+        found: list[Any] = []
+        made = _Apply.apply(self, leaves, found, *tensors)
+        attached = iter(made)
+        return [next(attached) if isinstance(item, torch.Tensor) else item for item in found]
+
+    def _backward(self, *given: Any) -> Any:
+        """d(sum(results * tangents)) / d(wanted leaves); given: leaves, then tangents."""
+        leaves = list(given[: self.n_leaves])
+        tangents = given[self.n_leaves :]
+        with torch.enable_grad():
+            for i in self.wanted:
+                # a view, so that leaves of the caller's graph are not touched
+                leaves[i] = leaves[i].view_as(leaves[i])
+            made = [
+                item
+                for item in pytree.tree_leaves(self.function(*leaves))
+                if isinstance(item, torch.Tensor)
+            ]
+            pairs = [
+                (item, tangent)
+                for item, tangent in zip(made, tangents, strict=True)
+                if item.requires_grad and tangent is not None
+            ]
+            return torch.autograd.grad(
+                [item for item, _ in pairs],
+                [leaves[i] for i in self.wanted],
+                [tangent for _, tangent in pairs],
+                allow_unused=True,
+                create_graph=torch.is_grad_enabled(),
+            )
+
+    n_leaves = 0
+
+
+class _Apply(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, owner: Differentiable, leaves: Any, found: list[Any], *tensors: Any) -> Any:
+        made = owner.forward(leaves)
+        found += made
+        ctx.owner = owner
+        ctx.save_for_backward(*tensors)
+        ctx.others = [None if isinstance(leaf, torch.Tensor) else (leaf,) for leaf in leaves]
+        ctx.set_materialize_grads(False)
+        results = tuple(item for item in made if isinstance(item, torch.Tensor))
+        ctx.mark_non_differentiable(*(r for r in results if not r.is_floating_point()))
+        return results
+
+    @staticmethod
+    def backward(ctx: Any, *tangents: Any) -> Any:
+        owner: Differentiable = ctx.owner
+        saved = iter(ctx.saved_tensors)
+        leaves = [next(saved) if other is None else other[0] for other in ctx.others]
+        tensors = [i for i, other in enumerate(ctx.others) if other is None]
+        if all(tangent is None for tangent in tangents):
+            return (None, None, None, *(None for _ in tensors))
+        owner.n_leaves = len(leaves)
+        found = dict(zip(owner.wanted, owner.backward(*leaves, *tangents), strict=True))
+        return (None, None, None, *(found.get(i) for i in tensors))

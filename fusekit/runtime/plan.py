@@ -1,0 +1,400 @@
+"""Plans: the Python function that serves one signature, generated for it.
+
+A plan checks that the arguments still fit, allocates, launches and calls, with nothing left to
+decide. For `relu(x * s)` on float32[8] it reads:
+
+    def run(a):
+        a0, a1 = a
+        if not (type(a1) is float and check(a0)):
+            return MISS
+        tick()
+        v2 = new(h2, s2, d2)
+        if k0(l0, a1, a0.data_ptr(), v2.data_ptr()):
+            return trap(a)
+        return v2
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from fusekit.frontends.calls import decode, resolve, tensors_in
+from fusekit.frontends.dtypes import TO_TORCH
+from fusekit.fusion import Group
+from fusekit.ir import DType, Node, Ref
+from fusekit.ir.graph import Attr
+from fusekit.runtime.engines import Engine
+from fusekit.runtime.kernels import Kernel, kernel_for
+from fusekit.runtime.program import KernelCall, Place, Program
+from fusekit.runtime.stats import CallCounter, counters
+from fusekit.specs import Decline, Reason
+
+__all__ = ["MISS", "Plan", "make_plan"]
+
+MISS = object()
+"""What a plan returns for arguments that are not its own."""
+
+Fallback = Callable[[Sequence[Any], Decline], Any]
+"""Runs the original function on argument leaves, for the reason given."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A signature's executable form.
+
+    Attributes:
+        program: what it carries out.
+        engine: whose kernels it launches.
+        kernels: compiled, in order.
+        text: the generated Python.
+        run: called with the argument leaves; MISS if they are not of this signature.
+        counter: its calls.
+    """
+
+    program: Program
+    engine: Engine
+    kernels: tuple[Kernel, ...]
+    text: str
+    run: Callable[[Sequence[Any]], Any]
+    counter: CallCounter
+
+
+def make_plan(
+    program: Program, engine: Engine, leaves: Sequence[Any], fallback: Fallback
+) -> Plan:
+    """Compile the program's kernels and generate its function.
+
+    Raises:
+        FusionDeclined: a kernel did not compile.
+    """
+    live = [call for call in program.kernels if call.binding.numel] if engine.compiler else []
+    kernels = tuple(kernel_for(engine, call.spec, call.binding.args) for call in live)
+    return _Writer(program, engine, kernels, leaves, fallback).plan()
+
+
+class _Writer:
+    """Writes one plan; `names` are the globals of the generated function."""
+
+    def __init__(
+        self,
+        program: Program,
+        engine: Engine,
+        kernels: tuple[Kernel, ...],
+        leaves: Sequence[Any],
+        fallback: Fallback,
+    ) -> None:
+        self.program = program
+        self.graph = program.graph
+        self.engine = engine
+        self.kernels = kernels
+        self.leaves = leaves
+        self.fallback = fallback
+        self.lines: list[str] = []
+        self.names: dict[str, Any] = {"MISS": MISS, "new": _allocator(program)}
+        self.tensor: dict[int, str] = {}
+        self.pointer: dict[int, str] = {}
+        self.calls = dict(zip((k.group.index for k in program.kernels), program.kernels, strict=True))
+        self.needed = _needed_on_host(program)
+
+    def plan(self) -> Plan:
+        launches = sum(1 for call in self.program.kernels if call.binding.numel)
+        opaque = sum(1 for node in self.graph.nodes if node.op == "call")
+        counter = CallCounter(launches, opaque)
+        counters.add_plan(counter)
+        self.names["tick"] = counter.tick
+        self._write_guard()
+        self.lines.append("tick()")
+        last = self._last_steps()
+        for index, step in enumerate(self.program.partition.steps):
+            if isinstance(step, Group):
+                self._write_kernel(self.calls[step.index])
+            else:
+                self._write_node(step)
+            dead = [self.tensor[v] for v, at in last.items() if at == index and v in self.tensor]
+            if dead:
+                self.lines.append(f"del {', '.join(dead)}")
+        self._write_writes()
+        self._write_return()
+        text = "def run(a):\n" + "".join(f"    {line}\n" for line in self.lines)
+        run = types.FunctionType(_compiled(text), self.names, "run")
+        return Plan(self.program, self.engine, self.kernels, text, run, counter)
+
+    # arguments
+
+    def _write_guard(self) -> None:
+        capture = self.program.capture
+        self.lines.append(f"{_unpack([f'a{i}' for i in range(len(self.leaves))])} = a")
+        conditions = []
+        tensors: list[str] = []
+        for i, leaf in enumerate(self.leaves):
+            if isinstance(leaf, torch.Tensor):
+                tensors.append(f"a{i}")
+            else:
+                conditions.append(self._leaf_condition(i, leaf))
+        for value_id, source in zip(self.graph.tensor_inputs, capture.sources, strict=True):
+            if source.leaf is not None:
+                self.tensor[value_id] = f"a{source.leaf}"
+                continue
+            self.tensor[value_id] = name = f"f{value_id}"
+            if source.free is not None:
+                self.names[f"fetch{value_id}"] = source.free.fetch
+                self.lines.append(f"{name} = fetch{value_id}()")
+                tensors.append(name)
+            else:
+                self.names[name] = source.constant
+        if any(guard.value is not None for guard in capture.guards):
+            self.names["holds"] = [guard.holds for guard in capture.guards]
+            conditions.append("all(h() for h in holds)")
+        examples = self._examples(tensors)
+        self.names["check"] = _tensor_guard(examples)
+        conditions.append(f"check({', '.join(tensors)})")
+        if any(example.requires_grad for example in examples):
+            self.names["grad_enabled"] = torch.is_grad_enabled
+            conditions.append("not grad_enabled()")
+        self.lines += [f"if not ({' and '.join(conditions)}):", "    return MISS"]
+        self._write_alias_check(tensors)
+
+    def _leaf_condition(self, index: int, leaf: Any) -> str:
+        if index not in self.program.capture.pinned:
+            return f"type(a{index}) is {type(leaf).__name__}"
+        self.names[f"c{index}"] = leaf
+        self.names[f"t{index}"] = type(leaf)
+        if leaf is None or isinstance(leaf, bool):
+            return f"a{index} is c{index}"
+        return f"type(a{index}) is t{index} and a{index} == c{index}"
+
+    def _examples(self, names: Sequence[str]) -> list[torch.Tensor]:
+        by_name: dict[str, torch.Tensor] = {
+            f"a{i}": leaf for i, leaf in enumerate(self.leaves) if isinstance(leaf, torch.Tensor)
+        }
+        for value_id, source in zip(
+            self.graph.tensor_inputs, self.program.capture.sources, strict=True
+        ):
+            if source.free is not None:
+                by_name[f"f{value_id}"] = source.free.fetch()
+        return [by_name[name] for name in names]
+
+    def _write_alias_check(self, tensors: Sequence[str]) -> None:
+        """A tensor that is written must share memory with no other argument."""
+        for target, _ in self.program.writes:
+            name = self.tensor[target]
+            others = [other for other in tensors if other != name]
+            if others:
+                self.names["shares"] = _shares_memory
+                self.names["overlap"] = functools.partial(
+                    self._give_up, Decline(Reason.OVERLAP, "two arguments share memory")
+                )
+                self.lines += [f"if shares({name}, {', '.join(others)}):", "    return overlap(a)"]
+
+    def _give_up(self, decline: Decline, leaves: Sequence[Any]) -> Any:
+        return self.fallback(leaves, decline)
+
+    # steps
+
+    def _write_kernel(self, call: KernelCall) -> None:
+        for value_id in call.group.outputs:
+            self._allocate(self.program.places[value_id].base)
+        if not call.binding.numel:
+            return
+        index = call.group.index
+        self.names[f"l{index}"] = call.binding.layout_array()
+        arguments = [f"l{index}", *(self._scalar(i) for i in call.scalars)]
+        places = (*call.reads, *call.writes)
+        if self.engine.compiler:
+            kernel = next(k for k in self.kernels if (k.spec, k.args) == (call.spec, call.binding.args))
+            self.names[f"k{index}"] = kernel.function
+            dtypes = [desc.dtype for desc in call.binding.args.tensors]
+            arguments += [
+                self._address(place, dtype)
+                for place, dtype in zip(places, dtypes, strict=True)
+            ]
+        else:
+            arguments += [self._strided(place) for place in places]
+            self.names[f"k{index}"] = self.engine.load_launcher()(call.spec, call.group.shape)
+        launch = f"k{index}({', '.join(arguments)})"
+        if call.spec.traps:
+            self.names["trap"] = functools.partial(self._give_up, Decline(Reason.TRAP))
+            self.lines += [f"if {launch}:", "    return trap(a)"]
+        else:
+            self.lines.append(launch)
+
+    def _allocate(self, value_id: int) -> None:
+        if value_id in self.tensor:
+            return
+        value = self.graph.values[value_id]
+        assert value.shape is not None
+        self.names[f"h{value_id}"] = value.shape
+        self.names[f"s{value_id}"] = value.dense_strides
+        self.names[f"d{value_id}"] = TO_TORCH[self.graph.dtype(value_id)]
+        self.tensor[value_id] = f"v{value_id}"
+        self.lines.append(f"v{value_id} = new(h{value_id}, s{value_id}, d{value_id})")
+
+    def _address(self, place: Place, dtype: DType) -> str:
+        base = place.base
+        if base not in self.pointer:
+            self.pointer[base] = f"p{base}"
+            self.lines.append(f"p{base} = {self.tensor[base]}.data_ptr()")
+        offset = place.offset * dtype.itemsize
+        return f"p{base} + {offset}" if offset else f"p{base}"
+
+    def _strided(self, place: Place) -> str:
+        tensor = self.tensor[place.base]
+        return f"{tensor}.as_strided({place.shape}, {place.strides}, {tensor}.storage_offset() + {place.offset})"
+
+    def _scalar(self, value_id: int) -> str:
+        position = self.graph.scalar_inputs.index(value_id)
+        return self.program.capture.scalars[position]
+
+    def _write_node(self, node: Node) -> None:
+        if node.op == "cat":
+            self._allocate(node.output)
+        elif node.op == "call" or self.needed.intersection(node.outputs):
+            self._write_call(node)
+
+    def _write_call(self, node: Node) -> None:
+        number = node.outputs[0] if node.outputs else len(self.names)
+        self.names[f"op{number}"] = resolve(str(node.attr("target")))
+        args, kwargs = node.attr("args"), node.attr("kwargs")
+        assert isinstance(args, tuple)
+        assert isinstance(kwargs, tuple)
+        parts = [self._argument(item) for item in args]
+        parts += [f"{item[0]}={self._argument(item[1])}" for item in kwargs]  # type: ignore[index]
+        call = f"op{number}({', '.join(parts)})"
+        results = [f"v{i}" for i in node.outputs]
+        self.tensor.update(zip(node.outputs, results, strict=True))
+        if len(results) == 1:
+            self.lines.append(f"{results[0]} = {call}")
+        elif results:
+            self.names["tensors_in"] = tensors_in
+            self.lines.append(f"{_unpack(results)} = tensors_in({call})")
+        else:
+            self.lines.append(call)
+        if node.op == "call":
+            self._write_stride_checks(node)
+
+    def _write_stride_checks(self, node: Node) -> None:
+        """Kernels rely on the layout that the trace foretold for what PyTorch returns."""
+        read = {place.base for call in self.program.kernels for place in call.reads}
+        for value_id in node.outputs:
+            if value_id in read:
+                value = self.graph.values[value_id]
+                self.names[f"h{value_id}"] = value.shape
+                self.names[f"s{value_id}"] = value.dense_strides
+                detail = f"{node.origin} returned another layout than its fake tensor"
+                self.names["surprise"] = functools.partial(
+                    self._give_up, Decline(Reason.LAYOUT, detail, node.origin, node.loc)
+                )
+                name = self.tensor[value_id]
+                self.lines += [
+                    f"if {name}.stride() != s{value_id} or {name}.shape != h{value_id}:",
+                    "    return surprise(a)",
+                ]
+
+    def _argument(self, value: Attr) -> str:
+        if isinstance(value, Ref):
+            return self.tensor[value.id]
+        if isinstance(value, tuple) and any(isinstance(item, Ref | tuple) for item in value):
+            return f"[{', '.join(self._argument(item) for item in value)}]"
+        name = f"x{len(self.names)}"
+        self.names[name] = decode(value, lambda _: None)
+        return name
+
+    # results
+
+    def _write_writes(self) -> None:
+        for target, value in self.program.writes:
+            self.lines.append(f"{self.tensor[target]}.copy_({self.tensor[value]})")
+
+    def _write_return(self) -> None:
+        values = iter(self.program.results)
+        parts = []
+        for index, result in enumerate(self.program.capture.results):
+            if result.value is not None:
+                parts.append(self.tensor[next(values)])
+            elif result.leaf is not None:
+                parts.append(f"a{result.leaf}")
+            else:
+                self.names[f"r{index}"] = result.constant
+                parts.append(f"r{index}")
+        spec = self.program.capture.out_spec
+        if spec == _structure(0):
+            self.lines.append(f"return {parts[0]}")
+        elif spec == _structure((0,) * len(parts)):
+            self.lines.append(f"return ({', '.join(parts)},)" if parts else "return ()")
+        else:
+            self.names["unflatten"], self.names["spec"] = pytree.tree_unflatten, spec
+            self.lines.append(f"return unflatten([{', '.join(parts)}], spec)")
+
+    def _last_steps(self) -> dict[int, int]:
+        """Tensor -> the last step that reads it, for tensors that are not results."""
+        last: dict[int, int] = {}
+        places = self.program.places
+        for index, step in enumerate(self.program.partition.steps):
+            if isinstance(step, Group):
+                read = [place.base for place in self.calls[step.index].reads]
+                read += [place.base for place in self.calls[step.index].writes]
+            else:
+                read = [places[i].base if i in places else i for i in step.inputs]
+                read += [*step.inputs, *step.outputs]
+            last.update(dict.fromkeys(read, index))
+        kept = set(self.graph.outputs) | set(self.graph.inputs)
+        kept |= {places[i].base for i in self.graph.outputs if i in places}
+        return {value: step for value, step in last.items() if value not in kept}
+
+
+def _unpack(names: Sequence[str]) -> str:
+    return f"({', '.join(names)}{',' if len(names) == 1 else ''})"
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(text: str) -> types.CodeType:
+    """The code of the one function in `text`, which holds nothing but names made here."""
+    module = compile(text, "<fusekit plan>", "exec")
+    return next(item for item in module.co_consts if isinstance(item, types.CodeType))
+
+
+def _structure(value: Any) -> pytree.TreeSpec:
+    return pytree.tree_flatten(value)[1]
+
+
+def _needed_on_host(program: Program) -> set[int]:
+    """Views that PyTorch must make, because something other than a kernel looks at them."""
+    needed = set(program.graph.outputs)
+    for node in reversed(program.graph.nodes):
+        if node.op == "call" or (node.op == "view" and needed.intersection(node.outputs)):
+            needed.update(node.inputs)
+    return needed
+
+
+def _allocator(program: Program) -> Callable[..., torch.Tensor]:
+    """`new(shape, strides, dtype)` on the program's device."""
+    quick = getattr(torch._C._dynamo.guards, "_empty_strided_cpu", None)  # noqa: SLF001  half the price
+    if program.capture.device.type == "cpu" and quick is not None:
+        return quick  # type: ignore[no-any-return]
+    device = program.capture.device
+    return lambda shape, strides, dtype: torch.empty_strided(
+        shape, strides, dtype=dtype, device=device
+    )
+
+
+def _tensor_guard(examples: Sequence[torch.Tensor]) -> Callable[..., bool]:
+    """A C++ check of type, dispatch keys (modes, autocast), dtype, device, sizes and strides."""
+    if not examples:
+        return lambda: True
+    guards = torch._C._dynamo.guards.TensorGuards(  # noqa: SLF001  torch.compile's own guard
+        *examples, dynamic_dims_sizes=None, dynamic_dims_strides=None
+    )
+    check: Callable[..., bool] = guards.check
+    return check
+
+
+def _shares_memory(written: torch.Tensor, *others: torch.Tensor) -> bool:
+    storage = written.untyped_storage().data_ptr()
+    return any(other.untyped_storage().data_ptr() == storage for other in others)

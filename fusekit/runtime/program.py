@@ -1,0 +1,180 @@
+"""Programs: a capture, divided into kernels and calls, with every operand's place in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from fusekit.frontends.calls import view_geometry
+from fusekit.frontends.fx import Capture
+from fusekit.fusion import Group, Partition, move, partition, simplify
+from fusekit.fusion.motion import Geometry
+from fusekit.ir import Graph, Node, Value
+from fusekit.registry import group_graph
+from fusekit.runtime.binding import Binding, Operand, bind, expand_strides
+from fusekit.runtime.kernels import specs
+from fusekit.specs import KernelSpec
+
+__all__ = ["KernelCall", "Place", "Program", "build"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value lies: the tensor that owns the memory, and how to find the value in it.
+
+    Attributes:
+        base: id of the value that is a tensor of its own.
+        shape: extents.
+        strides: in elements.
+        offset: in elements, from the base's first.
+    """
+
+    base: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int = 0
+
+    @property
+    def geometry(self) -> Geometry:
+        """Shape, strides, offset."""
+        return self.shape, self.strides, self.offset
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelCall:
+    """One group, ready to be compiled.
+
+    Attributes:
+        group: its nodes in the program's graph.
+        spec: its normal form.
+        binding: ArgSpec and layout for this signature.
+        scalars: ids of the scalar inputs, in the kernel's order.
+        reads: where each tensor the kernel loads lies.
+        writes: where each tensor the kernel stores lies.
+        numbering: value id in the program's graph -> id in `spec.graph`.
+    """
+
+    group: Group
+    spec: KernelSpec
+    binding: Binding
+    scalars: tuple[int, ...]
+    reads: tuple[Place, ...]
+    writes: tuple[Place, ...]
+    numbering: Mapping[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What one signature of a function runs as.
+
+    Attributes:
+        capture: what the trace found; its value ids are not those of `graph`.
+        graph: simplified, with views and cats moved.
+        partition: the steps.
+        kernels: one for each group, in order.
+        places: value id -> where it lies, for all tensors in strided memory.
+        results: graph value of each result of `capture.results` that is a value, in order.
+        writes: (graph input, graph value to copy into it).
+    """
+
+    capture: Capture
+    graph: Graph
+    partition: Partition
+    kernels: tuple[KernelCall, ...]
+    places: Mapping[int, Place]
+    results: tuple[int, ...]
+    writes: tuple[tuple[int, int], ...]
+
+
+def build(capture: Capture, max_arguments: int) -> Program:
+    """Divide a capture and bind its kernels."""
+    graph = simplify(move(simplify(capture.graph), view_geometry))
+    divided = partition(graph, max_arguments)
+    places = _places(graph)
+    kernels = tuple(_kernel_call(graph, group, places) for group in divided.groups)
+    position = {old: i for i, old in enumerate(capture.graph.inputs)}
+    n_results = len(graph.outputs) - len(capture.writes)
+    writes = tuple(
+        (graph.inputs[position[target]], value)
+        for (target, _), value in zip(capture.writes, graph.outputs[n_results:], strict=True)
+    )
+    return Program(
+        capture, graph, divided, kernels, places, graph.outputs[:n_results], writes
+    )
+
+
+def _places(graph: Graph) -> dict[int, Place]:
+    """Every value's place; views share their base's memory, the pieces of a cat the cat's."""
+    places: dict[int, Place] = {}
+    for value_id in graph.tensor_inputs:
+        _own(places, graph.values[value_id])
+    for node in graph.nodes:
+        base = places.get(node.inputs[0]) if node.op == "view" else None
+        if base is None:
+            for result in node.outputs:
+                _own(places, graph.values[result])
+            if node.op == "cat":
+                _place_pieces(places, graph, node)
+        else:
+            found = view_geometry(node, base.geometry)
+            for result, geometry in zip(node.outputs, found, strict=True):
+                places[result] = Place(base.base, *geometry)
+    return places
+
+
+def _own(places: dict[int, Place], value: Value) -> None:
+    if value.shape is not None and not value.scalar:
+        places[value.id] = Place(value.id, value.shape, value.dense_strides)
+
+
+def _place_pieces(places: dict[int, Place], graph: Graph, cat: Node) -> None:
+    whole = places[cat.output]
+    dim = cat.attr("dim")
+    assert isinstance(dim, int)
+    start = 0
+    for piece in cat.inputs:
+        shape = graph.values[piece].shape
+        assert shape is not None
+        offset = whole.offset + start * whole.strides[dim]
+        places[piece] = Place(whole.base, shape, whole.strides, offset)
+        start += shape[dim]
+
+
+def _kernel_call(graph: Graph, group: Group, places: Mapping[int, Place]) -> KernelCall:
+    # values at the same place are one operand
+    same: dict[tuple[Place, object], int] = {}
+    alias: dict[int, int] = {}
+    for value_id in group.inputs:
+        value = graph.values[value_id]
+        if not value.scalar:
+            alias[value_id] = same.setdefault((places[value_id], value.dtype), value_id)
+    nodes = [
+        dataclasses.replace(node, inputs=tuple(alias.get(i, i) for i in node.inputs))
+        for node in group.nodes
+    ]
+    inputs = tuple(dict.fromkeys(alias.get(i, i) for i in group.inputs))
+    normal, numbering = group_graph(graph, nodes, inputs, group.outputs)
+    numbering |= {old: numbering[new] for old, new in alias.items()}
+    spec = specs.intern(normal, graph.name)
+    tensors = [i for i in inputs if not graph.values[i].scalar]
+    binding = bind(
+        group.shape,
+        [_operand(graph, places, i, group.shape) for i in tensors],
+        [_operand(graph, places, i, group.shape) for i in group.outputs],
+    )
+    return KernelCall(
+        group,
+        spec,
+        binding,
+        tuple(i for i in inputs if graph.values[i].scalar),
+        tuple(places[i] for i in tensors),
+        tuple(places[i] for i in group.outputs),
+        numbering,
+    )
+
+
+def _operand(
+    graph: Graph, places: Mapping[int, Place], value_id: int, target: tuple[int, ...]
+) -> Operand:
+    place = places[value_id]
+    return Operand(graph.dtype(value_id), expand_strides(place.shape, place.strides, target))

@@ -1,0 +1,121 @@
+"""Counters: what was compiled, launched, left to PyTorch, and why."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+
+from fusekit import events
+from fusekit.specs import Decline
+
+__all__ = ["CallCounter", "Stats", "counters"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stats:
+    """A snapshot of the process's counters.
+
+    Attributes:
+        kernels: kernels compiled (or taken from the disk cache).
+        launches: kernel launches.
+        opaque_calls: operators that PyTorch ran between kernels.
+        hits: calls served by something prepared before.
+        misses: calls that had to be captured first.
+        compile_seconds: time spent generating and compiling.
+        fallbacks: reason code -> calls that PyTorch ran whole.
+        specs: distinct fusion groups seen.
+    """
+
+    kernels: int = 0
+    launches: int = 0
+    opaque_calls: int = 0
+    hits: int = 0
+    misses: int = 0
+    compile_seconds: float = 0.0
+    fallbacks: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    specs: int = 0
+
+
+class CallCounter:
+    """Counts the calls of one plan; `tick` is a C function, safe in threads without a lock."""
+
+    def __init__(self, launches: int, opaque_calls: int) -> None:
+        """Each tick stands for that many launches and opaque calls."""
+        self.launches = launches
+        self.opaque_calls = opaque_calls
+        self._count = itertools.count()
+        self.tick: Callable[[], int] = self._count.__next__
+
+    @property
+    def calls(self) -> int:
+        """How often it ticked (an itertools.count shows its state only in its repr)."""
+        return int(repr(self._count)[6:-1])
+
+
+class Counters:
+    """The process's counters."""
+
+    def __init__(self) -> None:
+        """All zero."""
+        self._lock = threading.Lock()
+        self._plans: weakref.WeakSet[CallCounter] = weakref.WeakSet()
+        self._retired: collections.Counter[str] = collections.Counter()
+        self._fallbacks: collections.Counter[str] = collections.Counter()
+        self.kernels = 0
+        self.misses = 0
+        self.compile_seconds = 0.0
+        self.specs: Callable[[], int] = int
+
+    def add_plan(self, counter: CallCounter) -> None:
+        """Include a plan's counter in the sums, also after the plan is gone."""
+        with self._lock:
+            self._plans.add(counter)
+        weakref.finalize(counter, self._retire, counter.launches, counter.opaque_calls, counter._count)  # noqa: SLF001  outlives it
+
+    def _retire(self, launches: int, opaque_calls: int, count: itertools.count[int]) -> None:
+        calls = int(repr(count)[6:-1])
+        with self._lock:
+            self._retired["calls"] += calls
+            self._retired["launches"] += calls * launches
+            self._retired["opaque_calls"] += calls * opaque_calls
+
+    def compiled(self, seconds: float) -> None:
+        """Count one more kernel."""
+        with self._lock:
+            self.kernels += 1
+            self.compile_seconds += seconds
+
+    def missed(self) -> None:
+        """Count a call that found nothing prepared."""
+        with self._lock:
+            self.misses += 1
+
+    def fell_back(self, function: str, decline: Decline) -> None:
+        """Count a call that PyTorch ran whole."""
+        with self._lock:
+            self._fallbacks[decline.code] += 1
+        events.emit(events.Declined(function, decline.code, str(decline)))
+
+    def snapshot(self) -> Stats:
+        """The counters as they are now."""
+        with self._lock:
+            live = [(c.calls, c.launches, c.opaque_calls) for c in self._plans]
+            calls = self._retired["calls"] + sum(n for n, _, _ in live)
+            return Stats(
+                kernels=self.kernels,
+                launches=self._retired["launches"] + sum(n * k for n, k, _ in live),
+                opaque_calls=self._retired["opaque_calls"] + sum(n * k for n, _, k in live),
+                hits=max(calls - self.misses, 0),
+                misses=self.misses,
+                compile_seconds=self.compile_seconds,
+                fallbacks=dict(self._fallbacks),
+                specs=self.specs(),
+            )
+
+
+counters = Counters()
+"""The only one."""

@@ -1,0 +1,212 @@
+"""The report as a page of its own: hydration, links, keys, themes, what fits."""
+
+from __future__ import annotations
+
+import pytest
+
+from fusekit.viz.html import page
+from tests.viz import models
+
+pytestmark = pytest.mark.browser
+
+MARKED = ".fk-hi:not(.fk-edge,.fk-badge)"
+
+
+def node(label: str, at: int = 0) -> str:
+    return f".fk-node:has(text:text-is('{label}')) >> nth={at}"
+
+
+def texts(found, selector: str) -> list[str]:
+    return [text.strip() for text in found.page.locator(selector).all_inner_texts()]
+
+
+def test_a_node_finds_its_partners(open_file):
+    found = open_file(page(models.lstm_cell()))
+    found.page.locator(".fk-bytes > summary").click()
+    found.page.locator(node("tanh")).hover()
+    assert texts(found, ".fk-user .fk-hi") == ["15     cy = f * cx + i * g.tanh()"]
+    assert texts(found, ".fk-generated .fk-l.fk-hi >> visible=true") == [
+        "22       const float t9 = fk_tanh_f32(g);"
+    ]
+    assert texts(found, ".fk-ledger tr.fk-hi th") == ["tanh(g)"]
+    status = found.page.locator(".fk-status").inner_text()
+    assert status.startswith("tanh · line 15 · ")
+    assert "tanh(g): 16 MiB eager, removed fused" in status
+
+
+def test_a_line_of_the_user_finds_its_nodes(open_file):
+    found = open_file(page(models.lstm_cell()))
+    found.page.locator(".fk-user .fk-l[data-l='14']").hover()
+    assert found.page.locator(".fk-node.fk-hi").count() == 3
+    found.page.locator(".fk-status").hover()
+    assert found.page.locator(".fk-hi").count() == 0
+
+
+def test_a_generated_line_and_a_ledger_row_find_the_rest(open_file):
+    found = open_file(page(models.gated_mlp()))
+    found.page.locator(".fk-generated .fk-l[data-v='5']").hover()
+    assert found.page.locator(".fk-node.fk-hi text.fk-label").all_text_contents() == ["add"]
+    found.page.locator(".fk-bytes > summary").click()
+    found.page.locator(".fk-ledger tr", has_text="sigmoid(y) * y").hover()
+    assert found.page.locator(".fk-node.fk-hi text.fk-label").all_text_contents() == ["mul"]
+
+
+def test_a_click_pins_and_brings_the_kernel_forward(open_file):
+    found = open_file(page(models.gated_mlp()))
+    assert texts(found, "[role=tab][aria-selected=true]") == ["g1 · cuda"]
+    found.page.locator(node("sigmoid")).click()
+    assert texts(found, "[role=tab][aria-selected=true]") == ["g2 · cuda"]
+    found.page.locator(".fk-status").hover()
+    assert found.page.locator(".fk-node.fk-pin").count() == 1
+    assert found.page.locator(".fk-generated .fk-l.fk-pin >> visible=true").count() == 1
+    # A line that nothing stands for clears what was marked, and says so.
+    found.page.locator(".fk-generated .fk-l >> visible=true").first.click()
+    found.page.locator(".fk-user .fk-l[data-l='3']").click()
+    found.page.keyboard.press("Escape")
+    assert found.page.locator(".fk-pin").count() == 0
+
+
+def test_a_group_is_marked_with_all_of_it(open_file):
+    found = open_file(page(models.gated_mlp()))
+    found.page.locator(".fk-groups tbody tr").nth(1).hover()
+    assert found.page.locator(".fk-node.fk-hi").count() == 4  # with the output: the same tensor
+    assert found.page.locator(".fk-cluster.fk-hi").count() == 1
+
+
+def test_keys_walk_the_graph_and_the_code(open_file):
+    found = open_file(page(models.gated_mlp()))
+    keyboard = found.page.keyboard
+    focused = (
+        "document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText"
+    )
+    found.page.locator(node("mul")).focus()
+    walked = []
+    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp", "f", "Home"):
+        keyboard.press(key)
+        walked.append(found.page.evaluate(focused).split(",")[0].split(".")[1:2])
+    assert walked == [["add"], ["relu"], ["mm"], ["relu"], ["mm"], []]
+    assert found.page.locator(".fk-node[tabindex='0']").count() == 1
+    found.page.locator(node("mm")).focus()
+    keyboard.press("Enter")
+    assert texts(found, ".fk-user .fk-pin") == ["5     y = h @ w"]
+    keyboard.press("Escape")
+    assert found.page.locator(".fk-pin").count() == 0
+    found.page.locator(".fk-user .fk-l[data-l='4']").focus()
+    keyboard.press("ArrowDown")
+    assert texts(found, ".fk-user .fk-hi") == ["5     y = h @ w"]
+
+
+def test_tabs_copying_zoom_and_folding(open_file, chromium):
+    chromium.grant_permissions(["clipboard-read", "clipboard-write"])
+    found = open_file(page(models.lstm_cell()))
+    found.page.get_by_role("tab", name="g1 · ir").click()
+    found.page.locator(".fk-generated .fk-copy").click()
+    found.page.get_by_text("copied", exact=True).wait_for()
+    copied = found.page.evaluate("navigator.clipboard.readText()")
+    assert copied == models.lstm_cell()["sources"][2]["text"]
+    width = "document.querySelector('.fk-svg').getBoundingClientRect().width"
+    before = found.page.evaluate(width)
+    found.page.get_by_role("button", name="Zoom in").click()
+    assert found.page.evaluate(width) == pytest.approx(before * 1.25)
+    found.page.locator(".fk-code > summary").click()
+    assert not found.page.locator(".fk-user pre").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("make", [models.lstm_cell, models.gated_mlp, models.noisy_relu])
+def test_themes_and_fit(open_file, make, scheme):
+    found = open_file(page(make()), color_scheme=scheme)
+    found.page.locator(".fk-bytes > summary").click()
+    colour = "getComputedStyle(document.querySelector('.fk-view')).backgroundColor"
+    assert (
+        found.page.evaluate(colour)
+        == {
+            "light": "rgb(255, 255, 255)",
+            "dark": "rgb(21, 24, 28)",
+        }[scheme]
+    )
+    for width in (1280, 800, 420):
+        found.page.set_viewport_size({"width": width, "height": 1700})
+        assert found.page.evaluate(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        ), width
+        assert outside(found) == [], width
+    found.page.set_viewport_size({"width": 1280, "height": 1700})
+    found.shot(f"{make.__name__}-{scheme}", ".fk-view")
+    found.page.locator(".fk-tools button").click()
+    assert (
+        found.page.evaluate(colour)
+        == {
+            "dark": "rgb(255, 255, 255)",
+            "light": "rgb(21, 24, 28)",
+        }[scheme]
+    )
+
+
+def outside(found) -> list[str]:
+    """Return texts that stick out of their boxes in the picture, as this browser draws them."""
+    return found.page.evaluate("""() => [...document.querySelectorAll('.fk-node, .fk-badge')]
+        .flatMap(node => { const box = node.querySelector('rect').getBBox();
+            return [...node.querySelectorAll('text')].filter(t => { const b = t.getBBox();
+                return b.x < box.x || b.x + b.width > box.x + box.width; })
+            .map(t => t.textContent); })""")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_its_background(open_file, scheme):
+    """At least 4.5 to 1 (WCAG AA) for each text of the page, links marked or not."""
+    found = open_file(page(models.gated_mlp()), color_scheme=scheme)
+    found.page.locator(".fk-bytes > summary").click()
+    found.page.locator(node("sigmoid")).click()
+    weak = found.page.evaluate(CONTRAST)
+    assert weak == []
+
+
+CONTRAST = """() => {
+  const rgb = text => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(c => c / 255)
+    .map(c => c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0);
+  const ground = element => {
+    for (let e = element; e; e = e.parentElement) {
+      if (e.tagName === 'g') { const r = e.querySelector('rect');
+        if (r && !e.matches('.fk-cluster')) return rgb(getComputedStyle(r).fill); }
+      const c = rgb(getComputedStyle(e).backgroundColor);
+      if (c.length === 3 || c[3] > .9) return c;
+    } return [255, 255, 255]; };
+  const found = new Set();
+  for (const e of document.querySelectorAll('.fk-view *')) {
+    if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
+    if (!e.getClientRects().length || e.closest('title,style')) continue;
+    const style = getComputedStyle(e);
+    const a = light(rgb(e.namespaceURI.endsWith('svg') ? style.fill : style.color));
+    const b = light(ground(e));
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < 4.5) found.add(`${e.className.baseVal ?? e.className} ${ratio.toFixed(2)}`);
+  }
+  return [...found]; }"""
+
+
+def test_hostile_names_stay_text(open_file):
+    found = open_file(page([models.hostile(), models.gated_mlp()]))
+    dialogs = []
+    found.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    found.page.locator(".fk-node").first.hover()
+    found.page.locator(".fk-node").nth(5).click()
+    assert dialogs == []
+    assert found.page.locator(".fk-view script, .fk-view img").count() == 0
+    assert found.page.locator(".fk-view[data-fk-ready]").count() == 2
+
+
+def test_two_views_do_not_touch_each_other(open_file):
+    found = open_file(page([models.gated_mlp(), models.gated_mlp()]))
+    found.page.locator(".fk-view").nth(1).locator(".fk-node").nth(4).hover()
+    assert found.page.locator(".fk-view").nth(0).locator(".fk-hi").count() == 0
+    assert found.page.locator(".fk-view").nth(1).locator(".fk-hi").count() > 0
+
+
+def test_a_large_graph_is_quick(open_file):
+    found = open_file(page(models.chain(500, groups=0)))
+    assert found.page.locator(".fk-node").count() == 150
+    assert "the first 150 of 501 boxes" in found.page.locator("figcaption").inner_text()
+    assert found.page.evaluate("performance.now()") < 10_000

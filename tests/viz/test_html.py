@@ -1,0 +1,185 @@
+"""The page: escaping, the layer that survives a sanitizer, sources, timing, export."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import nbformat
+import pytest
+from nbconvert import HTMLExporter
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from fusekit.viz.html import block, page, script, stylesheet
+from fusekit.viz.model import new_model
+from fusekit.viz.source import code_html, source_html, user_html
+from fusekit.viz.timing import timing_html, timing_text
+from fusekit.viz.view import FusionView
+from tests.viz import models
+
+MODELS = (models.lstm_cell, models.gated_mlp, models.noisy_relu, models.hostile)
+VOID = {"img", "meta", "br"}
+
+
+class Page(HTMLParser):
+    """Tags and their attributes; fails on an element that is not closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.words.append(data)
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_the_base_layer_holds_only_what_sanitizers_keep(make):
+    found = Page(block(make(), hydrate=False))
+    assert {tag for tag, _ in found.tags} <= {
+        *("div", "span", "strong", "b", "s", "p", "pre", "figure", "img", "figcaption"),
+        *("details", "summary", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td"),
+    }
+    for tag, attributes in found.tags:
+        kept = {"class", "style", "alt", "src", "open", "scope"}
+        ours = {name for name in attributes if name.startswith("data-")}
+        assert set(attributes) - ours <= kept, tag
+        assert "var(" not in (attributes.get("style") or "")
+
+
+@pytest.mark.parametrize("text", [block(models.hostile()), page(models.hostile())])
+def test_nothing_of_the_users_becomes_markup(text):
+    found = Page(text)
+    assert [t for t, _ in found.tags].count("script") == 1
+    assert [t for t, _ in found.tags].count("img") == 1
+    assert not any(name.startswith("on") for _, attributes in found.tags for name in attributes)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "alert(1)" in "".join(found.words)
+
+
+def test_our_own_files_cannot_end_their_element_and_fetch_nothing():
+    assert "</" not in stylesheet()
+    assert not re.search(r"</|<!--", script())
+    for text in (stylesheet(), script()):
+        assert len(text.encode()) < 30_000
+        urls = set(re.findall(r"(?:https?:)?//[\w.]+\.\w+[^\s\"']*", text))
+        assert urls == set()
+        assert not re.search(r"@import|url\(|\bfetch\(|\bimport\b", text)
+
+
+def test_every_rule_stays_in_the_view():
+    css = re.sub(r"@keyframes[^{]+\{(?:[^{}]*\{[^{}]*\})*\}", "", stylesheet())
+    css = re.sub(r"@(?:media|container)[^{]+\{", "", css)
+    for selector in re.findall(r"([^{}]+)\{[^{}]*\}", css):
+        for part in re.split(r",(?![^()]*\))", selector):
+            assert ".fk-" in part.split(" ")[0] or ".fk-view" in part, part
+
+
+def test_the_picture_has_a_sentence_beside_it():
+    (image,) = [a for tag, a in Page(block(models.gated_mlp())).tags if tag == "img"]
+    assert image["alt"].startswith("Fusion graph of gated_mlp: 2 groups")
+    assert image["src"].startswith("data:image/svg+xml;base64,")
+
+
+def test_no_time_means_no_time_in_the_page():
+    model = models.lstm_cell()
+    model["timing"], model["compile"] = None, []
+    words = "".join(Page(block(model)).words)
+    assert not re.search(r"\d\s?(ns|µs|ms|s)\b", words)
+
+
+def test_what_is_measured_can_be_masked_by_one_expression():
+    slow, fast = models.lstm_cell(), models.lstm_cell()
+    for row in slow["timing"]["rows"]:
+        row["seconds"] *= 1.7
+    mask = re.compile(r'<div class="fk-measured">.*<!--fk-measured-->')
+    digest = re.compile(r'data-fk="\w+"')
+    texts = [digest.sub("", mask.sub("", block(model))) for model in (slow, fast)]
+    assert texts[0] == texts[1]
+
+
+def test_removed_tensors_are_struck_out():
+    text = block(models.gated_mlp())
+    assert "<s>x * scale</s>" in text
+    assert text.count("<s>") == 4
+
+
+def test_remarks_stand_under_the_users_line():
+    lines = re.sub(r"<[^>]+>", "", user_html(models.noisy_relu())).splitlines()
+    assert lines[1].strip() == "2     noise = torch.rand_like(x)"
+    assert lines[2].strip() == "▲ FK0103  aten.rand_like.default: draws random numbers"
+
+
+def test_source_lines_carry_their_values():
+    text = source_html(models.gated_mlp()["sources"][0])
+    lines = re.findall(r'<span class="fk-l"( data-v="[\d ]+")?>', text)
+    assert [i for i, found in enumerate(lines, 1) if found] == [6, 7, 8]
+
+
+@pytest.mark.parametrize("language", ["cpp", "cuda", "llvm", "asm", "ptx", "sass", "ir", "brainf"])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "\n\na\n\n  b", "a\r\nb", "x\ty", '"open', "/* open", "%0 = ✓"]
+)
+def test_highlighting_never_loses_or_moves_a_line(language, text):
+    shown = code_html(text, language)
+    spans = re.findall(r'<span class="fk-l">(.*?)\n</span>', shown, re.DOTALL)
+    bare = [re.sub(r"<[^>]+>", "", re.sub(r'<span class="fk-no">.*?</span>', "", s)) for s in spans]
+    wanted = text.replace("\r\n", "\n").rstrip("\n").replace('"', "&quot;").split("\n")
+    assert bare == wanted
+
+
+def test_the_ir_is_coloured():
+    text = source_html(models.lstm_cell()["sources"][2])
+    assert '<span class="fk-var">%3</span>' in text
+    assert '<span class="fk-type">f32</span>' in text
+    assert '<span class="fk-fn">sigmoid</span>' in text
+    assert '<span class="fk-com">; aten.add.Tensor @ cell.py:12 | gates = xg + hg</span>' in text
+
+
+def test_long_sources_are_cut_with_a_note():
+    assert "... 500 more lines" in code_html("x\n" * 3500, "cpp")
+
+
+def test_timing_shows_what_the_model_holds():
+    text = timing_html(models.lstm_cell())
+    assert "fused is faster: 7.6× on the CPU" in text
+    assert "±60 µs" in text
+    assert "3.04× faster" in text
+    assert timing_html(new_model("f")) == timing_text(new_model("f")) == ""
+
+
+def test_a_report_holds_several_views_and_one_script():
+    text = page([models.lstm_cell(), models.gated_mlp()], title="two")
+    found = Page(text.partition("\n")[2])
+    assert text.startswith("<!DOCTYPE html>")
+    assert [t for t, _ in found.tags].count("script") == 1
+    assert text.count('class="fk-view"') == 2
+    assert "<title>two · fusekit</title>" in text
+
+
+def test_nbconvert_keeps_every_layer():
+    view = FusionView(models.gated_mlp())
+    cell = new_code_cell("view", execution_count=1)
+    cell.outputs = [new_output("execute_result", data=view._repr_mimebundle_(), execution_count=1)]
+    notebook = nbformat.from_dict(new_notebook(cells=[cell]))
+    text, _ = HTMLExporter(embed_images=False).from_notebook_node(notebook)
+    assert 'class="fk-img"' in text
+    assert "its result is needed whole by a matrix product" in text
+    assert "hydrateAll();" in text
+    plain, _ = HTMLExporter(sanitize_html=True).from_notebook_node(notebook)
+    assert '<script type="module">//' not in plain
+    assert "FK0101" in plain

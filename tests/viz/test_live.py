@@ -1,0 +1,83 @@
+"""The live widget, without a browser: what it is told, and what it then holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from fusekit.errors import UsageError
+from fusekit.viz import FusionView
+from tests.viz import models
+from tests.viz.sessions import FakeSession
+
+
+@pytest.fixture
+def session() -> FakeSession:
+    return FakeSession()
+
+
+@pytest.fixture
+def live(session, monkeypatch):
+    widget = FusionView(models.lstm_cell(), live=session).live()
+    widget.sent = []
+    monkeypatch.setattr(widget, "send", widget.sent.append)
+    return widget
+
+
+def test_it_shows_the_model_at_once_and_runs_nothing(live, session):
+    assert session.asked == []
+    assert (live.size, live.engine) == (1 << 20, "llvm")
+    assert ">lstm_cell<" in live.html
+    assert "<script" not in live.html
+
+
+def test_a_question_is_answered(live, session):
+    live._asked(live, {"rerun": 0.5, "size": 1024, "engine": "cpp"}, [])
+    assert session.asked == [(1024, "cpp")]
+    assert "lstm_cell at 1024 on cpp" in live.html
+    assert live.view.model["title"] == "lstm_cell at 1024 on cpp"
+    assert live.sent == [{"done": 0.5}]
+    assert (live.busy, live.error) == (False, "")
+
+
+def test_an_error_is_shown_and_the_last_result_stays(live):
+    before = live.html
+    live._asked(live, {"rerun": 1, "size": 1024, "engine": "broken"}, [])
+    assert live.error == "RuntimeError: no compiler <b>here</b>"
+    assert live.html == before
+    assert live.busy is False
+    assert live.sent == [{"done": 1}]
+    live._asked(live, {"rerun": 2, "size": 1024, "engine": "cpp"}, [])
+    assert live.error == ""
+
+
+@pytest.mark.parametrize("choice", [{"size": 7}, {"engine": "rm"}, {"size": "x"}, {"size": None}])
+def test_what_is_not_among_the_choices_is_not_run(live, session, choice):
+    live._asked(live, {"rerun": 1, **choice}, [])
+    assert session.asked == []
+    assert "not among the choices" in live.error
+
+
+@pytest.mark.parametrize("content", [None, "rerun", {}, {"size": 1}])
+def test_other_messages_are_not_for_it(live, content):
+    live._asked(live, content, [])
+    assert live.sent == []
+
+
+def test_its_repr_holds_no_address(live):
+    assert repr(live).startswith("live FusionView(lstm_cell)  1 group")
+    bundle = live._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert data["text/plain"] == repr(live)
+    assert "text/html" not in data
+
+
+def test_what_every_view_carries_is_small(live):
+    assert len(live._esm) < 30_000
+    assert len(live._css) < 30_000
+
+
+def test_without_choices_there_is_nothing_live():
+    session = FakeSession()
+    session.sizes = list
+    with pytest.raises(UsageError, match="at least one size"):
+        FusionView(models.lstm_cell(), live=lambda: session).live()
