@@ -146,9 +146,7 @@ _machine = functools.cache(_new_machine)
 
 @functools.cache
 def _linker() -> llvm.LLJIT:
-    return llvm.create_lljit_compiler(
-        _new_machine(), use_jit_link=True, suppress_errors=True
-    )
+    return llvm.create_lljit_compiler(_new_machine(), use_jit_link=True, suppress_errors=True)
 
 
 @functools.cache

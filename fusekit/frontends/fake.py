@@ -27,7 +27,7 @@ from fusekit.frontends.aten import RULES
 from fusekit.frontends.calls import bind, is_view, map_leaves, map_tensors, name_of, tensors_in
 from fusekit.ir.graph import broadcast_shapes, contiguous_strides
 
-__all__ = ["Fakes", "is_supported", "result_dtype"]
+__all__ = ["Fakes", "elementwise_strides", "is_supported", "result_dtype"]
 
 _PACKAGE = "torch._dynamo"
 _lock = threading.Lock()
@@ -211,12 +211,10 @@ def _layout(given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]] | 
         return None
     if wanted is torch.contiguous_format:
         return shape, contiguous_strides(shape)
-    return shape, _elementwise_strides(shape, tensors)
+    return shape, elementwise_strides(shape, tensors)
 
 
-def _elementwise_strides(
-    shape: tuple[int, ...], tensors: Sequence[torch.Tensor]
-) -> tuple[int, ...]:
+def elementwise_strides(shape: tuple[int, ...], tensors: Sequence[torch.Tensor]) -> tuple[int, ...]:
     """What eager PyTorch gives a new result: aten/src/ATen/TensorIterator.cpp, reorder_dimensions.
 
     The dimensions are sorted by the operands' strides, an earlier operand deciding first.

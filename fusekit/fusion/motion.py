@@ -138,9 +138,7 @@ class _Lift:
         moved = dataclasses.replace(view, inputs=(operand,), outputs=(), attrs=attrs)
         return self._add_view(moved, operand, new_nodes)
 
-    def _add_view(
-        self, view: Node, operand: int, new_nodes: list[Node]
-    ) -> tuple[int, ...] | None:
+    def _add_view(self, view: Node, operand: int, new_nodes: list[Node]) -> tuple[int, ...] | None:
         """The results of a view node without outputs yet; None if torch would have to copy."""
         base = self.draft.values[operand]
         assert base.shape is not None
@@ -191,9 +189,7 @@ def _may_sink(draft: Draft, cat: Node) -> bool:
     shape = draft.values[cat.output].shape
     if cat.output in draft.kept or not readers or len(cat.inputs) > _MAX_PIECES:
         return False
-    return all(
-        node.is_pointwise and draft.values[node.output].shape == shape for node in readers
-    )
+    return all(node.is_pointwise and draft.values[node.output].shape == shape for node in readers)
 
 
 def _distribute(draft: Draft, cat: Node, reader: Node) -> list[Node]:
@@ -232,7 +228,9 @@ def _slice(
         return operand
     shape = list(value.shape)
     shape[dim] = end - start
-    strides = None if value.dense_strides == contiguous_strides(tuple(shape)) else value.dense_strides
+    strides = (
+        None if value.dense_strides == contiguous_strides(tuple(shape)) else value.dense_strides
+    )
     result = draft.new_value(value, shape=tuple(shape), strides=strides)
     attrs = (
         ("args", (Ref(operand), dim, start, end)),

@@ -6,7 +6,16 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 from fusekit.errors import GraphError
-from fusekit.ir.graph import Attr, Graph, Literal, Loc, Node, Value, broadcast_shapes, contiguous_strides
+from fusekit.ir.graph import (
+    Attr,
+    Graph,
+    Literal,
+    Loc,
+    Node,
+    Value,
+    broadcast_shapes,
+    contiguous_strides,
+)
 from fusekit.ir.graph import format_literal as _spell
 from fusekit.ir.ops import OPS, Rule
 from fusekit.ir.types import DType

@@ -64,7 +64,13 @@ class Op:
     def accepts(self, dtype: DType) -> bool:
         """True when an operand of `dtype` is allowed."""
         if dtype.is_storage_only:
-            return self.name == "copy" or self.rule in (Rule.SELECT, Rule.CAST, Rule.CONST, Rule.CAT, Rule.CHUNK)
+            return self.name == "copy" or self.rule in (
+                Rule.SELECT,
+                Rule.CAST,
+                Rule.CONST,
+                Rule.CAT,
+                Rule.CHUNK,
+            )
         return dtype.kind in self.kinds
 
 
@@ -76,14 +82,35 @@ _ROWS: tuple[Op, ...] = (
     # structure
     Op("const", 0, Rule.CONST, ANY, "the literal `value`", 0, ("dtype", "value")),
     Op("cast", 1, Rule.CAST, ANY, "x converted as C++ converts; to bool: x != 0", 1, ("dtype",)),
-    Op("bitcast", 1, Rule.CAST, NUMBER, "x's bits read as another dtype of the same width", 0,
-       ("dtype",)),
+    Op(
+        "bitcast",
+        1,
+        Rule.CAST,
+        NUMBER,
+        "x's bits read as another dtype of the same width",
+        0,
+        ("dtype",),
+    ),
     Op("copy", 1, Rule.SAME, ANY, "x, in memory of its own", 0),
     Op("select", 3, Rule.SELECT, ANY, "y where x, else z"),
-    Op("call", -1, Rule.CALL, ANY, "a torch operator, run by PyTorch between groups", 0,
-       ("target", "args", "kwargs")),
-    Op("view", 1, Rule.CALL, ANY, "a torch view of x: other strides, the same memory", 0,
-       ("target", "args", "kwargs")),
+    Op(
+        "call",
+        -1,
+        Rule.CALL,
+        ANY,
+        "a torch operator, run by PyTorch between groups",
+        0,
+        ("target", "args", "kwargs"),
+    ),
+    Op(
+        "view",
+        1,
+        Rule.CALL,
+        ANY,
+        "a torch view of x: other strides, the same memory",
+        0,
+        ("target", "args", "kwargs"),
+    ),
     Op("chunk", 1, Rule.CHUNK, ANY, "equal pieces of an input", 0, ("chunks", "dim")),
     Op("cat", -1, Rule.CAT, ANY, "values written side by side into one output", 0, ("dim",)),
     # arithmetic; integers wrap
@@ -99,8 +126,7 @@ _ROWS: tuple[Op, ...] = (
     _same("copysign", 2, FLOAT, "|x| with y's sign bit"),
     Op("floordiv", 2, Rule.SAME, INTEGER, "x / y rounded towards -inf", 20, traps=True),
     Op("truncdiv", 2, Rule.SAME, INTEGER, "x / y rounded towards 0", 20, traps=True),
-    Op("remainder", 2, Rule.SAME, INTEGER, "x - y * floordiv(x, y): the sign of y", 20,
-       traps=True),
+    Op("remainder", 2, Rule.SAME, INTEGER, "x - y * floordiv(x, y): the sign of y", 20, traps=True),
     Op("fmod", 2, Rule.SAME, NUMBER, "x - y * trunc(x / y), exact: the sign of x", 20, traps=True),
     # bits; logic is the same three ops on bool
     _same("and", 2, BITS, "bitwise (bool: logical) and"),
@@ -108,8 +134,12 @@ _ROWS: tuple[Op, ...] = (
     _same("xor", 2, BITS, "bitwise (bool: logical) exclusive or"),
     _same("not", 1, BITS, "bitwise (bool: logical) complement"),
     _same("shl", 2, INTEGER, "x << y; 0 where y is negative or at least the width"),
-    _same("shr", 2, INTEGER,
-          "x >> y, arithmetic if signed; y negative or at least the width: the sign, or 0"),
+    _same(
+        "shr",
+        2,
+        INTEGER,
+        "x >> y, arithmetic if signed; y negative or at least the width: the sign, or 0",
+    ),
     # comparisons: all false on NaN, except ne
     Op("eq", 2, Rule.COMPARE, ANY, "x == y"),
     Op("ne", 2, Rule.COMPARE, ANY, "x != y"),
@@ -158,8 +188,14 @@ _ROWS: tuple[Op, ...] = (
     ),
     _same("atan2", 2, FLOAT, "the angle of the point (y, x): atan2(x=sine, y=cosine)", 30),
     _same("hypot", 2, FLOAT, "sqrt(x*x + y*y) without undue overflow", 12),
-    Op("pow", 2, Rule.SAME, NUMBER,
-       "x ** y; integers wrap, and a negative integer y gives 0 unless |x| is 1", 40),
+    Op(
+        "pow",
+        2,
+        Rule.SAME,
+        NUMBER,
+        "x ** y; integers wrap, and a negative integer y gives 0 unless |x| is 1",
+        40,
+    ),
 )
 
 OPS: dict[str, Op] = {row.name: row for row in _ROWS}

@@ -1,11 +1,11 @@
 """The text form of a graph: what people read, what keys are digests of, and it parses back.
 
-    graph rope(%0: f32[4,8], %1: f32[8], %2: scalar f64) {
-      %3: f32 = cast %2 dtype=f32
-      %4: f32[4,8] = mul %0, %3   ; aten.mul.Tensor @ cell.py:2 | y = x * s
-      %5: f32[8,4]{1,8} = call aten.t.default(%4)
-      return %5
-    }
+graph rope(%0: f32[4,8], %1: f32[8], %2: scalar f64) {
+  %3: f32 = cast %2 dtype=f32
+  %4: f32[4,8] = mul %0, %3   ; aten.mul.Tensor @ cell.py:2 | y = x * s
+  %5: f32[8,4]{1,8} = call aten.t.default(%4)
+  return %5
+}
 """
 
 from __future__ import annotations

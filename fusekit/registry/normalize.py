@@ -29,7 +29,11 @@ def normalize(graph: Graph) -> tuple[Graph, dict[int, int]]:
 
 class _Renumbering:
     def __init__(
-        self, graph: Graph, nodes: tuple[Node, ...], inputs: tuple[int, ...], outputs: tuple[int, ...]
+        self,
+        graph: Graph,
+        nodes: tuple[Node, ...],
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
     ) -> None:
         self.graph = graph
         self.makers = {out: node for node in nodes for out in node.outputs}

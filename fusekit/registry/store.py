@@ -28,7 +28,9 @@ def spec_of(graph: Graph) -> KernelSpec:
         graph=graph,
         broadcast_groups=_broadcast_groups(graph, pieces),
         input_partitions=tuple(
-            PartitionDesc(len(chunks[i].outputs), _dim(chunks[i].attr("dim"))) if i in chunks else None
+            PartitionDesc(len(chunks[i].outputs), _dim(chunks[i].attr("dim")))
+            if i in chunks
+            else None
             for i in graph.tensor_inputs
         ),
         output_partitions=tuple(

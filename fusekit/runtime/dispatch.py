@@ -38,6 +38,10 @@ _MAX_ENTRIES = 4096
 """Signatures remembered for one function; the oldest are forgotten (their kernels are not)."""
 
 
+Capturer = Callable[[tuple[Any, ...], dict[str, Any]], Capture]
+"""Positional and named arguments -> the graph they run."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Entry:
     """What is known about one signature.
@@ -69,10 +73,17 @@ class Dispatcher:
     """Everything prepared for one function."""
 
     def __init__(
-        self, function: Callable[..., Any], engine: str, name: str, *, dynamic: bool
+        self,
+        function: Callable[..., Any],
+        engine: str,
+        name: str,
+        *,
+        dynamic: bool,
+        capture: Capturer | None = None,
     ) -> None:
-        """Prepare nothing yet."""
+        """Prepare nothing yet; `capture` replaces the tracing of `function`."""
         self.function = function
+        self._capture = capture or self._trace
         self.engine = engine
         self.name = name
         self.dynamic = dynamic
@@ -158,7 +169,9 @@ class Dispatcher:
             options.max_arguments,
             dataclasses.astuple(switches),
         )
-        return (str(spec), context, *(_leaf_key(leaf) for leaf in leaves))
+        tensors = [id(leaf) for leaf in leaves if isinstance(leaf, torch.Tensor)]
+        aliases = tuple(map(tensors.index, tensors)) if len(set(tensors)) < len(tensors) else None
+        return (str(spec), context, aliases, *(_leaf_key(leaf) for leaf in leaves))
 
     def _prepare(
         self,
@@ -170,9 +183,7 @@ class Dispatcher:
         start = time.perf_counter()
         program = None
         try:
-            found = capture(
-                self.function, args, kwargs, name=self.name, dynamic=self.dynamic
-            )
+            found = self._capture(args, kwargs)
             program = build(found, current().max_arguments)
             entry = self._entry(program, leaves, spec)
         except FusionDeclined as declined:
@@ -182,6 +193,9 @@ class Dispatcher:
         calls = sum(node.op == "call" for node in program.graph.nodes)
         events.emit(events.Traced(self.name, len(program.kernels), calls, seconds))
         return entry
+
+    def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
+        return capture(self.function, args, kwargs, name=self.name, dynamic=self.dynamic)
 
     def _entry(self, program: Program, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Entry:
         found = program.capture

@@ -80,7 +80,9 @@ class Differentiable:
 
 class _Apply(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, owner: Differentiable, leaves: Any, found: list[Any], *tensors: Any) -> Any:
+    def forward(
+        ctx: Any, owner: Differentiable, leaves: Any, found: list[Any], *tensors: Any
+    ) -> Any:
         made = owner.forward(leaves)
         found += made
         ctx.owner = owner

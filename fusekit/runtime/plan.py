@@ -66,9 +66,7 @@ class Plan:
     counter: CallCounter
 
 
-def make_plan(
-    program: Program, engine: Engine, leaves: Sequence[Any], fallback: Fallback
-) -> Plan:
+def make_plan(program: Program, engine: Engine, leaves: Sequence[Any], fallback: Fallback) -> Plan:
     """Compile the program's kernels and generate its function.
 
     Raises:
@@ -100,7 +98,9 @@ class _Writer:
         self.names: dict[str, Any] = {"MISS": MISS, "new": _allocator(program)}
         self.tensor: dict[int, str] = {}
         self.pointer: dict[int, str] = {}
-        self.calls = dict(zip((k.group.index for k in program.kernels), program.kernels, strict=True))
+        self.calls = dict(
+            zip((k.group.index for k in program.kernels), program.kernels, strict=True)
+        )
         self.needed = _needed_on_host(program)
 
     def plan(self) -> Plan:
@@ -153,6 +153,14 @@ class _Writer:
             self.names["holds"] = [guard.holds for guard in capture.guards]
             conditions.append("all(h() for h in holds)")
         examples = self._examples(tensors)
+        first = {
+            id(example): name for example, name in reversed([*zip(examples, tensors, strict=True)])
+        }
+        # the C++ check wants different tensors; the signature says which arguments are one
+        same = [(name, first[id(x)]) for x, name in zip(examples, tensors, strict=True)]
+        conditions += [f"{name} is {other}" for name, other in same if name != other]
+        examples = [x for x, (name, other) in zip(examples, same, strict=True) if name == other]
+        tensors = [name for name, other in same if name == other]
         self.names["check"] = _tensor_guard(examples)
         conditions.append(f"check({', '.join(tensors)})")
         if any(example.requires_grad for example in examples):
@@ -208,12 +216,13 @@ class _Writer:
         arguments = [f"l{index}", *(self._scalar(i) for i in call.scalars)]
         places = (*call.reads, *call.writes)
         if self.engine.compiler:
-            kernel = next(k for k in self.kernels if (k.spec, k.args) == (call.spec, call.binding.args))
+            kernel = next(
+                k for k in self.kernels if (k.spec, k.args) == (call.spec, call.binding.args)
+            )
             self.names[f"k{index}"] = kernel.function
             dtypes = [desc.dtype for desc in call.binding.args.tensors]
             arguments += [
-                self._address(place, dtype)
-                for place, dtype in zip(places, dtypes, strict=True)
+                self._address(place, dtype) for place, dtype in zip(places, dtypes, strict=True)
             ]
         else:
             arguments += [self._strided(place) for place in places]

@@ -98,9 +98,7 @@ def build(capture: Capture, max_arguments: int) -> Program:
         (graph.inputs[position[target]], value)
         for (target, _), value in zip(capture.writes, graph.outputs[n_results:], strict=True)
     )
-    return Program(
-        capture, graph, divided, kernels, places, graph.outputs[:n_results], writes
-    )
+    return Program(capture, graph, divided, kernels, places, graph.outputs[:n_results], writes)
 
 
 def _places(graph: Graph) -> dict[int, Place]:

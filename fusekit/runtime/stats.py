@@ -74,7 +74,9 @@ class Counters:
         """Include a plan's counter in the sums, also after the plan is gone."""
         with self._lock:
             self._plans.add(counter)
-        weakref.finalize(counter, self._retire, counter.launches, counter.opaque_calls, counter._count)  # noqa: SLF001  outlives it
+        weakref.finalize(
+            counter, self._retire, counter.launches, counter.opaque_calls, counter._count
+        )  # noqa: SLF001  outlives it
 
     def _retire(self, launches: int, opaque_calls: int, count: itertools.count[int]) -> None:
         calls = int(repr(count)[6:-1])

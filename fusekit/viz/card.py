@@ -12,7 +12,7 @@ from fusekit.viz.model import Model
 from fusekit.viz.scene import Scene, scene
 from fusekit.viz.tables import ledger_headline
 from fusekit.viz.text import headline
-from fusekit.viz.words import bytes_text, end_name, plural, sentence, summary, visible
+from fusekit.viz.words import bytes_text, end_name, plural, summary, visible
 
 __all__ = ["Card", "card"]
 
@@ -83,7 +83,8 @@ def _markdown(model: Model) -> str:
         timing = model["timing"]
         parts.append(f"Time: {_plain(timing['verdict'])} ({_plain(timing['method'])}).")
     if model["user"]["text"]:
-        parts.append(_fenced(model["user"]["text"], "python"))
+        lines = (visible(line) for line in model["user"]["text"].expandtabs().splitlines())
+        parts.append(_fenced("\n".join(lines), "python"))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -108,8 +109,7 @@ def _mermaid(model: Model) -> str:
     shown = scene(model, limit=60)
     if not shown.boxes:
         return ""
-    alt = f"%% {re.sub(r'[`%]', ' ', sentence(model))}"
-    return _fenced("\n".join([alt, "flowchart TD", *_mermaid_lines(shown)]), "mermaid")
+    return _fenced("\n".join(["flowchart TD", *_mermaid_lines(shown)]), "mermaid")
 
 
 def _mermaid_lines(shown: Scene) -> list[str]:

@@ -58,7 +58,7 @@ def graph_svg(model: Model, *, theme: str = "auto") -> str:
 
 
 def layers(model: Model, *, limit: int = LIMIT) -> str:
-    """The graph as lines of text, one for each node: its layer, its place, its operands.
+    """The graph as lines of text, one for each node: layer, place, value, label, type, operands.
 
     A layer holds what depends only on earlier layers. This is what a terminal shows, and a page
     where no Graphviz is to be had.
@@ -66,15 +66,15 @@ def layers(model: Model, *, limit: int = LIMIT) -> str:
     nodes = model["graph"]["nodes"]
     names = {group["id"]: group["name"] for group in model["groups"]}
     depth, operands = _depths(model)
-    label = {node["id"]: short(node["label"], 24) for node in nodes}
+    value = {node["id"]: f"%{node['value']}" for node in nodes}
     table: list[tuple[str, ...]] = []
     for node in nodes[:limit]:
         place = names[node["group"]] if node["group"] else _PLACES.get(node["kind"], "")
-        sources = ", ".join(label[source] for source in operands[node["id"]])
-        arrow = f"<- {sources}" if sources else ""
-        table.append(
-            (str(depth[node["id"]]), short(place, 12), label[node["id"]], tensor_text(node), arrow)
-        )
+        sources = ", ".join(value[source] for source in operands[node["id"]])
+        # An output makes no value of its own: it returns another's.
+        made = "" if node["kind"] == "output" else value[node["id"]]
+        named = (short(place, 12), made, short(node["label"], 24), tensor_text(node))
+        table.append((str(depth[node["id"]]), *named, f"<- {sources}" if sources else ""))
     more = len(nodes) - limit
     rest = [f"... and {more} more nodes"] if more > 0 else []
     return "\n".join([*_columns(table), *rest])

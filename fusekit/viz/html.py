@@ -6,12 +6,11 @@ style sheet, the links between the parts, folding, tabs, zoom and the theme butt
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from html import escape
 
 from fusekit.viz.graph import Picture, layers, picture
-from fusekit.viz.model import Model, dumps
+from fusekit.viz.model import Model
 from fusekit.viz.palette import static, variables
 from fusekit.viz.source import source_html, user_html
 from fusekit.viz.tables import groups_html, ledger_headline, ledger_html, why_headline, why_html
@@ -26,9 +25,8 @@ _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0
 def block(model: Model, *, hydrate: bool = True) -> str:
     """The view of `model` as HTML. Without `hydrate`, only the base layer."""
     why = "Seams" if model["seams"] else "Left to PyTorch"
-    digest = hashlib.sha256(dumps(model).encode()).hexdigest()[:12]
     parts = [
-        f'<div class="fk-view" data-fk="{digest}" style="{_ROOT}">',
+        f'<div class="fk-view" style="{_ROOT}">',
         f"<style>{stylesheet()}</style>" if hydrate else "",
         _header(model),
         _graph_section(model),

@@ -23,15 +23,18 @@ def timing_html(model: Model) -> str:
     All of it is on one line that ends in a comment, so that one expression can mask it where
     outputs of notebooks are compared.
     """
-    timing = model["timing"]
-    compiled = _compile_html(model["compile"])
-    if timing is None:
-        return compiled
+    body = _compile_html(model["compile"])
+    if model["timing"] is not None:
+        body = _timing(model["timing"]) + body
+    return f'<div class="fk-measured">{body}</div><!--fk-measured-->' if body else ""
+
+
+def _timing(timing: Timing) -> str:
     devices = dict.fromkeys(row["device"] for row in timing["rows"])
     tables = "".join(_device(timing, device) for device in devices)
     verdict = f'<p class="fk-verdict">{escape(visible(timing["verdict"]))}</p>'
     method = f'<p class="fk-note">{escape(visible(timing["method"]))}</p>'
-    return f'<div class="fk-measured">{verdict}{tables}{method}{compiled}</div><!--fk-measured-->'
+    return f"{verdict}{tables}{method}"
 
 
 def _device(timing: Timing, device: str) -> str:

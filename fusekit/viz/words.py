@@ -60,7 +60,7 @@ def plural(count: int, noun: str) -> str:
 
 def tensor_text(item: Node | Edge | LedgerRow) -> str:
     """`f32[64,512]`, as the text form of the IR spells it."""
-    return f"{item['dtype'] or '?'}[{','.join(map(str, item['shape']))}]"
+    return f"{visible(item['dtype']) or '?'}[{','.join(map(str, item['shape']))}]"
 
 
 def seam_codes(model: Model) -> list[str]:

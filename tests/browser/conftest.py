@@ -232,7 +232,8 @@ class Notebook(Watched):
     def theme(self, name: str) -> None:
         self.command("apputils:change-theme", json.dumps({"theme": name}))
         light = "false" if "Dark" in name else "true"
-        self.page.wait_for_selector(f'body[data-jp-theme-light="{light}"]')
+        self.page.wait_for_selector(f'body[data-jp-theme-light="{light}"]', state="attached")
+        self.page.wait_for_function("() => !document.getElementById('jupyterlab-splash')")
 
 
 @pytest.fixture

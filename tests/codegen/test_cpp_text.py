@@ -28,7 +28,19 @@ def text_of(graph: Graph, ndim: int, *strides: str) -> KernelSource:
 
 
 def test_text_of_one_loop(golden):
-    golden(text_of(mixed(), 1, "1", "s", "0", "1", "1").text)
+    graph = parse_graph(
+        "graph g(%0: f32, %1: f32, %2: bool, %3: scalar f64) {\n"
+        "  %4: f32 = cast %3 dtype=f32\n"
+        "  %5: f32 = const dtype=f32 value=-0.1\n"
+        "  %6: f32 = fma %0, %5, %4\n"
+        "  %7: f32 = select %2, %6, %1\n"
+        "  %8: f32 = sqrt %7\n"
+        "  %9: bool = signbit %8\n"
+        "  %10: i64 = cast %8 dtype=i64\n"
+        "  return %8, %9, %10\n"
+        "}\n"
+    )
+    golden(text_of(graph, 1, "1", "s", "0", "1", "1", "1").text)
 
 
 def test_text_of_three_dimensions_with_a_trap(golden):
@@ -43,6 +55,20 @@ def test_text_of_three_dimensions_with_a_trap(golden):
         "}\n"
     )
     golden(text_of(graph, 3, "ss1", "0s0", "s0s", "ss1").text)
+
+
+def test_a_function_is_written_once_however_often_it_is_called():
+    graph = parse_graph(
+        "graph g(%0: f32) {\n"
+        "  %1: f32 = tanh %0\n"
+        "  %2: f32 = exp %1\n"
+        "  %3: f32 = tanh %2\n"
+        "  return %3\n"
+        "}\n"
+    )
+    text = text_of(graph, 1, "1", "1").text
+    assert text.count("float tanh_f32(float n0) {") == 1
+    assert "    const float n1 = tanh_f32(n0);\n    const float n2 = exp_f32(n1);\n" in text
 
 
 def test_lines_point_at_their_values():

@@ -107,9 +107,7 @@ def test_what_is_measured_can_be_masked_by_one_expression():
     for row in slow["timing"]["rows"]:
         row["seconds"] *= 1.7
     mask = re.compile(r'<div class="fk-measured">.*<!--fk-measured-->')
-    digest = re.compile(r'data-fk="\w+"')
-    texts = [digest.sub("", mask.sub("", block(model))) for model in (slow, fast)]
-    assert texts[0] == texts[1]
+    assert mask.sub("", block(slow)) == mask.sub("", block(fast)) != block(fast)
 
 
 def test_removed_tensors_are_struck_out():

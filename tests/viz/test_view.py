@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,12 +64,15 @@ def test_a_view_checks_its_model():
 
 @pytest.mark.parametrize("make", [*MODELS, models.hostile])
 def test_text(make, golden):
-    golden(FusionView(make()).text())
+    text = FusionView(make()).text()
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]", text)
+    golden(text)
 
 
 @pytest.mark.parametrize("make", [*MODELS, models.hostile])
 def test_card(make, golden, tmp_path):
     card = FusionView(make()).card()
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]", card.markdown)
     golden(card.markdown)
     assert [path.suffix for path in card.save(tmp_path / "card")] == [".md", ".svg"]
     assert (tmp_path / "card.svg").read_text(encoding="utf-8") == card.svg

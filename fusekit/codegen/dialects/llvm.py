@@ -16,8 +16,6 @@ from fusekit.codegen.dialects import llvm_threads as threads
 from fusekit.codegen.dialects import llvm_types as types
 from fusekit.codegen.dialects.llvm_code import Code, fill
 from fusekit.codegen.dialects.llvm_loops import Loops
-from fusekit.codegen.dialects.llvm_masked import MaskedLoops
-from fusekit.codegen.dialects.llvm_packed import PackedLoops
 from fusekit.codegen.emit import emit_function
 from fusekit.codegen.schedule import Schedule, Target
 from fusekit.codegen.source import KernelSource, Parameter
@@ -30,9 +28,6 @@ __all__ = ["LlvmDialect"]
 _SPLAT = """
     %.lane = insertelement {t} poison, {e} {x}, i64 0
     % = shufflevector {t} %.lane, {t} poison, <{L} x i32> zeroinitializer"""
-
-_MASKS = frozenset({"+avx512bw", "+avx512vl"})
-"""The CPU features that together mask loads and stores of every element type."""
 
 _HALVES = frozenset({"+f16c", "+neon"})
 """Each of these CPU features converts halves."""
@@ -47,22 +42,18 @@ class LlvmDialect:
 
     language = "llvm"
 
-    def __init__(
-        self, spec: KernelSpec, args: ArgSpec, schedule: Schedule, target: Target
-    ) -> None:
+    def __init__(self, spec: KernelSpec, args: ArgSpec, schedule: Schedule, target: Target) -> None:
         """A kernel of `spec` for arguments like `args`."""
         self._spec = spec
         self._args = args
         self._schedule = schedule
         self._target = target
         self._lanes = schedule.lanes
-        features = frozenset(target.features.split(","))
-        loops = MaskedLoops if features >= _MASKS else PackedLoops
-        self._loops: Loops = loops(args, schedule.lanes, traps=spec.traps)
+        self._loops = Loops(args, schedule.lanes, traps=spec.traps)
         self._kernel = Code(schedule.lanes, loops=True)
         self._code = self._kernel
         self._helpers: dict[str, list[str]] = {}
-        self._half_instructions = not features.isdisjoint(_HALVES)
+        self._half_instructions = not _HALVES.isdisjoint(target.features.split(","))
 
     def begin(self) -> None:
         """Nothing to do: the text is put together at the end."""

@@ -5,14 +5,14 @@ the elements [first, last). It walks row by row (a row is a run along the innerm
 is only one if there is only one dimension), and each row in steps of a vector:
 
     row:     where does this row begin in each tensor?
-    step:    where are the elements of this step?
-    gather:  elements with a stride along the row, one by one into a buffer
+    step:    is a whole vector left of it?
+    direct:  yes: the body reads and writes contiguous tensors where they are
+    gather:       and others in buffers on the stack, filled one element at a time
+    pack:    no: what is left of the row, or as many rows as fit if they are shorter than a vector,
+    fill:         is copied to the buffers, piece by piece, and the body works on those
     body:    the instructions of the graph, which stand in the text only once
-    scatter: results with a stride along the row, one by one out of their buffer
-    onward:  the next step
-
-Rows that are no multiple of a vector need more than that. There are two ways, one for machines that
-can load and store a part of a vector (llvm_masked), one for the others (llvm_packed).
+    scatter: results that do not lie together, out of their buffers
+    unpack:  results that were packed, out of their buffers
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Loops:
     """
 
     ACTIVE = "%active"
-    """The vector of i1 that says which lanes hold an element."""
+    """The vector of i1 that says which lanes hold an element; only in kernels that trap."""
 
     def __init__(self, args: ArgSpec, lanes: int, *, traps: bool) -> None:
-        """Loops for arguments like `args`, in steps of `lanes`."""
+        """Loops for arguments like `args`, in steps of `lanes`; `traps` asks for ACTIVE."""
         self.inputs, self.outputs = tensors(args, lanes)
         self._args = args
         self._lanes = lanes
@@ -50,41 +50,15 @@ class Loops:
         self._strided_inputs = [x for x in self.inputs if x.inner is Stride.STRIDED]
         self._strided_outputs = [x for x in self.outputs if x.inner is Stride.STRIDED]
 
-    # what a way to treat incomplete vectors has to say
-
-    def _load(self, tensor: Tensor, value: str) -> str:
-        """The instruction of the body that loads a vector of a tensor's elements."""
-        raise NotImplementedError
-
-    def _store(self, tensor: Tensor, value: str) -> str:
-        """The instruction of the body that stores one."""
-        raise NotImplementedError
-
-    def _buffers(self) -> Iterator[str]:
-        """Room on the stack."""
-        raise NotImplementedError
-
-    def _step(self) -> Iterator[str]:
-        """From the row to the first instruction of the body."""
-        raise NotImplementedError
-
-    def _after_body(self) -> Iterator[str]:
-        """From the last instruction of the body to the row's end."""
-        raise NotImplementedError
-
-    def _coordinate_after(self, dim: int) -> str:
-        """A coordinate of the element that comes after the row (or after what was packed)."""
-        raise NotImplementedError
-
     # the body
 
     def load(self, index: int, value: str) -> list[str]:
         """The instructions of the body that load an input."""
         tensor = self.inputs[index]
         if tensor.dtype is not DType.BOOL:
-            return [self._load(tensor, value)]
+            return [tensor.load(value, tensor.here)]
         return [
-            self._load(tensor, f"{value}.byte"),
+            tensor.load(f"{value}.byte", tensor.here),
             f"  {value} = icmp ne {tensor.whole} {value}.byte, zeroinitializer",
         ]
 
@@ -92,11 +66,11 @@ class Loops:
         """The instructions of the body that store an output."""
         tensor = self.outputs[index]
         if tensor.dtype is not DType.BOOL:
-            return [self._store(tensor, value)]
+            return [tensor.store(value, tensor.here)]
         byte = f"%{tensor.name}.byte"
         return [
             f"  {byte} = zext <{self._lanes} x i1> {value} to {tensor.whole}",
-            self._store(tensor, byte),
+            tensor.store(byte, tensor.here),
         ]
 
     def before(self, once: Sequence[str]) -> Iterator[str]:
@@ -105,14 +79,19 @@ class Loops:
         if self._rows:
             yield from self._row()
         yield from self._step()
+        yield from self._pack()
+        yield from self._body()
 
     def after(self) -> Iterator[str]:
         """The blocks from the end of the body."""
-        yield from self._after_body()
+        scatter = "scatter" if self._strided_outputs else "onward"
+        yield f"  br i1 %whole, label %{scatter}, label %{self._first_piece('unpack')}"
+        yield from self._onward()
+        yield from self._pieces("unpack", "body", self._row_end, self.outputs)
         if self._rows:
             yield ""
             yield "row.end:"
-            yield f"  %more.rows = icmp ult i64 {self._at_after}, %last"
+            yield "  %more.rows = icmp ult i64 %at.after, %last"
             yield "  br i1 %more.rows, label %row, label %done"
         yield ""
         yield "done:"
@@ -122,9 +101,6 @@ class Loops:
         yield f"  ret i32 {'%answer' if self._traps else 0}"
 
     # the function and its rows
-
-    _at_after = "%at.below"
-    """The number of the element that comes after the row (or after what was packed)."""
 
     def _entry(self, once: Sequence[str]) -> Iterator[str]:
         yield "entry:"
@@ -140,17 +116,27 @@ class Loops:
             yield f"  %first.i{dim} = urem i64 {rest}, {self._extents[dim]}"
             yield f"  {above} = udiv i64 {rest}, {self._extents[dim]}"
             rest = above
-        if not self._rows:
+        if self._rows:  # elements in as many whole rows as fit into a vector
+            yield f"  %waste = urem i64 {self._lanes}, {self._extents[-1]}"
+            yield f"  %fit = sub i64 {self._lanes}, %waste"
+        else:
             yield from self._repeat_first()
         yield f"  br label %{'row' if self._rows else 'step'}"
+
+    def _buffers(self) -> Iterator[str]:
+        """Room on the stack: two vectors, because a single element is repeated past the end."""
+        for tensor in (*self.inputs, *self.outputs):
+            yield f"  %{tensor.name}.pack = alloca [2 x {tensor.whole}], align 64"
+        for tensor in self.inputs:
+            # lanes without an element compute on this, or on what was there before
+            yield f"  store {tensor.whole} zeroinitializer, ptr %{tensor.name}.pack, align 64"
 
     def _row(self) -> Iterator[str]:
         yield ""
         yield "row:"
-        yield f"  %at = phi i64 [ %first, %entry ], [ {self._at_after}, %row.end ]"
+        yield "  %at = phi i64 [ %first, %entry ], [ %at.after, %row.end ]"
         for dim in range(self._inner + 1):
-            after = self._coordinate_after(dim)
-            yield f"  %i{dim} = phi i64 [ %first.i{dim}, %entry ], [ {after}, %row.end ]"
+            yield f"  %i{dim} = phi i64 [ %first.i{dim}, %entry ], [ %i{dim}.after, %row.end ]"
         outer = [f"%i{dim}" for dim in range(self._inner)]
         for tensor in (*self.inputs, *self.outputs):
             yield from tensor.place(f"%{tensor.name}", [*outer, "0"], self._base(tensor))
@@ -171,11 +157,12 @@ class Loops:
         """A tensor that does not move along the row is a buffer full of one element."""
         for tensor in self.inputs:
             if tensor.inner is Stride.BROADCAST:
-                yield from lanes.repeat_first(tensor, self._base(tensor))
+                base, name = self._base(tensor), f"%{tensor.name}"
+                yield from tensor.repeat(base, f"{name}.pack", name)
 
-    def _advance(self, counters: Sequence[str], name: str) -> Iterator[str]:
-        """Count the last of the counters up, with carries; %i<dim>.<name> are their new values."""
-        carry = "1"
+    def _advance(self, counters: Sequence[str], name: str, by: str = "1") -> Iterator[str]:
+        """Move the last of the counters, with carries; %i<dim>.<name> are their new values."""
+        carry = by
         for dim in range(len(counters) - 1, 0, -1):
             new = f"%i{dim}.{name}"
             yield f"  {new}.up = add i64 {counters[dim]}, {carry}"
@@ -185,7 +172,7 @@ class Loops:
             carry = f"{new}.carry"
         yield f"  %i0.{name} = add i64 {counters[0]}, {carry}"
 
-    # steps
+    # steps of a whole vector
 
     @property
     def _row_end(self) -> str:
@@ -197,54 +184,143 @@ class Loops:
         """The column where the current row, or what is asked of it, ends."""
         return "%stop" if self._rows else "%last"
 
-    def _columns(self) -> Iterator[str]:
-        """The step's place in its row, and what is left of that."""
+    def _step(self) -> Iterator[str]:
         start, origin = (f"%i{self._inner}", "row") if self._rows else ("%first", "entry")
+        yield ""
+        yield "step:"
         yield f"  %col = phi i64 [ {start}, %{origin} ], [ %col.next, %onward ]"
         yield f"  %left = sub i64 {self._stop}, %col"
-
-    def _contiguous(self, name: str) -> Iterator[str]:
-        """The current addresses of contiguous tensors, %<tensor>.<name>."""
+        yield f"  %whole = icmp uge i64 %left, {self._lanes}"
+        yield "  br i1 %whole, label %direct, label %pack"
+        yield ""
+        yield "direct:"
         for tensor in (*self.inputs, *self.outputs):
             if tensor.inner is Stride.UNIT:
-                yield from tensor.place(self._base(tensor), ["%col"], f"%{tensor.name}.{name}")
-
-    def _to_body(self, origin: str, count: str) -> Iterator[str]:
-        """From the block `origin` to the body, by way of gather where there is need."""
+                yield from tensor.place(self._base(tensor), ["%col"], f"%{tensor.name}.direct")
         if self._strided_inputs:
             yield "  br label %gather"
-            yield from lanes.loop("gather", origin, "body", count, self._gather())
+            yield from self._each_lane("gather", "direct", "body", self._strided_inputs)
         else:
             yield "  br label %body"
 
-    def _onward(self, count: str) -> Iterator[str]:
+    def _body(self) -> Iterator[str]:
+        """The head of the body, where both ways meet."""
+        direct = "gather" if self._strided_inputs else "direct"
+        packed = "%fill.end" if self._rows else "%fill.each"
+        yield ""
+        yield "body:"
+        for tensor in (*self.inputs, *self.outputs):
+            if tensor.inner is Stride.UNIT:
+                x = f"%{tensor.name}"
+                yield f"  {x}.here = phi ptr [ {x}.direct, %{direct} ], [ {x}.pack, {packed} ]"
+        if self._rows:
+            yield f"  %many = phi i64 [ {self._lanes}, %{direct} ], [ %packed, {packed} ]"
+            yield f"  %at.after = phi i64 [ %at.below, %{direct} ], [ %at.packed, {packed} ]"
+            for dim in range(self._inner + 1):
+                i, below = f"%i{dim}", f"%i{dim}.below" if dim < self._inner else "0"
+                yield f"  {i}.after = phi i64 [ {below}, %{direct} ], [ {i}.fill.next, {packed} ]"
+        if self._traps:
+            every = f"<{self._lanes} x i1>"
+            ways = f"[ splat (i1 true), %{direct} ], [ %active.packed, {packed} ]"
+            yield f"  {self.ACTIVE} = phi {every} {ways}"
+
+    def _onward(self) -> Iterator[str]:
         if self._strided_outputs:
-            yield from lanes.loop("scatter", "body", "onward", count, self._scatter())
+            yield from self._each_lane("scatter", "body", "onward", self._strided_outputs)
         yield ""
         yield "onward:"
         yield f"  %col.next = add i64 %col, {self._lanes}"
         yield f"  %more = icmp ult i64 %col.next, {self._stop}"
         yield f"  br i1 %more, label %step, label %{self._row_end}"
 
-    def _gather(self) -> Iterator[str]:
-        yield "  %gather.col = add i64 %col, %gather.lane"
-        for tensor in self._strided_inputs:
-            place = f"%{tensor.name}.gather"
-            yield from tensor.place(self._base(tensor), ["%gather.col"], place)
-            yield from lanes.to_buffer(tensor, place, "gather")
+    def _each_lane(
+        self, label: str, origin: str, target: str, strided: Sequence[Tensor]
+    ) -> Iterator[str]:
+        """Copy whole vectors of tensors with a stride, one element at a time."""
+        moved = [(tensor, self._base(tensor)) for tensor in strided]
+        lines = lanes.copies(label, moved, ["%col"], "0", out=label == "scatter")
+        yield from lanes.loop(label, origin, target, str(self._lanes), lines)
 
-    def _scatter(self) -> Iterator[str]:
-        yield "  %scatter.col = add i64 %col, %scatter.lane"
-        for tensor in self._strided_outputs:
-            place = f"%{tensor.name}.scatter"
-            yield from tensor.place(self._base(tensor), ["%scatter.col"], place)
-            yield from lanes.from_buffer(tensor, place, "scatter")
+    # what is left
 
-    def _active_lanes(self, count: str, name: str) -> Iterator[str]:
-        """`name`: the vector of i1 whose first `count` lanes (at least one) are true."""
+    def _pack(self) -> Iterator[str]:
+        yield ""
+        yield "pack:"
+        if self._rows:
+            yield f"  %passed = sub i64 %col, %i{self._inner}"
+            yield "  %at.col = add i64 %at, %passed"
+            yield "  %rest = sub i64 %last, %at.col"
+            yield "  %room = call i64 @llvm.umax.i64(i64 %left, i64 %fit)"
+            yield "  %packed = call i64 @llvm.umin.i64(i64 %room, i64 %rest)"
+            yield "  %at.packed = add i64 %at.col, %packed"
+        if self._traps:
+            yield from self._active_lanes("%packed" if self._rows else "%left")
+        yield f"  br label %{self._first_piece('fill')}"
+        yield from self._pieces("fill", "pack", "body", self.inputs)
+
+    def _active_lanes(self, count: str) -> Iterator[str]:
+        """A vector of i1 whose first `count` lanes are true: at least one, and at most all."""
         word = f"i{self._lanes}"
         convert = "trunc" if self._lanes < 64 else "bitcast" if self._lanes == 64 else "zext"
         yield f"  %idle = sub i64 {self._lanes}, {count}"
-        yield f"  %idle.{word} = {convert} i64 %idle to {word}"
-        yield f"  {name}.{word} = lshr {word} -1, %idle.{word}"
-        yield f"  {name} = bitcast {word} {name}.{word} to <{self._lanes} x i1>"
+        yield f"  %idle.word = {convert} i64 %idle to {word}"
+        yield f"  %active.word = lshr {word} -1, %idle.word"
+        yield f"  %active.packed = bitcast {word} %active.word to <{self._lanes} x i1>"
+
+    def _first_piece(self, label: str) -> str:
+        """The first of the blocks that `_pieces` writes."""
+        return label if self._rows else f"{label}.each"
+
+    def _pieces(
+        self, label: str, origin: str, target: str, chosen: Sequence[Tensor]
+    ) -> Iterator[str]:
+        """Copy between tensors and buffers, from each row the piece that is packed.
+
+        Without rows there is one piece: what is left.
+        """
+        each = f"{label}.each"
+        end = f"{label}.end" if self._rows else target
+        counters, slot, count = ["%col"], "0", "%left"
+        if self._rows:
+            counters = [f"%i{dim}.{label}" for dim in range(self._inner + 1)]
+            slot, count = f"%{label}.slot", f"%{label}.count"
+            yield ""
+            yield f"{label}:"
+            yield from self._piece(label, origin, counters)
+            if label == "fill":
+                yield from self._repeat_here(counters, slot)
+            yield f"  br label %{each}"
+            origin = label
+        moved = [(x, f"%{x.name}") for x in chosen if x.inner is not Stride.BROADCAST]
+        lines = lanes.copies(each, moved, counters, slot, out=label == "unpack")
+        yield from lanes.loop(each, origin, end, count, lines)
+        if self._rows:
+            yield ""
+            yield f"{end}:"
+            yield f"  {slot}.next = add i64 {slot}, {count}"
+            yield from self._advance(counters, f"{label}.next", count)
+            packed = "%many" if label == "unpack" else "%packed"
+            yield f"  {slot}.more = icmp ult i64 {slot}.next, {packed}"
+            yield f"  br i1 {slot}.more, label %{label}, label %{target}"
+
+    def _repeat_here(self, counters: Sequence[str], slot: str) -> Iterator[str]:
+        """The piece of a tensor that does not move along the row."""
+        for tensor in self.inputs:
+            if tensor.inner is Stride.BROADCAST:
+                name = f"%{tensor.name}"
+                yield from tensor.place(name, counters, f"{name}.fill")
+                element = f"{tensor.element}, ptr {name}.pack"
+                yield f"  {name}.fill.slot = getelementptr {element}, i64 {slot}"
+                yield from tensor.repeat(f"{name}.fill", f"{name}.fill.slot", f"{name}.fill")
+
+    def _piece(self, label: str, origin: str, counters: Sequence[str]) -> Iterator[str]:
+        """Where a piece begins, in the tensors and in the buffers, and how long it is."""
+        slot, end, inner = f"%{label}.slot", f"%{label}.end", self._inner
+        packed = "%packed" if label == "fill" else "%many"
+        yield f"  {slot} = phi i64 [ 0, %{origin} ], [ {slot}.next, {end} ]"
+        for dim, counter in enumerate(counters):
+            start = f"%i{dim}" if dim < inner else "%col"
+            yield f"  {counter} = phi i64 [ {start}, %{origin} ], [ {counter}.next, {end} ]"
+        yield f"  %{label}.left = sub i64 {self._extents[-1]}, {counters[-1]}"
+        yield f"  %{label}.room = sub i64 {packed}, {slot}"
+        yield f"  %{label}.count = call i64 @llvm.umin.i64(i64 %{label}.left, i64 %{label}.room)"

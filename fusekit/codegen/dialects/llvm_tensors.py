@@ -43,14 +43,25 @@ class Tensor:
         return f"<{self.lanes} x {self.element}>"
 
     @property
-    def suffix(self) -> str:
-        """The suffix of an intrinsic's name for such vectors."""
-        return types.suffix(DType.U8 if self.dtype is DType.BOOL else self.dtype, self.lanes)
-
-    @property
     def here(self) -> str:
         """Where the body finds its current elements."""
         return f"%{self.name}.{'here' if self.inner is Stride.UNIT else 'pack'}"
+
+    def load(self, value: str, place: str) -> str:
+        """The instruction that loads a vector."""
+        return f"  {value} = load {self.whole}, ptr {place}, align {self.dtype.itemsize}"
+
+    def store(self, value: str, place: str) -> str:
+        """The instruction that stores a vector."""
+        return f"  store {self.whole} {value}, ptr {place}, align {self.dtype.itemsize}"
+
+    def repeat(self, place: str, slot: str, name: str) -> Iterator[str]:
+        """Store the element at `place` as often as a vector holds it; `name` begins new names."""
+        every = f"<{self.lanes} x i32> zeroinitializer"
+        yield f"  {name}.one = load {self.element}, ptr {place}"
+        yield f"  {name}.lane = insertelement {self.whole} poison, {self.element} {name}.one, i64 0"
+        yield f"  {name}.all = shufflevector {self.whole} {name}.lane, {self.whole} poison, {every}"
+        yield self.store(f"{name}.all", slot)
 
     def place(self, base: str, counters: Sequence[str], name: str) -> Iterator[str]:
         """Compute the address `name`: `base`, moved by as many strides as the counters say.

@@ -305,22 +305,23 @@ function copyButton(find) {
 function themeButton(root) {
   const dark = () => getComputedStyle(root).colorScheme === "dark" ||
     (getComputedStyle(root).colorScheme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
-  const element = button("", "Light or dark", () => {
+  return button("theme", "Switch between light and dark", () => {
     root.dataset.fkTheme = dark() ? "light" : "dark";
-    name();
   });
-  const name = () => { element.textContent = dark() ? "light" : "dark"; };
-  name();
-  element.addEventListener("pointerenter", name);
-  return element;
 }
 
 // ---- all of it, once ---------------------------------------------------------------
 
+// Or a key typed here would be a command of the notebook. JupyterLab looks at the focused element
+// before its parents, so each one has to say it.
+function quiet(root) {
+  [root, ...all(root, "[tabindex],button,summary,input,select,pre,.fk-canvas")]
+    .forEach((element) => element.setAttribute("data-lm-suppress-shortcuts", "true"));
+}
+
 function hydrate(root) {
   if (root.dataset.fkReady) return;
   root.dataset.fkReady = "1";
-  root.dataset.lmSuppressShortcuts = "true"; // or a key typed here would be a notebook's command
   const svg = inlinePicture(root);
   const status = make("div", { class: "fk-status", "aria-live": "polite" },
     "Point at a node, a line or a tensor to see its partners; click to pin.");
@@ -333,6 +334,7 @@ function hydrate(root) {
   const tools = make("div", { class: "fk-tools" });
   tools.append(themeButton(root));
   root.querySelector(".fk-top")?.append(tools);
+  quiet(root);
 }
 
 function hydrateAll() {

@@ -4,7 +4,7 @@
 const PAUSE = 250; // ms without a change before a choice counts
 
 function controls(el, model) {
-  const bar = make("div", { class: "fk-controls fk-vars", "data-lm-suppress-shortcuts": "true" });
+  const bar = make("div", { class: "fk-controls fk-vars" });
   const slider = make("input", { type: "range", min: 0, step: 1, "aria-label": "size" });
   const shown = make("output");
   const menu = make("select", { "aria-label": "engine" });
@@ -14,6 +14,7 @@ function controls(el, model) {
   sizeLabel.append(slider, shown);
   engineLabel.append(menu);
   bar.append(sizeLabel, engineLabel, busy, error);
+  quiet(bar);
   el.append(bar);
   return { slider, shown, menu, error };
 }

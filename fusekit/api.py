@@ -1,0 +1,190 @@
+"""What users call: `fuse`, and the `FusedFunction` it returns; `explain`, `explore`, `doctor`."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any, overload
+
+from fusekit.runtime.diagnosis import Doctor, doctor
+from fusekit.errors import FusionDeclined, UsageError
+from fusekit.runtime.explanation import Explanation, explanation_of
+from fusekit.ir import print_graph
+from fusekit.runtime.dispatch import Dispatcher
+from fusekit.runtime.engines import ENGINES, Engine
+from fusekit.runtime.kernels import generate
+from fusekit.runtime.program import KernelCall
+from fusekit.runtime.stats import Stats, counters
+from fusekit.specs import Decline, Reason
+
+__all__ = [
+    "Doctor",
+    "FusedFunction",
+    "doctor",
+    "explain",
+    "explore",
+    "fuse",
+    "stats",
+]
+
+_EXPLORE = "fusekit.viz.collect"
+"""Imported when asked for: everything below the notebook layer works without it."""
+
+_LANGUAGES = {"llvm": "llvm", "cpp": "cpp", "cuda": "cuda", "ptx": "cuda", "sass": "cuda"}
+"""Language -> the engine that writes it; "ir" needs none, "asm" is the running engine's."""
+
+
+class FusedFunction(Dispatcher):
+    """A function whose pointwise operations run as generated kernels.
+
+    Calling it gives the values, dtypes, shapes, strides and errors of the original, and is
+    differentiable; what cannot be fused runs in PyTorch.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], *, engine: str, name: str | None, dynamic: bool
+    ) -> None:
+        """See `fuse`."""
+        if engine != "auto" and engine not in ENGINES:
+            raise UsageError(f"no engine {engine!r}; there are auto, {', '.join(ENGINES)}")
+        label = name or getattr(function, "__name__", type(function).__name__)
+        super().__init__(function, engine, label, dynamic=dynamic)
+        functools.update_wrapper(self, function, updated=())
+        self._bound: weakref.WeakKeyDictionary[Any, FusedFunction] = weakref.WeakKeyDictionary()
+
+    def __get__(self, instance: Any, owner: type | None = None) -> FusedFunction:
+        """A fused method: bound to its instance, whose tensors it reads at each call."""
+        if instance is None:
+            return self
+        if instance not in self._bound:
+            method = types.MethodType(self.function, instance)
+            self._bound[instance] = FusedFunction(
+                method, engine=self.engine, name=self.name, dynamic=self.dynamic
+            )
+        return self._bound[instance]
+
+    def __repr__(self) -> str:
+        """`<fused NAME, engine ENGINE>`."""
+        return f"<fused {self.name}, engine {self.engine}>"
+
+    def source(self, *args: Any, language: str | None = None, **kwargs: Any) -> str:
+        """The text of the kernels that a call with these arguments runs.
+
+        Args:
+            *args: as for the call, which is not made.
+            language: "cpp", "cuda", "llvm", "asm", "ptx", "sass" or "ir"; None for what runs.
+            **kwargs: as for the call.
+
+        Raises:
+            FusionDeclined: the call would not be fused; the decline says why.
+            EngineUnavailableError: this machine lacks what the language takes.
+            UsageError: there is no such language.
+        """
+        entry = self.entry(args, kwargs)
+        if entry.program is None or entry.plan is None:
+            raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
+        if language not in (None, "ir", "asm", *_LANGUAGES):
+            known = ", ".join((*_LANGUAGES, "asm", "ir"))
+            raise UsageError(f"no language {language!r}; there are {known}")
+        texts = [_source(call, entry.plan.engine, language) for call in entry.program.kernels]
+        return "\n".join(texts)
+
+    def explain(self, *args: Any, **kwargs: Any) -> Explanation:
+        """What a call with these arguments fuses, what it leaves to PyTorch, and why."""
+        return explanation_of(self.name, self.entry(args, kwargs))
+
+    def explore(self, *args: Any, **kwargs: Any) -> Any:
+        """A `FusionView` of a call with these arguments: graph, source, bytes, timing."""
+        return importlib.import_module(_EXPLORE).explore(self, *args, **kwargs)
+
+    def engines(self, *args: Any, **kwargs: Any) -> dict[str, str | None]:
+        """Engine name -> None if it can run a call with these arguments here, else why not."""
+        entry = self.entry(args, kwargs)
+        if entry.program is None:
+            reason = str(entry.decline)
+            return dict.fromkeys(ENGINES, reason)
+        device = entry.program.capture.device.type
+        return {name: _obstacle(engine, device) for name, engine in ENGINES.items()}
+
+
+def _obstacle(engine: Engine, device: str) -> str | None:
+    if engine.device not in (device, "any"):
+        return f"serves {engine.device}, the tensors are on {device}"
+    return engine.unavailable()
+
+
+def _source(call: KernelCall, engine: Engine, language: str | None) -> str:
+    if language == "ir" or not engine.compiler:
+        return print_graph(call.spec.graph)
+    if language in (None, "asm"):
+        source = generate(engine, call.spec, call.binding.args)
+        return engine.load_compiler().assembly(source) if language == "asm" else source.text
+    writer = ENGINES.get(_LANGUAGES[str(language)])
+    if writer is None:
+        raise UsageError(f"no engine of this version writes {language}")
+    return generate(writer, call.spec, call.binding.args).text
+
+
+@overload
+def fuse(
+    fn: Callable[..., Any], *, engine: str = "auto", name: str | None = None, dynamic: bool = True
+) -> FusedFunction: ...
+
+
+@overload
+def fuse(
+    fn: None = None, *, engine: str = "auto", name: str | None = None, dynamic: bool = True
+) -> Callable[[Callable[..., Any]], FusedFunction]: ...
+
+
+def fuse(
+    fn: Callable[..., Any] | None = None,
+    *,
+    engine: str = "auto",
+    name: str | None = None,
+    dynamic: bool = True,
+) -> FusedFunction | Callable[[Callable[..., Any]], FusedFunction]:
+    """Fuse a function over tensors; also a decorator, with or without arguments.
+
+    Args:
+        fn: any function, method or module that works on tensors.
+        engine: "auto", or the name of the engine that must serve ("llvm", "cpp", "reference").
+        name: what to call it in displays; its own name if not given.
+        dynamic: Python numbers among the arguments stay arguments of the kernel; False compiles
+            their values in.
+
+    Returns:
+        A `FusedFunction`. Nothing is captured or compiled before its first call.
+
+    Raises:
+        UsageError: there is no such engine, or `fn` is not callable.
+    """
+    if fn is None:
+        return functools.partial(fuse, engine=engine, name=name, dynamic=dynamic)
+    if not callable(fn):
+        raise UsageError(f"fuse takes a function, got {type(fn).__name__}")
+    if isinstance(fn, FusedFunction):
+        fn = fn.function
+    return FusedFunction(fn, engine=engine, name=name, dynamic=dynamic)
+
+
+def explain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
+    """`fuse(fn).explain(*args, **kwargs)`."""
+    return _as_fused(fn).explain(*args, **kwargs)
+
+
+def explore(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """`fuse(fn).explore(*args, **kwargs)`."""
+    return _as_fused(fn).explore(*args, **kwargs)
+
+
+def _as_fused(fn: Callable[..., Any]) -> FusedFunction:
+    return fn if isinstance(fn, FusedFunction) else fuse(fn)
+
+
+def stats() -> Stats:
+    """The process's counters as they are now."""
+    return counters.snapshot()
