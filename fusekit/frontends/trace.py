@@ -7,10 +7,11 @@ becomes IR by its rule, or by tracing its decomposition, or a `call` node that P
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import linecache
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -81,6 +82,7 @@ class Tracer(TorchDispatchMode):
         self.functional = False
         self._adopt = adopt
         self._ids: dict[int, int] = {}
+        self._depth = 0
         self._alive: list[torch.Tensor] = []
 
     @classmethod
@@ -155,11 +157,12 @@ class Tracer(TorchDispatchMode):
             raise MutationError
         if _is_composite(func):
             with self:
-                return func.decompose(*args, **kwargs)
+                return func.decompose(*args, **kwargs)  # each of its operators is a site
         if func is torch.ops.aten.lift_fresh.default and not self._is_fake(args[0]):
             return self._literal(args[0])
         args, kwargs = map_tensors(self._known, (args, kwargs))
-        self._stamp(func)
+        if self._depth == 0:
+            self._stamp(func)
         mark = self.builder.mark()
         if not self._is_write_back(func):
             result = self._pointwise(func, args, kwargs)
@@ -168,6 +171,16 @@ class Tracer(TorchDispatchMode):
             self.builder.rollback(mark)
             self._forget(mark[0])
         return self._call(func, args, kwargs)
+
+    @contextlib.contextmanager
+    def _inside(self) -> Iterator[None]:
+        """Trace what the current operator consists of."""
+        self._depth += 1
+        try:
+            with self:
+                yield
+        finally:
+            self._depth -= 1
 
     def _is_write_back(self, func: Any) -> bool:
         """The copies into inputs with which functionalisation ends."""
@@ -194,6 +207,8 @@ class Tracer(TorchDispatchMode):
         self.scalars = {text: value for text, value in self.scalars.items() if value < first}
 
     def _stamp(self, func: Any) -> None:
+        """Nodes of a decomposition belong to the operator that the user called."""
+        self.builder.site += 1
         self.builder.loc = _user_line()
         self.builder.origin = str(func)
 
@@ -251,7 +266,7 @@ class Tracer(TorchDispatchMode):
         first = len(self.builder.nodes)
         start = len(self.builder.values)
         try:
-            with self:
+            with self._inside():
                 made = rule(*args, **kwargs)
         except (NotImplementedError, MutationError):
             return None
@@ -267,7 +282,7 @@ class Tracer(TorchDispatchMode):
     def _cat(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Pieces, converted and each in memory of its own, then a `cat` node."""
         if name_of(func) == "aten.stack":
-            with self:
+            with self._inside():
                 tensors, dim = args[0], args[1] if len(args) > 1 else kwargs.get("dim", 0)
                 return torch.cat([tensor.unsqueeze(dim) for tensor in tensors], dim)
         fake = self.fakes.run(func, concrete_tree(args), concrete_tree(kwargs))

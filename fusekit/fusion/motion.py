@@ -128,7 +128,7 @@ class _Lift:
         if value.shape != shape:
             arguments: Attr = (Ref(operand), shape)
             attrs = (("args", arguments), ("kwargs", ()), ("target", _EXPAND))
-            expand = Node("view", (operand,), (), attrs, view.loc, view.origin)
+            expand = Node("view", (operand,), (), attrs, view.loc, view.origin, view.site)
             expanded = self._add_view(expand, operand, new_nodes)
             if expanded is None:
                 return None
@@ -237,5 +237,5 @@ def _slice(
         ("kwargs", ()),
         ("target", "aten.slice.Tensor"),
     )
-    new_nodes.append(Node("view", (operand,), (result,), attrs, cat.loc, cat.origin))
+    new_nodes.append(Node("view", (operand,), (result,), attrs, cat.loc, cat.origin, cat.site))
     return result

@@ -110,7 +110,7 @@ def _own_pieces(draft: Draft) -> None:
             maker = producers.get(piece)
             if piece in taken or maker is None or not maker.is_pointwise:
                 piece = draft.new_value(draft.values[given], strides=None)
-                nodes.append(Node("copy", (given,), (piece,), (), node.loc, node.origin))
+                nodes.append(Node("copy", (given,), (piece,), (), node.loc, node.origin, node.site))
             taken.add(piece)
             pieces.append(piece)
         nodes.append(dataclasses.replace(node, inputs=tuple(pieces)))

@@ -29,7 +29,7 @@ Shape = tuple[int, ...] | None
 class GraphBuilder:
     """Collects inputs and nodes; `finish` verifies and freezes them.
 
-    Values are named by their integer ids. `loc` and `origin` are stamped on every node added
+    Values are named by their integer ids. `loc`, `origin` and `site` are stamped on every node added
     until they are set to something else.
     """
 
@@ -38,6 +38,7 @@ class GraphBuilder:
         self.name = name
         self.loc: Loc | None = None
         self.origin = ""
+        self.site = -1
         self.values: list[Value] = []
         self.nodes: list[Node] = []
         self._inputs: list[int] = []
@@ -140,7 +141,7 @@ class GraphBuilder:
     def add(self, node: Node) -> None:
         """Append a ready-made node after checking it."""
         if node.loc is None and not node.origin:
-            node = Node(node.op, node.inputs, node.outputs, node.attrs, self.loc, self.origin)
+            node = dataclasses.replace(node, loc=self.loc, origin=self.origin, site=self.site)
         check_node(node, self.values)
         self.nodes.append(node)
 

@@ -140,6 +140,8 @@ class Node:
         attrs: attribute names and values, sorted by name.
         loc: the user's line, if known; not part of the graph's key.
         origin: the torch operator this node came from ("aten.gelu.default"); not part of the key.
+        site: which call of a torch operator that was, counted from 0; -1 if unknown. Not part of
+            the key either.
     """
 
     op: str
@@ -148,6 +150,7 @@ class Node:
     attrs: tuple[tuple[str, Attr], ...] = ()
     loc: Loc | None = None
     origin: str = ""
+    site: int = dataclasses.field(default=-1, compare=False)
 
     @property
     def row(self) -> Op:

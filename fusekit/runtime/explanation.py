@@ -106,24 +106,24 @@ def explanation_of(name: str, entry: Entry) -> Explanation:
     whole = (entry.decline,) if entry.decline else ()
     return Explanation(
         name,
-        tuple(_group(program, call, engine) for call in program.kernels),
+        tuple(_group(call, engine) for call in program.kernels),
         (*whole, *declines(program)),
         _seams(program),
         fused=entry.decline is None,
     )
 
 
-def _group(program: Program, call: KernelCall, engine: str) -> GroupInfo:
-    graph, nodes = program.graph, call.group.nodes
-    tensors = [i for i in call.group.inputs if not graph.values[i].scalar]
+def _group(call: KernelCall, engine: str) -> GroupInfo:
+    nodes = call.group.nodes
+    moved = [nbytes for _, nbytes in call.traffic()]
     return GroupInfo(
         symbol=call.spec.symbol,
         engine=engine,
         ops=tuple(dict.fromkeys(_short(node) for node in nodes if node.origin)),
         lines=tuple(sorted({node.loc.line for node in nodes if node.loc})),
         shape=call.group.shape,
-        bytes_read=sum(graph.values[i].nbytes for i in tensors),
-        bytes_written=sum(graph.values[i].nbytes for i in call.group.outputs),
+        bytes_read=sum(moved[: len(call.reads)]),
+        bytes_written=sum(moved[len(call.reads) :]),
     )
 
 

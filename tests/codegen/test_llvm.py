@@ -14,10 +14,14 @@ from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.ir import OPS, DType, GraphBuilder
 from fusekit.specs import ArgSpec, Stride, TensorDesc
 from tests.codegen import op_cases as cases
-from tests.codegen.harness import kernel_spec, run, single
+from tests.codegen.harness import kernel_spec, llvm, run, single
 
 BASELINE = Target("x86-64", "", 16)
 """No AVX, no half instructions, no Sleef."""
+
+
+AVX2 = Target("haswell", "+avx2,+f16c,+fma", 32)
+"""Sleef four doubles or eight floats at a time."""
 
 
 def name_case(value):
@@ -48,11 +52,17 @@ def test_integers(op, dtype):
 
 
 @pytest.mark.parametrize("op", ["floordiv", "truncdiv", "remainder", "fmod"])
-@pytest.mark.parametrize("dtype", cases.INTEGERS, ids=name_case)
-@pytest.mark.parametrize("divisor", [1, 2, 3, 7, 100, -1, -2, -7])
+@pytest.mark.parametrize(
+    ("dtype", "divisor"),
+    [
+        (dtype, divisor)
+        for dtype in cases.INTEGERS
+        for divisor in (1, 2, 3, 7, 100, -1, -2, -7)
+        if divisor >= cases.bounds(dtype)[0]
+    ],
+    ids=name_case,
+)
 def test_division_by_a_constant(op, dtype, divisor):
-    if divisor < cases.bounds(dtype)[0]:
-        pytest.skip("not a value of this dtype")
     builder = GraphBuilder()
     x = builder.input(dtype)
     graph = builder.finish([builder.apply(op, x, builder.const(divisor, dtype))])
@@ -134,9 +144,11 @@ def test_select(dtype):
     assert torch.equal(got, torch.where(*columns))
 
 
-@pytest.mark.parametrize("target", [None, BASELINE], ids=["host", "baseline"])
+@pytest.mark.parametrize("target", [None, AVX2, BASELINE], ids=["host", "avx2", "baseline"])
 @pytest.mark.parametrize(("op", "dtype"), some(cases.EAGER, cases.FLOATS), ids=name_case)
 def test_transcendental_ops(op, dtype, target):
+    if target is AVX2 and llvm().compiler.target().vector_bytes < 32:
+        pytest.skip("this machine has no AVX2")
     low, high = cases.DOMAIN.get(op, (-8.0, 8.0))
     columns = [
         (torch.rand(150, dtype=torch.float64) * (high - low) + low).to(TO_TORCH[dtype])
@@ -153,18 +165,17 @@ def test_transcendental_ops_of_special_values(op, dtype):
     columns = cases.operands(op, dtype)
     (got,) = run(single(op, dtype), *columns)
     exact = cases.EAGER[op](*(column.double() for column in columns)).to(got.dtype)
-    close = torch.isclose(got, exact, rtol=1e-5, atol=0, equal_nan=True)
-    wrong = [(tuple(c[i].item() for c in columns), got[i].item(), exact[i].item())
-             for i in range(len(got)) if not close[i]]  # fmt: skip
-    assert not wrong
+    wrong = ~torch.isclose(got, exact, rtol=1e-5, atol=0, equal_nan=True)
+    assert not wrong.any(), [values[wrong] for values in (*columns, got, exact)]
 
 
 NUMBERS = [
     0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 127.9, 128.0, -128.9, -129.0, 200.0, 255.9, 256.0,
-    -300.0, 32767.9, 65535.5, 65504.0, 65519.9, 65520.0, 70000.0, -70000.0, 2.0**24 + 1, 2.0**31 - 1,
-    2.0**31, -(2.0**31), -(2.0**31) - 1, 3e9, -3e9, 2.0**32, 5e9, -5e9, 2.0**53 + 1, 1e18, 2.0**63,
-    -(2.0**63), 1e19, 2e19, -1e19, 1e39, 1e-45, 1e-41, 6e-8, 2.9e-8, 6.1e-5, 1e-300, 3.14159265358979,
-    1.00390625, 1.01171875, math.inf, -math.inf, math.nan,
+    -300.0, 32767.9, 65535.5, 65504.0, 65519.9, 65520.0, 70000.0, -70000.0, 2.0**24 + 1,
+    2.0**31 - 1, 2.0**31, -(2.0**31), -(2.0**31) - 1, 3e9, -3e9, 2.0**32, 5e9, -5e9,
+    2.0**53 + 1, 1e18, 2.0**63, -(2.0**63), 1e19, 2e19, -1e19, 1e39, 1e-45, 1e-41,
+    6e-8, 2.9e-8, 6.1e-5, 1e-300, 3.14159265358979, 1.00390625, 1.01171875,
+    math.inf, -math.inf, math.nan,
 ]  # fmt: skip
 
 
@@ -271,7 +282,8 @@ def example():
     product = builder.apply("mul", x, builder.cast(y, DType.F32))
     total = builder.apply("add", product, s)
     clamped = builder.apply("maximum", total, builder.const(0.0, DType.F32))
-    return builder.finish([builder.apply("tanh", clamped), builder.apply("isfinite", total)])
+    rest = builder.apply("fmod", clamped, x)
+    return builder.finish([rest, builder.apply("isfinite", total)])
 
 
 def test_the_text_of_a_kernel(golden):
@@ -291,7 +303,7 @@ def test_lines_name_the_values_they_compute():
     for value in computed:
         first, last = source.lines_of(value)
         assert f"%n{value} =" in text[last - 1]
-        assert f"%n{value}" in text[first - 1]
+        assert f"n{value}" in text[first - 1]
 
 
 def test_the_text_is_the_same_every_time():

@@ -153,11 +153,11 @@ def test_scalars():
     total = builder.apply("add", x, i)
     whole = builder.apply("add", total, builder.cast(f, DType.I64))
     graph = builder.finish([builder.apply("select", b, whole, x)])
-    x = torch.arange(50)
-    assert torch.equal(run(graph, x, -3, True, 7.9)[0], x + 4)
-    assert torch.equal(run(graph, x, -3, False, 7.9)[0], x)
-    large = -(2**63) + 1
-    assert torch.equal(run(graph, x, large, True, 0.0)[0], x + large)
+    x, large = torch.arange(500), -(2**63) + 1
+    for grain in (10, 1000):  # through the frame that threads share, and directly
+        assert torch.equal(run(graph, x, -3, True, 7.9, grain=grain)[0], x + 4)
+        assert torch.equal(run(graph, x, -3, False, 7.9, grain=grain)[0], x)
+        assert torch.equal(run(graph, x, large, True, 0.0, grain=grain)[0], x + large)
 
 
 def test_constants_alone():

@@ -145,7 +145,8 @@ def test_text_that_does_not_parse(no_disk):
 
 
 def test_text_that_is_not_valid(no_disk):
-    text = "define i32 @f() {\n  br label %b\na:\n  %x = add i32 1, 1\n  br label %b\nb:\n  ret i32 %x\n}"
+    text = "define i32 @f() {\n  br label %b\na:\n  %x = add i32 1, 1\n  br label %b\n"
+    text += "b:\n  ret i32 %x\n}"
     with pytest.raises(CompileError) as caught:
         LlvmJit().compile(dataclasses.replace(make_source(), text=text, symbol="f"))
     assert "dominate" in caught.value.log

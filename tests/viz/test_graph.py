@@ -195,3 +195,10 @@ def test_layers_follow_data_flow():
 def test_nothing_to_draw():
     assert picture(new_model("f")).note == "there is nothing to draw"
     assert "there is nothing to draw" in FusionView(new_model("f"))._repr_mimebundle_()["text/html"]
+
+
+def test_a_wide_picture_scrolls_where_nothing_but_the_picture_is_left():
+    html = FusionView(models.chain(60, groups=3))._repr_mimebundle_()["text/html"]
+    width = picture(models.chain(60, groups=3)).width
+    assert width > 3000
+    assert f'style="min-width:{width * 7 // 10}px"' in html

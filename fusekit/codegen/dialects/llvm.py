@@ -87,7 +87,10 @@ class LlvmDialect:
             part = "" if dtype is target else dtype.value
             row = casts.hop(source, dtype, half_instructions=self._half_instructions)
             into = types.vector(dtype, self._lanes)
-            operand = self._code.fill(row, result, source, [operand], part=part, r=into)
+            title = f"cast {source.value} to {dtype.value}"
+            operand = self._code.fill(
+                row, result, source, [operand], part=part, title=title, r=into
+            )
             source = dtype
         return operand
 
@@ -106,7 +109,7 @@ class LlvmDialect:
         if row is not None:
             steady = self._code.is_steady(*operands)
             active = "splat (i1 true)" if steady else Loops.ACTIVE
-            return self._code.fill(row, result, dtype, operands, active=active)
+            return self._code.fill(row, result, dtype, operands, title=op, active=active)
         name = f"{op}_{dtype.value}"
         self._need(op, dtype)
         return self._call(name, operands, dtype, result)

@@ -64,11 +64,13 @@ class Code:
         operands: Sequence[str],
         *,
         part: str = "",
+        title: str = "",
         **holes: str,
     ) -> str:
         """Append a row whose operands {x}, {y}, {z} are of `dtype`; the result's name.
 
-        With `part`, it is a step on the way to n<result>, called n<result>.<part>.
+        With `part`, it is a step on the way to n<result>, called n<result>.<part>. The `title`
+        stands above a row of several lines.
         """
         common = {
             "t": types.vector(dtype, self.lanes),
@@ -82,4 +84,6 @@ class Code:
         name = f"%n{result}.{part}" if part else f"%n{result}"
         named = dict(zip("xyz", operands, strict=False))
         lines = fill(row, name, **common, **named, **holes)
+        if title and len(lines) > 1:
+            lines.insert(0, f"  ; n{result}: {title}")
         return self.add(result, lines, steady=self.is_steady(*operands), name=name)

@@ -124,12 +124,15 @@ class Loops:
         yield f"  br label %{'row' if self._rows else 'step'}"
 
     def _buffers(self) -> Iterator[str]:
-        """Room on the stack: two vectors, because a single element is repeated past the end."""
-        for tensor in (*self.inputs, *self.outputs):
-            yield f"  %{tensor.name}.pack = alloca [2 x {tensor.whole}], align 64"
+        """Room for a vector of each tensor on the stack."""
         for tensor in self.inputs:
+            # what does not move along the row is stored as a whole vector wherever a row begins
+            room = ", i32 2" if self._rows and tensor.inner is Stride.BROADCAST else ""
+            yield f"  %{tensor.name}.pack = alloca {tensor.whole}{room}, align 64"
             # lanes without an element compute on this, or on what was there before
             yield f"  store {tensor.whole} zeroinitializer, ptr %{tensor.name}.pack, align 64"
+        for tensor in self.outputs:
+            yield f"  %{tensor.name}.pack = alloca {tensor.whole}, align 64"
 
     def _row(self) -> Iterator[str]:
         yield ""

@@ -74,6 +74,7 @@ function zooming(root, canvas, svg) {
     addEventListener("pointerup", stop, { once: true });
   });
   fit(0.7);
+  canvas.title = "Drag to move; Ctrl or Shift and the wheel to zoom";
   // A folded or hidden view has no width yet.
   new ResizeObserver((_, watch) => { if (canvas.clientWidth) { fit(0.7); watch.disconnect(); } }).observe(canvas);
 }

@@ -1,0 +1,362 @@
+"""From a fused function and the arguments of one call to the model of a view."""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch.utils import _pytree as pytree
+
+from fusekit.api import FusedFunction
+from fusekit.errors import EngineUnavailableError
+from fusekit.fusion import Group as FusionGroup
+from fusekit.ir import print_graph
+from fusekit.runtime.dispatch import Entry
+from fusekit.runtime.engines import ENGINES, Engine
+from fusekit.runtime.explanation import GroupInfo, explanation_of
+from fusekit.runtime.kernels import generate
+from fusekit.runtime.program import KernelCall, Program
+from fusekit.specs import Decline
+from fusekit.viz.boxes import base_of, boxes, group_name
+from fusekit.viz.ledger import eager_launches, ledger
+from fusekit.viz.model import (
+    Compile,
+    Declined,
+    Edge,
+    Group,
+    Model,
+    Node,
+    Seam,
+    Source,
+    Totals,
+    User,
+    new_model,
+)
+from fusekit.viz.session import CallSession
+from fusekit.viz.stopwatch import timing_of
+from fusekit.viz.view import FusionView
+
+__all__ = ["collect", "explore"]
+
+
+def explore(fused: FusedFunction, *args: Any, **kwargs: Any) -> FusionView:
+    """The view of one call: graph, source, bytes, and fused against eager timing."""
+    return collect(fused, args, kwargs, timing=True)
+
+
+def collect(
+    fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any], *, timing: bool
+) -> FusionView:
+    """Like `explore`; without `timing` nothing is run."""
+
+    def model(function: FusedFunction, given: tuple[Any, ...], named: dict[str, Any]) -> Model:
+        found = model_of(function, given, named)
+        if timing:
+            found["timing"] = timing_of(function, given, named)
+        return found
+
+    def live() -> CallSession:
+        return CallSession(fused, args, kwargs, model)
+
+    return FusionView(model(fused, args, kwargs), live)
+
+
+def model_of(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Model:
+    """The model of one call, without timing."""
+    entry = fused.entry(args, kwargs)
+    model = new_model(fused.name)
+    model["user"] = _user(fused.function)
+    explained = explanation_of(fused.name, entry)
+    model["declined"] = [_declined(decline) for decline in explained.declined]
+    if entry.program is not None:
+        names = _input_names(fused.function, args, kwargs)
+        _Filler(model, entry, entry.program, names, explained.groups).fill()
+    return model
+
+
+class _Filler:
+    """Fills a model from a program."""
+
+    def __init__(
+        self,
+        model: Model,
+        entry: Entry,
+        program: Program,
+        names: list[str],
+        infos: tuple[GroupInfo, ...],
+    ) -> None:
+        self.model = model
+        self.entry = entry
+        self.program = program
+        self.graph = program.graph
+        self.infos = infos
+        self.boxes = boxes(program)
+        self.maker = {value: box for box in self.boxes for value in box.makes}
+        self.names = self._names(names)
+        self.joined: set[tuple[str, str]] = set()
+
+    def fill(self) -> None:
+        self._nodes()
+        self._edges()
+        self._groups()
+        self._seams()
+        self._sources()
+        traced = self.program.capture.graph
+        named = {
+            old: self.names[new] for old, new in zip(traced.inputs, self.graph.inputs, strict=True)
+        }
+        self.model["ledger"] = found = ledger(self.program, named)
+        calls = sum(node.op == "call" for node in self.graph.nodes)
+        self.model["totals"] = Totals(
+            groups=len(self.program.kernels),
+            launches=len(self.program.kernels) + calls,
+            eager_launches=eager_launches(traced),
+            saved_bytes=max(found["eager"] - found["fused"], 0),
+        )
+        plan = self.entry.plan
+        for i, kernel in enumerate(plan.kernels if plan else ()):
+            self.model["compile"].append(
+                Compile(
+                    group=group_name(i) if len(plan.kernels) == len(self.program.kernels) else None,  # type: ignore[union-attr]
+                    symbol=kernel.spec.symbol,
+                    engine=kernel.engine.name,
+                    seconds=kernel.seconds,
+                    cached=kernel.cached,
+                )
+            )
+
+    def _names(self, leaves: list[str]) -> dict[int, str]:
+        """What to call the graph's inputs."""
+        capture = self.program.capture
+        found = {}
+        for value, source in zip(self.graph.tensor_inputs, capture.sources, strict=True):
+            if source.leaf is not None:
+                found[value] = leaves[source.leaf]
+            else:
+                found[value] = source.free.name if source.free else "constant"
+        for value, text in zip(self.graph.scalar_inputs, capture.scalars, strict=True):
+            index = text.removeprefix("a")
+            found[value] = leaves[int(index)] if index.isdecimal() else "scalar"
+        return found
+
+    # the graph
+
+    def _nodes(self) -> None:
+        nodes = self.model["graph"]["nodes"]
+        scalars = set(self.graph.scalar_inputs)
+        for value in self.graph.inputs:
+            kind = "scalar" if value in scalars else "input"
+            nodes.append(self._node(f"i{value}", self.names[value], kind, value))
+        for box in self.boxes:
+            node = self._node(
+                box.id, box.label, "op" if box.group is not None else "opaque", box.value
+            )
+            node["op"] = box.origin
+            node["group"] = None if box.group is None else group_name(box.group)
+            loc = box.nodes[-1].loc
+            node["line"] = loc.line if loc else None
+            nodes.append(node)
+        for position, (name, value) in enumerate(self._outputs()):
+            nodes.append(self._node(f"o{position}", name, "output", base_of(self.program, value)))
+
+    def _outputs(self) -> list[tuple[str, int]]:
+        """Results, then what is written back into arguments."""
+        results = self.program.results
+        many = len(results) > 1
+        named = [(f"output {i}" if many else "output", value) for i, value in enumerate(results)]
+        return named + [(f"{self.names[x]} (written)", value) for x, value in self.program.writes]
+
+    def _node(self, node_id: str, label: str, kind: Any, value: int) -> Node:
+        found = self.graph.values[value]
+        return Node(
+            id=node_id,
+            label=label,
+            op="",
+            kind=kind,
+            group=None,
+            dtype=found.dtype.value if found.dtype else "",
+            shape=list(found.shape or ()),
+            line=None,
+            value=value,
+        )
+
+    def _edges(self) -> None:
+        for box in self.boxes:
+            for value in box.reads:
+                self._edge(value, box.id)
+        for position, (_, value) in enumerate(self._outputs()):
+            self._edge(base_of(self.program, value), f"o{position}")
+
+    def _edge(self, value: int, target: str) -> None:
+        source = self._end(value)
+        found = self.graph.values[value]
+        if source is None or source == target or (source, target) in self.joined:
+            return
+        self.joined.add((source, target))
+        self.model["graph"]["edges"].append(
+            Edge(
+                source=source,
+                target=target,
+                value=value,
+                dtype=found.dtype.value if found.dtype else "",
+                shape=list(found.shape or ()),
+                bytes=found.nbytes,
+            )
+        )
+
+    def _end(self, value: int) -> str | None:
+        if value in self.maker:
+            return self.maker[value].id
+        return f"i{value}" if value in self.graph.inputs else None
+
+    # groups, seams, sources
+
+    def _groups(self) -> None:
+        for i, (call, info) in enumerate(zip(self.program.kernels, self.infos, strict=True)):
+            members = [box.id for box in self.boxes if box.group == i]
+            self.model["groups"].append(
+                Group(
+                    id=group_name(i),
+                    name=f"group {i + 1}",
+                    symbol=call.spec.symbol,
+                    engine=info.engine,
+                    key=call.spec.key,
+                    ops=len(members),
+                    in_bytes=info.bytes_read,
+                    out_bytes=info.bytes_written,
+                    nodes=members,
+                )
+            )
+
+    def _seams(self) -> None:
+        for seam in self.program.partition.seams:
+            ends = [self._step_end(index) for index in (seam.producer, seam.consumer)]
+            nbytes = self.graph.values[seam.value].nbytes
+            if None in ends:
+                continue
+            self.model["seams"].append(
+                Seam(
+                    source=str(ends[0]),
+                    target=str(ends[1]),
+                    code=seam.reason.code,
+                    sentence=seam.reason.sentence,
+                    bytes=2 * nbytes,
+                    launches=1,
+                    hint=seam.reason.hint,
+                )
+            )
+
+    def _step_end(self, index: int) -> str | None:
+        step = self.program.partition.steps[index]
+        if isinstance(step, FusionGroup):
+            number = [call.group.index for call in self.program.kernels].index(step.index)
+            return group_name(number)
+        return self.maker[step.outputs[0]].id if step.outputs[0] in self.maker else None
+
+    def _sources(self) -> None:
+        plan = self.entry.plan
+        engines = [engine for engine in ENGINES.values() if engine.compiler]
+        if plan is not None:
+            engines.sort(key=lambda engine: engine is not plan.engine)
+        for i, call in enumerate(self.program.kernels):
+            for engine in engines:
+                source = self._source(i, call, engine)
+                if source is not None:
+                    self.model["sources"].append(source)
+            self.model["sources"].append(
+                Source(
+                    language="ir",
+                    text=print_graph(call.spec.graph),
+                    symbol=call.spec.symbol,
+                    group=group_name(i),
+                    lines=self._ir_lines(call),
+                )
+            )
+
+    def _source(self, number: int, call: KernelCall, engine: Engine) -> Source | None:
+        if engine.unavailable() is not None and engine.name != "cpp":
+            return None
+        try:
+            text = generate(engine, call.spec, call.binding.args)
+        except EngineUnavailableError:
+            return None
+        return Source(
+            language=text.language,
+            text=text.text,
+            symbol=text.symbol,
+            group=group_name(number),
+            lines=self._spans(call, dict(text.lines)),
+        )
+
+    def _ir_lines(self, call: KernelCall) -> dict[str, list[int]]:
+        lines = print_graph(call.spec.graph).splitlines()
+        spans = {}
+        for number, line in enumerate(lines, start=1):
+            head = line.strip().partition(":")[0]
+            if head.startswith("%") and head[1:].isdecimal():
+                spans[int(head[1:])] = (number, number)
+        return self._spans(call, spans)
+
+    def _spans(self, call: KernelCall, lines: dict[int, tuple[int, int]]) -> dict[str, list[int]]:
+        """Lines by the value that a box stands for: those of all its nodes."""
+        found: dict[str, list[int]] = {}
+        for old, new in call.numbering.items():
+            if new not in lines:
+                continue
+            first, last = lines[new]
+            box = self.maker.get(old)
+            value = str(box.value if box is not None else base_of(self.program, old))
+            if value in found:
+                span = found[value]
+                first, last = min(first, span[0]), max(last, span[1])
+            found[value] = [first, last]
+        return found
+
+
+def _declined(decline: Decline) -> Declined:
+    return Declined(
+        op=decline.op,
+        code=decline.code,
+        reason=decline.reason.sentence,
+        detail=decline.detail,
+        line=decline.loc.line if decline.loc else None,
+        hint=decline.hint,
+    )
+
+
+def _user(function: Callable[..., Any]) -> User:
+    target = inspect.unwrap(getattr(function, "forward", function))
+    try:
+        lines, first = inspect.getsourcelines(target)
+        file = inspect.getsourcefile(target) or ""
+    except (OSError, TypeError):
+        return User(text="", first=1, file="")
+    linecache.checkcache(file)
+    return User(text="".join(lines).rstrip("\n"), first=max(first, 1), file=Path(file).name)
+
+
+def _input_names(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[str]:
+    """A name for each argument leaf, as the user would say it: "x", "gates[0]"."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    positional = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    starred = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "arg")
+    names = []
+    for index, value in enumerate(args):
+        known = index < len(positional)
+        names += _leaf_names(positional[index] if known else f"{starred}[{index}]", value)
+    for key, value in kwargs.items():
+        names += _leaf_names(key, value)
+    return names
+
+
+def _leaf_names(name: str, value: Any) -> list[str]:
+    paths, _ = pytree.tree_flatten_with_path(value)
+    return [name + pytree.keystr(path) for path, _ in paths]

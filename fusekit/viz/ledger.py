@@ -1,0 +1,118 @@
+"""The byte ledger: what each tensor costs in memory traffic, operator by operator and fused."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from fusekit.ir import Graph, Node
+from fusekit.runtime.program import Program
+from fusekit.viz.model import Ledger, LedgerRow
+
+__all__ = ["eager_launches", "ledger"]
+
+
+def eager_launches(graph: Graph) -> int:
+    """Operators that eager PyTorch would launch: all but views."""
+    return len({node.site for node in graph.nodes if _is_work(node)})
+
+
+def _is_work(node: Node) -> bool:
+    return node.op not in ("view", "const")
+
+
+def ledger(program: Program, names: dict[int, str]) -> Ledger:
+    """Every tensor that eager PyTorch would move; `names` are those of the captured inputs."""
+    traced = program.capture.graph
+    eager = _eager_traffic(traced)
+    fused = _fused_traffic(program)
+    rows = []
+    for value, nbytes in eager.items():
+        node = traced.producers.get(value)
+        if node is None:
+            key: object = ("input", traced.inputs.index(value))
+            name = names.get(value, f"%{value}")
+        else:
+            key = ("site", node.site)
+            name = _label(node)
+        spent = fused.pop(key, 0)
+        found = traced.values[value]
+        rows.append(
+            LedgerRow(
+                name=name,
+                shape=list(found.shape or ()),
+                dtype=found.dtype.value if found.dtype else "",
+                eager=nbytes,
+                fused=spent,
+                removed=spent == 0,
+                value=None,
+            )
+        )
+    return Ledger(
+        rows=rows,
+        eager=sum(row["eager"] for row in rows),
+        fused=sum(row["fused"] for row in rows) + sum(fused.values()),
+        floor=_floor(traced),
+    )
+
+
+def _label(node: Node) -> str:
+    parts = node.origin.split(".")
+    return parts[1] if len(parts) > 1 else node.origin or node.op
+
+
+def _base(graph: Graph, value: int) -> int:
+    node = graph.producers.get(value)
+    while node is not None and node.op == "view":
+        value = node.inputs[0]
+        node = graph.producers.get(value)
+    return value
+
+
+def _eager_traffic(graph: Graph) -> dict[int, int]:
+    """Value -> bytes written once by its operator and read once by every operator that uses it."""
+    sites: dict[int, list[Node]] = {}
+    for node in graph.nodes:
+        if _is_work(node):
+            sites.setdefault(node.site, []).append(node)
+    literals = {node.output for node in graph.nodes if node.op == "const"}
+    traffic: Counter[int] = Counter()
+    for nodes in sites.values():
+        inside = {out for node in nodes for out in node.outputs} | literals
+        for value in dict.fromkeys(i for node in nodes for i in node.inputs if i not in inside):
+            traffic[_base(graph, value)] += graph.values[value].nbytes
+        for node in nodes:
+            for out in node.outputs:
+                outside = any(user.site != node.site for user in graph.users[out])
+                if outside or out in graph.outputs:
+                    traffic[out] += graph.values[out].nbytes
+    order = [*graph.inputs, *(out for node in graph.nodes for out in node.outputs)]
+    return {value: traffic[value] for value in order if traffic[value]}
+
+
+def _fused_traffic(program: Program) -> Counter[object]:
+    """Input or site of the trace -> bytes that kernels and calls move for it."""
+    graph = program.graph
+    traffic: Counter[object] = Counter()
+    for call in program.kernels:
+        for place, nbytes in call.traffic():
+            traffic[_key(program, place.base)] += nbytes
+    for node in graph.nodes:
+        if node.op == "call":
+            for value in (*node.inputs, *node.outputs):
+                traffic[_key(program, value)] += graph.values[value].nbytes
+    return traffic
+
+
+def _key(program: Program, value: int) -> object:
+    value = _base(program.graph, value)
+    node = program.graph.producers.get(value)
+    if node is None:
+        return ("input", program.graph.inputs.index(value))
+    return ("site", node.site)
+
+
+def _floor(graph: Graph) -> int:
+    used = {_base(graph, i) for node in graph.nodes for i in node.inputs}
+    ends = [i for i in graph.tensor_inputs if i in used]
+    ends += [_base(graph, i) for i in dict.fromkeys(graph.outputs)]
+    return sum(graph.values[i].nbytes for i in ends)

@@ -1,0 +1,71 @@
+"""What a live view runs: the same call at another size, on another engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from fusekit.api import FusedFunction, fuse
+from fusekit.runtime.engines import ENGINES
+from fusekit.viz.model import Model
+
+__all__ = ["CallSession"]
+
+_MAX_ELEMENTS = 1 << 25
+"""The largest tensor a slider may ask for."""
+
+ModelOf = Callable[[FusedFunction, tuple[Any, ...], dict[str, Any]], Model]
+
+
+class CallSession:
+    """One call whose arguments can be made larger and smaller along one extent.
+
+    The extent is that of the first tensor's first dimension; every dimension of any argument that
+    has it changes along.
+    """
+
+    def __init__(
+        self, fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any], model: ModelOf
+    ) -> None:
+        """Remember the call."""
+        self._fused = fused
+        self._leaves, self._spec = pytree.tree_flatten((args, kwargs))
+        self._model = model
+        tensors = [x for x in self._leaves if isinstance(x, torch.Tensor)]
+        sized = [tensor for tensor in tensors if tensor.dim()]
+        self._extent = sized[0].shape[0] if sized else 0
+        self._widest = max((t.numel() // max(self._extent, 1) for t in sized), default=1)
+
+    def sizes(self) -> list[int]:
+        """Powers of two up to four times the extent, and the extent."""
+        limit = min(4 * self._extent, _MAX_ELEMENTS // max(self._widest, 1))
+        powers = [1 << k for k in range(limit.bit_length()) if 1 << k <= limit]
+        return sorted({*powers, self._extent} - {0})
+
+    def engines(self) -> list[str]:
+        """The engines that can run it here, the default first."""
+        device = next((x.device.type for x in self._leaves if isinstance(x, torch.Tensor)), "cpu")
+        return [
+            name
+            for name, engine in ENGINES.items()
+            if engine.device in (device, "any") and engine.unavailable() is None
+        ]
+
+    def rerun(self, size: int, engine: str) -> Model:
+        """Run and time the call at that size."""
+        leaves = [self._resized(leaf, size) for leaf in self._leaves]
+        args, kwargs = pytree.tree_unflatten(leaves, self._spec)
+        function = fuse(self._fused.function, engine=engine, name=self._fused.name)
+        return self._model(function, args, kwargs)
+
+    def _resized(self, leaf: Any, size: int) -> Any:
+        if not isinstance(leaf, torch.Tensor):
+            return leaf
+        for dim, extent in enumerate(leaf.shape):
+            if extent == self._extent != size:
+                index = torch.arange(size, device=leaf.device) % extent
+                leaf = leaf.index_select(dim, index)
+        return leaf
