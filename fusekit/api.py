@@ -9,12 +9,12 @@ import weakref
 from collections.abc import Callable
 from typing import Any, overload
 
-from fusekit.runtime.diagnosis import Doctor, doctor
 from fusekit.errors import FusionDeclined, UsageError
-from fusekit.runtime.explanation import Explanation, explanation_of
 from fusekit.ir import print_graph
+from fusekit.runtime.diagnosis import Doctor, doctor
 from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.engines import ENGINES, Engine
+from fusekit.runtime.explanation import Explanation, explanation_of
 from fusekit.runtime.kernels import generate
 from fusekit.runtime.program import KernelCall
 from fusekit.runtime.stats import Stats, counters
@@ -51,7 +51,7 @@ class FusedFunction(Dispatcher):
         if engine != "auto" and engine not in ENGINES:
             raise UsageError(f"no engine {engine!r}; there are auto, {', '.join(ENGINES)}")
         label = name or getattr(function, "__name__", type(function).__name__)
-        super().__init__(function, engine, label, dynamic=dynamic)
+        super().__init__(function, engine, str(label), dynamic=dynamic)
         functools.update_wrapper(self, function, updated=())
         self._bound: weakref.WeakKeyDictionary[Any, FusedFunction] = weakref.WeakKeyDictionary()
 

@@ -1,4 +1,4 @@
-"""Options: one frozen value, read from FUSEKIT_* variables, overridden by `fusekit.options(...)`."""
+"""Options: one frozen value from FUSEKIT_* variables, overridden by `fusekit.options(...)`."""
 
 from __future__ import annotations
 

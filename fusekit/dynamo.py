@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from fusekit.api import fuse
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["backend"]
 

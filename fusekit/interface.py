@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from fusekit.codegen.dialects.reference import ReferenceDialect
 from fusekit.codegen import emit
+from fusekit.codegen.dialects.reference import ReferenceDialect
 from fusekit.errors import FusionDeclined, StackError, UnknownKeyError, UsageError
 from fusekit.frontends.groups import capture_group
 from fusekit.frontends.torchscript import TorchGroup
@@ -22,7 +22,7 @@ from fusekit.registry import normalize, spec_of
 from fusekit.runtime.dispatch import Dispatcher, Entry
 from fusekit.runtime.engines import choose, switches
 from fusekit.runtime.kernels import generate, n_compiled
-from fusekit.specs import Decline, Reason
+from fusekit.specs import Decline
 
 __all__ = [
     "CPU_DEVICE",
@@ -107,7 +107,7 @@ def _ir_group(graph: Graph) -> _Group:
 
     def eager(*leaves: Any) -> list[torch.Tensor]:
         """The reference engine is PyTorch itself, operator by operator."""
-        pieces = []
+        pieces: list[torch.Tensor] = []
         for tensor, part in zip(leaves[:n_tensors], spec.input_partitions, strict=True):
             pieces += [tensor] if part is None else tensor.chunk(part.pieces, part.dim)
         dialect = ReferenceDialect(spec, pieces, leaves[n_tensors:])
@@ -150,8 +150,8 @@ def _group(key: int) -> _Group:
 def _entry(graph: Any, inputs: Sequence[Any]) -> tuple[_Group, Entry]:
     group = _group(register_fusion(graph))
     entry = group.entry(inputs)
-    if entry.plan is None or entry.decline is not None:
-        raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
+    if entry.decline is not None:
+        raise FusionDeclined(entry.decline)
     return group, entry
 
 

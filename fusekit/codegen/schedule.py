@@ -1,4 +1,4 @@
-"""Schedule: how a kernel walks its elements, chosen in one place and apart from what it computes."""
+"""Schedule: how a kernel walks its elements, chosen in one place, apart from what it computes."""
 
 from __future__ import annotations
 

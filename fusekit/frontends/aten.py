@@ -17,9 +17,10 @@ from fusekit.vecmath.expression import Expr
 __all__ = ["RULES", "UNWRITTEN_POINTWISE"]
 
 _UNARY_FLOAT = (
-    "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh "
-    "atanh sigmoid sqrt erf erfc lgamma"
-).split()
+    *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt"),
+    *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh"),
+    *("asinh", "acosh", "atanh", "sigmoid", "erf", "erfc", "lgamma"),
+)
 """Integers are promoted to floating point; the IR op has the same name."""
 
 _UNARY_SAME = {"abs": "abs", "neg": "neg", "bitwise_not": "not"}
@@ -116,12 +117,13 @@ RULES: Mapping[str, Rule] = {
 UNWRITTEN_POINTWISE = frozenset(
     f"aten.{name}"
     for name in (
-        "log_sigmoid_forward log_sigmoid_backward gelu_backward silu_backward mish_backward "
-        "sigmoid_backward tanh_backward threshold_backward elu_backward softplus_backward "
-        "hardtanh_backward hardswish_backward hardsigmoid_backward leaky_relu_backward "
-        "logit_backward softshrink_backward hardshrink_backward _prelu_kernel "
-        "_prelu_kernel_backward glu glu_backward mse_loss_backward smooth_l1_loss_backward "
-        "huber_loss_backward nan_to_num lerp addcmul addcdiv"
-    ).split()
+        *("log_sigmoid_forward", "log_sigmoid_backward", "gelu_backward", "silu_backward"),
+        *("mish_backward", "sigmoid_backward", "tanh_backward", "threshold_backward"),
+        *("elu_backward", "softplus_backward", "hardtanh_backward", "hardswish_backward"),
+        *("hardsigmoid_backward", "leaky_relu_backward", "logit_backward", "softshrink_backward"),
+        *("hardshrink_backward", "_prelu_kernel", "_prelu_kernel_backward", "glu"),
+        *("glu_backward", "mse_loss_backward", "smooth_l1_loss_backward", "huber_loss_backward"),
+        *("nan_to_num", "lerp", "addcmul", "addcdiv"),
+    )
 )
 """Elementwise operators that torch's `pointwise` tag misses: their decompositions are traced."""

@@ -56,12 +56,12 @@ def map_tensors(function: Callable[[torch.Tensor], Any], tree: Any) -> Any:
 
 
 def name_of(func: Any) -> str:
-    """ "aten.add" for the overload aten.add.Tensor."""
+    """The operator without its overload: aten.add for aten.add.Tensor."""
     return f"{func.namespace}.{func._opname}"  # noqa: SLF001  the only way to the packet's name
 
 
 def qualified(func: Any) -> str:
-    """ "aten.add.Tensor" for that overload."""
+    """The operator with its overload: aten.add.Tensor."""
     return f"{name_of(func)}.{func._overloadname}"  # noqa: SLF001  likewise
 
 

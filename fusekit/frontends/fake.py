@@ -1,5 +1,7 @@
-"""Fake tensors, mostly without `FakeTensorMode`, whose every operator costs 0.1 ms, and whose first
-one imports all of torch.compile and sympy (a second).
+"""Fake tensors, mostly without `FakeTensorMode`.
+
+An operator through the mode costs 0.1 ms, and the first one imports torch.compile and sympy, which
+takes a second.
 
 For the operators that the table lowers, dtypes come from running the real operator once on tensors
 of one element (which also tells whether eager has it for these dtypes at all), shapes and strides
@@ -36,7 +38,7 @@ _PRODUCTS = {"aten.mm": 0, "aten.bmm": 0, "aten.addmm": 1, "aten.baddbmm": 1}
 """Matrix products, and how many arguments come before the two factors."""
 
 
-class _Mode(FakeTensorMode):
+class _Mode(FakeTensorMode):  # type: ignore[no-untyped-call]
     """The mode with its handler unwrapped: the wrapper would import the package as well."""
 
     __torch_dispatch__ = inspect.unwrap(FakeTensorMode.__torch_dispatch__)
@@ -73,8 +75,9 @@ class Fakes:
             fake = FakeTensor(self.mode, twin, real.device)
         self._remember(fake, twin)
         if isinstance(real, torch.nn.Parameter):
-            fake._is_param = True  # type: ignore[attr-defined]  # noqa: SLF001  as the mode does
-        return fake.requires_grad_(real.requires_grad)
+            fake._is_param = True  # noqa: SLF001  as the mode does
+        fake.requires_grad_(real.requires_grad)
+        return fake
 
     def run(self, func: Any, args: Any, kwargs: Any) -> Any:
         """The fake result of an operator on fake tensors."""
@@ -141,7 +144,7 @@ def _is_plain(func: Any) -> bool:
 
 def _is_product(operands: Sequence[Any]) -> bool:
     """True for two factors that fit."""
-    if len(operands) != 2:  # noqa: PLR2004  the two factors
+    if len(operands) != 2:
         return False
     left, right = operands
     fits = left.shape[-1] == right.shape[-2] and left.shape[:-2] == right.shape[:-2]
@@ -183,7 +186,8 @@ def _ask(func: Any, args: Any, kwargs: Any) -> torch.dtype | None:
             made = func(*positional, **named)
     except (RuntimeError, TypeError, ValueError, ArithmeticError):
         return None
-    return next(tensors_in(made)).dtype
+    dtype: torch.dtype = next(tensors_in(made)).dtype
+    return dtype
 
 
 def _signature(tree: Any) -> Any:
@@ -269,9 +273,7 @@ def _compare(
 
 
 def _is_channels_last(tensor: torch.Tensor) -> bool:
-    return tensor.dim() == 4 and tensor.is_contiguous(  # noqa: PLR2004  NCHW
-        memory_format=torch.channels_last
-    )
+    return tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
 
 
 def _is_dense(tensor: torch.Tensor) -> bool:

@@ -34,7 +34,7 @@ def sub(op: Lowering) -> Expr | None:
 
 
 def rsub(op: Lowering) -> Expr | None:
-    """other - alpha * self."""
+    """The difference other - alpha * self."""
     return _scaled_sum(op, op.tensor("other"), "self", "sub")
 
 
@@ -107,9 +107,9 @@ def pow_(op: Lowering) -> Expr | None:
 
 
 def _short_power(x: Expr, exponent: float, op: Lowering) -> Expr | None:
-    if exponent == 2:  # noqa: PLR2004  the formula's own numbers
+    if exponent == 2:
         return x * x
-    if exponent == 3:  # noqa: PLR2004
+    if exponent == 3:
         return x * x * x
     if not op.compute.is_float:
         return None
@@ -202,7 +202,7 @@ def hardswish(op: Lowering) -> Expr:
 
 
 def elu(op: Lowering) -> Expr:
-    """scale * (x if x > 0 else alpha * expm1(x * input_scale))."""
+    """The product of scale and (x if x > 0 else alpha * expm1(x * input_scale))."""
     x, scale = op.tensor("self"), op.tensor("scale")
     negative = (x * op.tensor("input_scale")).apply("expm1") * (op.tensor("alpha") * scale)
     return where(x > 0.0, x * scale, negative)
@@ -310,7 +310,7 @@ def logaddexp2(op: Lowering) -> Expr:
 
 
 def _log_sum(op: Lowering, exp: str, unit: float) -> Expr:
-    """max + log(1 + exp(-|x - y|)); two equal infinities are their own result."""
+    """As max + log(1 + exp(-|x - y|)); two equal infinities are their own result."""
     x, y = op.tensor("self"), op.tensor("other")
     same_infinity = x.apply("isinf") & x.equals(y)
     tail = (-abs(x - y)).apply(exp).apply("log1p")
@@ -318,7 +318,7 @@ def _log_sum(op: Lowering, exp: str, unit: float) -> Expr:
 
 
 def _classify(ir: str, *, integral: bool) -> Rule:
-    """isnan and its kin: asked of the argument's dtype, constant on integers."""
+    """The isnan family: asked of the argument's dtype, constant on integers."""
 
     def rule(op: Lowering) -> Expr:
         x = op.raw(op["self"])

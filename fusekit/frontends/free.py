@@ -118,16 +118,13 @@ class _Walk:
         """Parameters, buffers, and the plain attributes of every submodule."""
         self.seen.add(id(module))
         yield from self.function(type(module).forward, lambda: type(module).forward)
-        for attribute, value in {
-            **module.__dict__,
-            **module._parameters,
-            **module._buffers,
-        }.items():
+        tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        for attribute, value in (*module.__dict__.items(), *tensors):
             if isinstance(value, (torch.Tensor, bool, int, float, str)):
                 fetch = functools.partial(getattr, module, attribute)
                 yield Free(f"{name}.{attribute}", fetch, value)
-        for attribute, child in module._modules.items():
-            if child is not None and id(child) not in self.seen:
+        for attribute, child in module.named_children():
+            if id(child) not in self.seen:
                 yield from self._module(f"{name}.{attribute}", child)
 
 
@@ -165,10 +162,18 @@ def _children(value: Any, fetch: Callable[[], Any]) -> Iterator[tuple[str, Any, 
     if isinstance(value, dict):
         for key, item in list(value.items()):
             if isinstance(key, _SIMPLE):
-                yield f"[{key!r}]", item, lambda key=key: fetch()[key]
+                yield f"[{key!r}]", item, functools.partial(_item, fetch, key)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            yield f"[{index}]", item, lambda index=index: fetch()[index]
+            yield f"[{index}]", item, functools.partial(_item, fetch, index)
     elif hasattr(value, "__dict__") and type(value).__module__.split(".")[0] not in _FOREIGN:
         for key, item in list(vars(value).items()):
-            yield f".{key}", item, lambda key=key: getattr(fetch(), key)
+            yield f".{key}", item, functools.partial(_attribute, fetch, key)
+
+
+def _item(fetch: Callable[[], Any], key: Any) -> Any:
+    return fetch()[key]
+
+
+def _attribute(fetch: Callable[[], Any], name: str) -> Any:
+    return getattr(fetch(), name)

@@ -1,4 +1,4 @@
-"""Capture: a Python function and example arguments -> a graph of pointwise nodes, views and calls."""
+"""Capture: a Python function and arguments -> a graph of pointwise nodes, views and calls."""
 
 from __future__ import annotations
 

@@ -83,8 +83,8 @@ class _Instance:
             self._chunk(node)
         elif node.op == "cat":
             pieces = [self.examples[i] for i in node.inputs]
-            dim = node.attr("dim")
-            whole = torch.cat([piece.contiguous() for piece in pieces], dim)  # type: ignore[call-overload]
+            dim = _positive(node, pieces[0].dim())
+            whole = torch.cat([piece.contiguous() for piece in pieces], dim)
             result = self.builder.cat(
                 [self.new_id[i] for i in node.inputs],
                 _positive(node, whole.dim()),
@@ -106,13 +106,13 @@ class _Instance:
             raise FusionDeclined(Decline(Reason.SHAPES, detail))
         size = whole.shape[dim] // count
         source = self.new_id[node.inputs[0]]
-        args: Attr = (Ref(source), size, dim)
-        pieces = whole.split(size, dim) if size else whole.chunk(count, dim)
+        args: tuple[Attr, ...] = (Ref(source), size, dim)
+        pieces = torch.split(whole, size, dim) if size else whole.chunk(count, dim)
         outputs = [
             self.builder.value(self.graph.dtype(old), tuple(piece.shape), piece.stride())
             for old, piece in zip(node.outputs, pieces, strict=True)
         ]
-        self.builder.call("aten.split.Tensor", tuple(args), (), [source], outputs, "view")  # type: ignore[arg-type]
+        self.builder.call("aten.split.Tensor", args, (), [source], outputs, op="view")
         for old, new, piece in zip(node.outputs, outputs, pieces, strict=True):
             self.new_id[old] = new
             self._remember(old, piece)

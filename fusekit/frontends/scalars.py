@@ -32,7 +32,9 @@ class ScalarTrace:
     def symbol(self, name: str, value: float) -> torch.SymFloat | torch.SymInt:
         """A symbolic argument called `name`, which must be a Python identifier."""
         node = ScalarNode(self, name, value, frozenset({name}))
-        return torch.SymInt(node) if node.is_int() else torch.SymFloat(node)
+        kind: Any = torch.SymInt if node.is_int() else torch.SymFloat
+        made: torch.SymFloat | torch.SymInt = kind(node)
+        return made
 
 
 class ScalarNode:

@@ -42,9 +42,7 @@ from fusekit.ir import DType, GraphBuilder, Loc
 __all__ = ["MutationError", "Tracer"]
 
 _HERE = Path(__file__).parent
-_HIDDEN = tuple(
-    str(path) for path in (Path(torch.__file__).parent, _HERE, _HERE.parent / "runtime")
-) + ("<frozen",)
+_HIDDEN = ("<frozen", *map(str, (Path(torch.__file__).parent, _HERE, _HERE.parent / "runtime")))
 """Files whose path starts like this are not the user's."""
 
 
@@ -55,7 +53,7 @@ class MutationError(BaseException):
     """
 
 
-class Tracer(TorchDispatchMode):
+class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Collects a captured graph.
 
     Attributes:
@@ -72,7 +70,7 @@ class Tracer(TorchDispatchMode):
         adopt: Callable[[torch.Tensor], FakeTensor],
     ) -> None:
         """Trace into `builder`; `adopt` makes an input of a real tensor that turns up."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.fakes = fakes
         self.builder = builder
         self.scalar_trace = scalars
@@ -319,7 +317,7 @@ class Tracer(TorchDispatchMode):
         if not outputs:
             return fake  # a question about metadata, answered
         op = "view" if is_view(func) and len(inputs) == 1 else "call"
-        self.builder.call(qualified(func), *encoded, inputs, outputs, op)
+        self.builder.call(qualified(func), *encoded, inputs, outputs, op=op)
         return fake
 
     @functools.cached_property

@@ -134,8 +134,8 @@ class _Lift:
                 return None
             (operand,) = expanded
         old = view.inputs[0]
-        attrs = tuple((key, _with_ref(item, old, operand)) for key, item in view.attrs)
-        moved = dataclasses.replace(view, inputs=(operand,), outputs=(), attrs=attrs)
+        moved_attrs = tuple((key, _with_ref(item, old, operand)) for key, item in view.attrs)
+        moved = dataclasses.replace(view, inputs=(operand,), outputs=(), attrs=moved_attrs)
         return self._add_view(moved, operand, new_nodes)
 
     def _add_view(self, view: Node, operand: int, new_nodes: list[Node]) -> tuple[int, ...] | None:

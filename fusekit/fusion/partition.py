@@ -12,6 +12,7 @@ operands at all, belong to no group: every group that reads them computes them a
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Sequence
 
 from fusekit.ir import Graph, Node
@@ -101,7 +102,7 @@ class _Partitioner:
                 self.readers.setdefault(operand, []).append(i)
         calls = [i for i, node in enumerate(graph.nodes) if node.op == "call"]
         # calls keep the user's order: they may draw random numbers
-        self.next_call = dict(zip(calls, calls[1:], strict=False))
+        self.next_call = dict(itertools.pairwise(calls))
         self.uniform = self._find_uniform()
         self.inlined = self._find_inlined()
         self.unit = {i: i for i in range(len(graph.nodes)) if i not in self.inlined}

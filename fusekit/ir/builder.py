@@ -29,8 +29,8 @@ Shape = tuple[int, ...] | None
 class GraphBuilder:
     """Collects inputs and nodes; `finish` verifies and freezes them.
 
-    Values are named by their integer ids. `loc`, `origin` and `site` are stamped on every node added
-    until they are set to something else.
+    Values are named by their integer ids. `loc`, `origin` and `site` are stamped on every
+    node added until they are set to something else.
     """
 
     def __init__(self, name: str = "graph") -> None:
@@ -128,6 +128,7 @@ class GraphBuilder:
         kwargs: tuple[tuple[str, Attr], ...],
         inputs: Sequence[int],
         outputs: Sequence[int],
+        *,
         op: str = "call",
     ) -> None:
         """A torch operator (or `op="view"`) by name; `args` holds `Ref`s to `inputs`."""

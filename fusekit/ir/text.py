@@ -63,7 +63,7 @@ def _print_plain(value: Attr) -> str:
     return value.value if isinstance(value, DType) else str(value)
 
 
-def _print_attr(value: Attr) -> str:
+def _print_attr(value: Attr) -> str:  # noqa: PLR0911  one line per kind of attribute
     """An argument of a call, in the grammar that `_ArgumentParser` reads."""
     match value:
         case None:

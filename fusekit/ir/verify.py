@@ -14,12 +14,7 @@ __all__ = ["check", "check_node"]
 
 def check(graph: Graph) -> None:
     """Raise GraphError unless `graph` is in SSA form, well typed and well structured."""
-    for index, value in enumerate(graph.values):
-        if value.id != index:
-            raise GraphError(f"%{value.id} stands at index {index} of the values")
-    defined = set(graph.inputs)
-    if len(defined) != len(graph.inputs):
-        raise GraphError("an input is listed twice")
+    defined = _check_inputs(graph)
     for node in graph.nodes:
         check_node(node, graph.values)
         for operand in node.inputs:
@@ -33,6 +28,16 @@ def check(graph: Graph) -> None:
         if result not in defined:
             raise GraphError(f"output %{result} is never defined")
     _check_structure(graph)
+
+
+def _check_inputs(graph: Graph) -> set[int]:
+    for index, value in enumerate(graph.values):
+        if value.id != index:
+            raise GraphError(f"%{value.id} stands at index {index} of the values")
+    found = set(graph.inputs)
+    if len(found) != len(graph.inputs):
+        raise GraphError("an input is listed twice")
+    return found
 
 
 def check_node(node: Node, values: Sequence[Value]) -> None:

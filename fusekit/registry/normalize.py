@@ -73,10 +73,7 @@ class _Renumbering:
         outputs = tuple(self.builder.value(self._value(i).dtype) for i in node.outputs)
         self.new_id.update(zip(node.outputs, outputs, strict=True))
         inputs = tuple(self.new_id[i] for i in node.inputs)
-        attrs = node.attrs
-        if node.op in ("chunk", "cat"):
-            attrs = tuple((k, v) for k, v in attrs if k != "dim") + (("dim", node.attr("dim")),)
-        self.builder.add(dataclasses.replace(node, inputs=inputs, outputs=outputs, attrs=attrs))
+        self.builder.add(dataclasses.replace(node, inputs=inputs, outputs=outputs))
 
     def _value(self, value_id: int) -> Value:
         return self.graph.values[value_id]

@@ -134,7 +134,7 @@ class Dispatcher:
     # the slow way
 
     def _slow(self, form: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        decline = _foreign_context(args)
+        decline = _foreign_context()
         if decline is not None:
             return self.eager(args, kwargs, decline)
         entry = self.entry(args, kwargs)
@@ -187,6 +187,7 @@ class Dispatcher:
             program = build(found, current().max_arguments)
             entry = self._entry(program, leaves, spec)
         except FusionDeclined as declined:
+            assert isinstance(declined.decline, Decline)
             pinned = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, int | float))
             return Entry(None, declined.decline, program, pinned)
         seconds = time.perf_counter() - start
@@ -244,7 +245,7 @@ def _has_containers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return any(isinstance(x, list | tuple | dict) for x in (*args, *kwargs.values()))
 
 
-def _leaf_key(leaf: Any) -> Hashable:
+def _leaf_key(leaf: Any) -> Any:
     if isinstance(leaf, torch.Tensor):
         strides = leaf.stride() if leaf.layout is torch.strided else None
         return (
@@ -265,13 +266,13 @@ def _leaf_key(leaf: Any) -> Hashable:
     return (type(leaf), leaf)
 
 
-def _foreign_context(args: tuple[Any, ...]) -> Decline | None:
+def _foreign_context() -> Decline | None:
     """Why a call may not be captured where it stands: another mode or transform is at work."""
     if torch._C._len_torch_dispatch_stack():  # noqa: SLF001  no public spelling
         return Decline(Reason.TRANSFORM, "a torch dispatch mode is active")
     if torch._C._functorch.peek_interpreter_stack() is not None:  # noqa: SLF001  likewise
         return Decline(Reason.TRANSFORM, "inside vmap, grad or another torch.func transform")
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:  # noqa: SLF001  likewise
         return Decline(Reason.TRANSFORM, "inside torch.compile or torch.jit.trace")
     return None
 

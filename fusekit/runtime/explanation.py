@@ -128,7 +128,7 @@ def _group(call: KernelCall, engine: str) -> GroupInfo:
 
 
 def _short(node: Node) -> str:
-    """ "gelu" for aten.gelu.default."""
+    """The operator alone: gelu for aten.gelu.default."""
     parts = node.origin.split(".")
     return parts[1] if len(parts) > 1 else node.origin
 
@@ -162,7 +162,7 @@ def _count(number: int, noun: str) -> str:
 def _bytes(number: int) -> str:
     """Bytes in the unit that keeps the number short: 96 MiB."""
     for unit in ("B", "KiB", "MiB"):
-        if number < 1024:  # noqa: PLR2004  the next unit
+        if number < 1024:
             return f"{number:.4g} {unit}"
         number /= 1024  # type: ignore[assignment]
     return f"{number:.4g} GiB"

@@ -45,7 +45,7 @@ class Differentiable:
         """The leaves of the result, attached to the autograd graph."""
         tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
         found: list[Any] = []
-        made = _Apply.apply(self, leaves, found, *tensors)
+        made = _Apply.apply(self, leaves, found, *tensors)  # type: ignore[no-untyped-call]
         attached = iter(made)
         return [next(attached) if isinstance(item, torch.Tensor) else item for item in found]
 

@@ -19,9 +19,11 @@ def cpu_launcher(artifact: Artifact) -> Callable[..., int]:
 
     ctypes releases the GIL while the kernel runs.
     """
-    types: list[Any] = []
-    for parameter in artifact.source.parameters:
-        types.append(_SCALARS[parameter.dtype] if parameter.kind == "scalar" else ctypes.c_void_p)
-    function = ctypes.CFUNCTYPE(ctypes.c_int32, *types)(artifact.address)
-    function.keepalive = artifact  # type: ignore[attr-defined]  the code lives as long as this
-    return function
+    types: list[Any] = [
+        _SCALARS[parameter.dtype] if parameter.kind == "scalar" else ctypes.c_void_p
+        for parameter in artifact.source.parameters
+    ]
+    function: Any = ctypes.CFUNCTYPE(ctypes.c_int32, *types)(artifact.address)
+    function.keepalive = artifact  # the code lives as long as this
+    launch: Callable[..., int] = function
+    return launch

@@ -255,7 +255,8 @@ class _Writer:
 
     def _strided(self, place: Place) -> str:
         tensor = self.tensor[place.base]
-        return f"{tensor}.as_strided({place.shape}, {place.strides}, {tensor}.storage_offset() + {place.offset})"
+        offset = f"{tensor}.storage_offset() + {place.offset}"
+        return f"{tensor}.as_strided({place.shape}, {place.strides}, {offset})"
 
     def _scalar(self, value_id: int) -> str:
         position = self.graph.scalar_inputs.index(value_id)

@@ -47,13 +47,13 @@ class CallCounter:
         """Each tick stands for that many launches and opaque calls."""
         self.launches = launches
         self.opaque_calls = opaque_calls
-        self._count = itertools.count()
-        self.tick: Callable[[], int] = self._count.__next__
+        self.count = itertools.count()
+        self.tick: Callable[[], int] = self.count.__next__
 
     @property
     def calls(self) -> int:
         """How often it ticked (an itertools.count shows its state only in its repr)."""
-        return int(repr(self._count)[6:-1])
+        return int(repr(self.count)[6:-1])
 
 
 class Counters:
@@ -75,8 +75,8 @@ class Counters:
         with self._lock:
             self._plans.add(counter)
         weakref.finalize(
-            counter, self._retire, counter.launches, counter.opaque_calls, counter._count
-        )  # noqa: SLF001  outlives it
+            counter, self._retire, counter.launches, counter.opaque_calls, counter.count
+        )
 
     def _retire(self, launches: int, opaque_calls: int, count: itertools.count[int]) -> None:
         calls = int(repr(count)[6:-1])

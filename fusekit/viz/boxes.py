@@ -39,7 +39,7 @@ class Box:
 
     @property
     def label(self) -> str:
-        """ "gelu" for aten.gelu.default."""
+        """The operator alone: gelu for aten.gelu.default."""
         parts = self.origin.split(".")
         return parts[1] if len(parts) > 1 else self.origin
 

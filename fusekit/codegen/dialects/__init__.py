@@ -1,0 +1,1 @@
+"""The target languages: each answers the one walk in its own words."""

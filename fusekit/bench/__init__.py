@@ -1,0 +1,22 @@
+"""Measuring: fused against fallback, interleaved, with spread and a verdict."""
+
+from __future__ import annotations
+
+from fusekit.bench.comparison import Comparison, Row, Skipped, compare
+from fusekit.bench.sweeping import Point, Sweep, sweep
+from fusekit.bench.timing import Settings, Timing, Verdict, judge, measure
+
+__all__ = [
+    "Comparison",
+    "Point",
+    "Row",
+    "Settings",
+    "Skipped",
+    "Sweep",
+    "Timing",
+    "Verdict",
+    "compare",
+    "judge",
+    "measure",
+    "sweep",
+]

@@ -1,0 +1,173 @@
+"""Who can be measured: the function fused by each engine, as it is, and through Inductor."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from fusekit.api import FusedFunction, fuse
+from fusekit.errors import EngineUnavailableError, UsageError
+from fusekit.runtime.engines import ENGINES
+
+__all__ = ["AGAINST", "Contender", "Skipped", "find_contenders", "move", "why_no_inductor"]
+
+AGAINST = ("eager", "inductor")
+"""What fused can be measured against."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something that was not measured.
+
+    Attributes:
+        name: the contender; "" for a whole device.
+        device: where.
+        reason: why not, in a sentence.
+    """
+
+    name: str
+    device: str
+    reason: str
+
+    def __str__(self) -> str:
+        """`inductor on cpu: skipped, ...`."""
+        who = f"{self.name} on {self.device}" if self.name else self.device
+        return f"{who}: skipped, {self.reason}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Contender:
+    """A call that is ready: traced and compiled.
+
+    Attributes:
+        name: "fused", "fused cpp", "eager", "inductor".
+        engine: the engine that runs it; "" for what is not ours.
+        call: without arguments.
+        first: seconds of its first call.
+        declined: why PyTorch runs it after all; "" if it does not.
+    """
+
+    name: str
+    engine: str
+    call: Callable[[], object]
+    first: float
+    declined: str = ""
+
+
+def move(value: Any, device: str) -> Any:
+    """The same arguments on `device`; copied where they are there already.
+
+    Every contender gets arguments of its own, so that one that writes into them disturbs no other.
+    """
+
+    def moved(leaf: Any) -> Any:
+        if not isinstance(leaf, torch.Tensor):
+            return leaf
+        made = torch.empty_strided(leaf.shape, leaf.stride(), dtype=leaf.dtype, device=device)
+        made.copy_(leaf.detach())
+        return made.requires_grad_(leaf.requires_grad)
+
+    return pytree.tree_map(moved, value)
+
+
+def find_contenders(
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    device: str,
+    engines: Sequence[str] | None,
+    against: Sequence[str],
+) -> tuple[list[Contender], list[Skipped]]:
+    """Everything that can run here, after its first call, and what cannot.
+
+    `against` comes first: the first of it is the baseline.
+    """
+    found: list[Contender] = []
+    skipped: list[Skipped] = []
+    original = fn.function if isinstance(fn, FusedFunction) else fn
+    for name in against:
+        reason = why_no_inductor(device) if name == "inductor" else None
+        if reason is not None:
+            skipped.append(Skipped(name, device, reason))
+            continue
+        call = _inductor(original) if name == "inductor" else original
+        found.append(_started(name, "", call, move(args, device), move(kwargs, device)))
+    for name, fused in _fused(fn, engines):
+        try:
+            made = _fused_contender(name, fused, move(args, device), move(kwargs, device))
+        except EngineUnavailableError as error:
+            skipped.append(Skipped(name, device, str(error)))
+            continue
+        if made.declined and device != "cpu":
+            skipped.append(Skipped(name, device, made.declined))
+        else:
+            found.append(made)
+    return found, skipped
+
+
+def why_no_inductor(device: str) -> str | None:
+    """Why Inductor cannot compile for `device`; None if it should."""
+    if device != "cpu":
+        return None
+    reason = ENGINES["cpp"].unavailable()  # both take the C++ compiler that CXX or PATH name
+    return f"Inductor needs a C++ compiler: {reason}" if reason else None
+
+
+def _fused(
+    fn: Callable[..., Any], engines: Sequence[str] | None
+) -> list[tuple[str, FusedFunction]]:
+    if engines is None:
+        return [("fused", fn if isinstance(fn, FusedFunction) else fuse(fn))]
+    unknown = [name for name in engines if name not in ENGINES and name != "auto"]
+    if unknown:
+        raise UsageError(f"no engine {unknown[0]!r}; there are auto, {', '.join(ENGINES)}")
+    label = "fused" if len(engines) == 1 else "fused {}"
+    return [(label.format(name), fuse(fn, engine=name)) for name in engines]
+
+
+def _fused_contender(
+    name: str, fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Contender:
+    made = _started(name, "", fused, args, kwargs)
+    entry = fused.entry(args, kwargs)
+    engine = entry.plan.engine.name if entry.plan is not None else ""
+    return dataclasses.replace(made, engine=engine, declined=str(entry.decline or ""))
+
+
+def _started(
+    name: str,
+    engine: str,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Contender:
+    call = functools.partial(function, *args, **kwargs)
+    start = time.perf_counter()
+    call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return Contender(name, engine, call, time.perf_counter() - start)
+
+
+def _inductor(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """`fn` through torch.compile's default backend; its compiler's warnings are not the user's."""
+    compiled = torch.compile(fn)
+    state = {"new": True}
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not state.pop("new", False):
+            return compiled(*args, **kwargs)
+        with warnings.catch_warnings(), contextlib.suppress():
+            warnings.simplefilter("ignore")
+            return compiled(*args, **kwargs)
+
+    call.compiled = compiled  # type: ignore[attr-defined]  what is measured once it is warm
+    return call

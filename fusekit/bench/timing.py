@@ -1,0 +1,292 @@
+"""The stopwatch: contenders in turn, A/B/A/B, until every one has enough undisturbed runs.
+
+Machines drift: clocks change, neighbours come and go. Contenders that are measured one after the
+other meet different machines; in turns, all meet the same. The first call of each (which traces
+and compiles) is kept apart and never enters a median.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+
+__all__ = ["Outcome", "Settings", "Timing", "Verdict", "judge", "measure"]
+
+Outcome = Literal["faster", "slower", "tie", "cannot tell"]
+
+_TICK = 8e-3
+"""A thread that lost its core waits for whole slices of the scheduler: multiples of 8 ms."""
+
+_TICK_ERROR = 1.5e-3
+"""How far from a multiple of `_TICK` an excess may be to be one of those waits."""
+
+_FLUSH_BYTES = 1 << 27
+"""More than the last cache of the machines this runs on."""
+
+_LEAST_RUNS = 5
+"""Fewer undisturbed runs than this give no verdict."""
+
+_TIE = 0.03
+"""Medians closer than this are a tie even where the spreads are smaller still."""
+
+_NARROW = 0.1
+"""Spreads below this share of the median are narrow: if they overlap, it is a tie."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """How to measure.
+
+    Attributes:
+        runs: samples of each contender.
+        seconds: stop early when all of it took that long (each gets at least five samples).
+        sample: calls are repeated until one sample takes that long; a longer call is one sample.
+        warmup: samples thrown away.
+        flush: write over all caches before each sample, which is then one call.
+    """
+
+    runs: int = 25
+    seconds: float = 3.0
+    sample: float = 5e-4
+    warmup: int = 2
+    flush: bool = False
+
+    def __post_init__(self) -> None:
+        """UsageError is for users; these are checked where users give them."""
+        assert self.runs >= 1
+        assert self.warmup >= 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Timing:
+    """What one contender took, in seconds for one call.
+
+    Attributes:
+        name: the contender.
+        samples: the undisturbed samples, in the order they were taken.
+        first: the first call of all, which may trace and compile.
+        inner: calls in one sample.
+        disturbed: samples that were thrown away because the scheduler took the core.
+    """
+
+    name: str
+    samples: tuple[float, ...]
+    first: float
+    inner: int = 1
+    disturbed: int = 0
+
+    @property
+    def median(self) -> float:
+        """The middle sample."""
+        return statistics.median(self.samples)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """The samples a quarter from either end."""
+        if len(self.samples) < 2:
+            return self.samples[0], self.samples[0]
+        low, _, high = statistics.quantiles(self.samples, n=4, method="inclusive")
+        return low, high
+
+    @property
+    def spread(self) -> float:
+        """The distance between the quartiles."""
+        low, high = self.quartiles
+        return high - low
+
+    @property
+    def runs(self) -> int:
+        """How many samples there are."""
+        return len(self.samples)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """What two timings say about each other.
+
+    Attributes:
+        outcome: "faster", "slower", "tie" or "cannot tell".
+        reason: why, with the numbers.
+    """
+
+    outcome: Outcome
+    reason: str
+
+
+def judge(timing: Timing, baseline: Timing) -> Verdict:
+    """Whether `timing` is faster than `baseline`: only where the quartiles do not overlap."""
+    short = next((t for t in (timing, baseline) if t.runs < _LEAST_RUNS), None)
+    if short is not None:
+        return Verdict(
+            "cannot tell",
+            f"only {short.runs} undisturbed runs of {short.name} (of {short.runs + short.disturbed})",
+        )
+    ratio = baseline.median / timing.median
+    if abs(timing.median / baseline.median - 1) < _TIE:
+        if max(_width(timing), _width(baseline)) < _NARROW:
+            return Verdict("tie", f"medians within {_TIE:.0%}")
+        return Verdict("cannot tell", _overlap(timing, baseline))
+    (low, high), (base_low, base_high) = timing.quartiles, baseline.quartiles
+    if high < base_low:
+        return Verdict("faster", f"{ratio:.2f}× as fast as {baseline.name}")
+    if low > base_high:
+        return Verdict("slower", f"{ratio:.2f}× as fast as {baseline.name}")
+    if max(_width(timing), _width(baseline)) < _NARROW:
+        return Verdict("tie", f"narrow spreads that overlap: {_overlap(timing, baseline)}")
+    return Verdict("cannot tell", _overlap(timing, baseline))
+
+
+def _width(timing: Timing) -> float:
+    return timing.spread / timing.median
+
+
+def _overlap(*timings: Timing) -> str:
+    parts = [
+        f"{t.name} {1e3 * t.quartiles[0]:.3g} to {1e3 * t.quartiles[1]:.3g} ms" for t in timings
+    ]
+    return f"quartiles: {', '.join(parts)}"
+
+
+def measure(
+    contenders: Mapping[str, Callable[[], object]],
+    settings: Settings | None = None,
+    *,
+    synchronize: Callable[[], object] | None = None,
+    firsts: Mapping[str, float] | None = None,
+) -> dict[str, Timing]:
+    """Time every contender, in turns.
+
+    Args:
+        contenders: name -> a call without arguments; what it returns is dropped at once.
+        settings: how; the defaults fit calls of a microsecond to a second.
+        synchronize: waits for what a call started (on a GPU).
+        firsts: seconds of first calls that the caller already made; the others are made here.
+
+    Returns:
+        A `Timing` for each name.
+    """
+    how = settings or Settings()
+    watches = [_Watch(name, call, how, synchronize) for name, call in contenders.items()]
+    for watch in watches:
+        watch.start((firsts or {}).get(watch.name))
+    with _no_collection():
+        _rounds(watches, how)
+    return {watch.name: watch.timing() for watch in watches}
+
+
+def _rounds(watches: list[_Watch], how: Settings) -> None:
+    for _ in range(how.warmup):
+        for watch in watches:
+            watch.sample()
+    for watch in watches:
+        watch.totals.clear()
+    end = time.perf_counter() + how.seconds
+    rounds = 0
+    # a disturbed sample is taken again, but not for ever: a busy machine disturbs all of them
+    while rounds < 3 * how.runs and any(watch.kept() < how.runs for watch in watches):
+        if rounds >= _LEAST_RUNS and time.perf_counter() > end:
+            break
+        for watch in watches:
+            watch.sample()
+        rounds += 1
+
+
+class _Watch:
+    """One contender."""
+
+    def __init__(
+        self,
+        name: str,
+        call: Callable[[], object],
+        how: Settings,
+        synchronize: Callable[[], object] | None,
+    ) -> None:
+        self.name = name
+        self.call = call
+        self.how = how
+        self.synchronize = synchronize
+        self.inner = 1
+        self.first = 0.0
+        self.totals: list[float] = []
+
+    def start(self, first: float | None) -> None:
+        """The first call, then how many make one sample."""
+        self.first = self._time() if first is None else first
+        if self.how.flush:
+            return
+        self._time()
+        quickest = min(self._time() for _ in range(3))
+        while quickest < self.how.sample and self.inner < 1 << 20:
+            wanted = self.how.sample / max(quickest, 1e-8) * self.inner
+            self.inner = max(2 * self.inner, min(int(wanted * 1.1), 16 * self.inner))
+            quickest = min(self._time() for _ in range(2))
+
+    def sample(self) -> None:
+        """One sample more."""
+        if self.how.flush:
+            _flush()
+        self.totals.append(self._time())
+
+    def kept(self) -> int:
+        """How many samples are undisturbed so far."""
+        return len(self._undisturbed())
+
+    def timing(self) -> Timing:
+        """What came out."""
+        kept = self._undisturbed()
+        samples = tuple(total / self.inner for total in kept)
+        return Timing(self.name, samples, self.first, self.inner, len(self.totals) - len(kept))
+
+    def _undisturbed(self) -> list[float]:
+        quickest = min(self.totals, default=0.0)
+        return [total for total in self.totals if not is_disturbed(total, quickest)]
+
+    def _time(self) -> float:
+        call, count = self.call, range(self.inner)
+        start = time.perf_counter()
+        for _ in count:
+            call()
+        if self.synchronize is not None:
+            self.synchronize()
+        return time.perf_counter() - start
+
+
+def is_disturbed(total: float, quickest: float) -> bool:
+    """True if a sample differs from the quickest as one does that lost its core."""
+    excess = total - quickest
+    slices = round(excess / _TICK)
+    return slices >= 1 and excess > quickest / 4 and abs(excess - slices * _TICK) < _TICK_ERROR
+
+
+@functools.cache
+def _trash() -> torch.Tensor:
+    return torch.zeros(_FLUSH_BYTES // 4)
+
+
+def _flush() -> None:
+    """Replace what the caches hold, on the CPU and on the current GPU."""
+    _trash().add_(1.0)
+    if torch.cuda.is_available():
+        torch.empty(_FLUSH_BYTES, dtype=torch.uint8, device="cuda").zero_()
+        torch.cuda.synchronize()
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """The garbage collector comes when it likes, and would be counted."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,184 @@
+"""Does a fused result agree with eager PyTorch's? The rules of the design, section 5.1.
+
+Where every operation is correctly rounded, results are equal bit for bit (NaN is NaN). Elsewhere
+they may differ by what a few units in the last place of each such operation do to the rest of the
+program, which is measured: the program is run again with its rounding errors nudged.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from tests.graph_programs import Program
+
+__all__ = ["assert_same_bits", "check_program"]
+
+_NUDGES: tuple[int | None, ...] = (1, -1, None, None)
+"""All results of rough operations up, all down, or each element at random."""
+
+_NUDGE_ULPS = 3
+_SLACK = 3
+
+
+class _Nudged:
+    """Runs a program statement by statement, nudging what rough operations return."""
+
+    def __init__(self, program: Program, sign: int | None, seed: int) -> None:
+        self.program = program
+        self.sign = sign
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def run(self, arguments: Sequence[Any]) -> list[Any]:
+        """The leaves of the result, then the arguments."""
+        names: dict[str, Any] = {"torch": torch, "F": torch.nn.functional}
+        count = len(self.program.inputs)
+        names |= {f"a{i}": value for i, value in enumerate(arguments[:count])}
+        names |= {f"s{i}": value for i, value in enumerate(arguments[count:])}
+        for statement in self.program.statements:
+            exec(statement.text, names)
+            if not statement.is_exact:
+                self.nudge(names[statement.target])
+        made = eval(self.program.returned, names)
+        return [*pytree.tree_leaves(made), *arguments]
+
+    def nudge(self, tensor: torch.Tensor) -> None:
+        if not tensor.is_floating_point():
+            return
+        sign = (
+            torch.randint(0, 2, tensor.shape, generator=self.generator) * 2 - 1
+            if self.sign is None
+            else self.sign
+        )
+        wide = tensor.double()
+        step = torch.finfo(tensor.dtype).eps * _NUDGE_ULPS
+        tensor.copy_(torch.where(wide.isfinite(), wide * (1 + step * sign), wide))
+
+
+def run_quietly(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[str, Any]:
+    """ "ok" and the leaves of the result, or the name of the exception's type and the exception."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return "ok", pytree.tree_leaves(function(*arguments))
+    except Exception as error:  # noqa: BLE001  whatever eager raises
+        return type(error).__name__, error
+
+
+def check_program(program: Program, fused: Callable[..., Any], seed: int) -> None:
+    """AssertionError unless `fused` does what the program does in eager PyTorch."""
+    eager_args, fused_args = program.arguments(seed), program.arguments(seed)
+    eager, expected = run_quietly(program.function(), eager_args)
+    status, found = run_quietly(fused, fused_args)
+    assert status == eager, f"eager: {eager} {expected!r}; fused: {status} {found!r}"
+    if eager != "ok":
+        return
+    _same_identity(found, fused_args, expected, eager_args)
+    either_zero = any(s.has_either_zero or not s.is_exact for s in program.statements)
+    others = []
+    if not program.is_exact:
+        for number, sign in enumerate(_NUDGES):
+            nudged = _Nudged(program, sign, number)
+            status, made = run_quietly(lambda *a, n=nudged: n.run(a), program.arguments(seed))
+            # a program that raises when it is nudged cannot be judged
+            if status != "ok":
+                return
+            others.append(made)
+    for index, (ours, theirs) in enumerate(
+        zip([*found, *fused_args], [*expected, *eager_args], strict=True)
+    ):
+        what = f"result {index}" if index < len(found) else f"argument {index - len(found)}"
+        nearby = [made[index] for made in others]
+        if isinstance(theirs, torch.Tensor):
+            assert_agrees(ours, theirs, nearby, what, either_zero=either_zero)
+        else:
+            same = ours == theirs or (ours != ours and theirs != theirs)  # noqa: PLR0124  NaN
+            assert type(ours) is type(theirs), what
+            assert same, f"{what}: {ours!r} for {theirs!r}"
+
+
+def _same_identity(
+    found: Sequence[Any], fused_args: Sequence[Any], expected: Sequence[Any], eager_args: Sequence[Any]
+) -> None:
+    """What is an argument, or a view of one, stays that."""
+    assert len(found) == len(expected)
+    for index, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
+        if not isinstance(theirs, torch.Tensor):
+            continue
+        for mine, yours in zip(fused_args, eager_args, strict=True):
+            if isinstance(yours, torch.Tensor):
+                assert (ours is mine) == (theirs is yours), f"result {index}: identity"
+                assert _share(ours, mine) == _share(theirs, yours), f"result {index}: memory"
+
+
+def _share(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if not one.numel() or not other.numel():
+        return False
+    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+
+
+def assert_agrees(
+    ours: Any,
+    theirs: torch.Tensor,
+    nearby: Sequence[torch.Tensor],
+    what: str,
+    *,
+    either_zero: bool = False,
+) -> None:
+    """AssertionError unless dtype, shape and strides are equal and values agree."""
+    assert isinstance(ours, torch.Tensor), what
+    assert ours.dtype == theirs.dtype, f"{what}: {ours.dtype}, eager has {theirs.dtype}"
+    assert ours.shape == theirs.shape, f"{what}: {ours.shape}, eager has {theirs.shape}"
+    assert ours.stride() == theirs.stride(), (
+        f"{what}: strides {ours.stride()}, eager has {theirs.stride()} for {theirs.shape}"
+    )
+    if not nearby:
+        assert_same_bits(ours, theirs, what, either_zero=either_zero)
+        return
+    centre = _wide(theirs)
+    spread = torch.zeros_like(centre)
+    for other in nearby:
+        off = (_wide(other) - centre).abs()
+        off = torch.where(_equal(_wide(other), centre), 0.0, off)
+        spread = torch.maximum(spread, off.nan_to_num(math.inf, math.inf))
+    scale = centre.abs().nan_to_num(0.0, 0.0, 0.0)
+    eps = torch.finfo(theirs.dtype).eps if theirs.is_floating_point() else 0.0
+    tiny = torch.finfo(theirs.dtype).tiny * eps if theirs.is_floating_point() else 0.0
+    allowed = _SLACK * spread + 2 * eps * scale + 2 * tiny
+    mine = _wide(ours)
+    good = _equal(mine, centre) | ((mine - centre).abs() <= allowed) | allowed.isinf()
+    _report(good, ours, theirs, what)
+
+
+def assert_same_bits(
+    ours: torch.Tensor, theirs: torch.Tensor, what: str, *, either_zero: bool = False
+) -> None:
+    """AssertionError unless all values are equal; a NaN equals a NaN."""
+    good = (ours == theirs) | ((ours != ours) & (theirs != theirs))  # noqa: PLR0124  NaN
+    if theirs.is_floating_point() and not either_zero:
+        good &= (ours.signbit() == theirs.signbit()) | (theirs != 0)
+    _report(good, ours, theirs, what)
+
+
+def _report(good: torch.Tensor, ours: torch.Tensor, theirs: torch.Tensor, what: str) -> None:
+    if not bool(good.all()):
+        where = [int(i) for i in (~good).nonzero()[0]]
+        mine, yours = ours[tuple(where)].item(), theirs[tuple(where)].item()
+        count = int((~good).sum())
+        raise AssertionError(
+            f"{what}{where}: {mine!r}, eager has {yours!r} ({count} of {good.numel()} differ, "
+            f"{theirs.dtype})"
+        )
+
+
+def _wide(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().double()
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return (one == other) | (one.isnan() & other.isnan())
