@@ -98,14 +98,14 @@ class options:  # noqa: N801  reads as a verb at the call site: `with fusekit.op
             kind = type(_FIELDS[name].default)
             if not isinstance(value, kind):
                 raise UsageError(f"option {name} takes {kind.__name__}, got {value!r}")
-        self._old = current()
-        self._new = dataclasses.replace(self._old, **overrides)
+        self._new = dataclasses.replace(current(), **overrides)
+        self._base = _base
         self._token: contextvars.Token[Options | None] | None = None
         _set_base(self._new)
 
     def __enter__(self) -> Self:
         """Make the setting local to this context (threads outside keep theirs)."""
-        _set_base(self._old)
+        _set_base(self._base)
         self._token = _override.set(self._new)
         return self
 
@@ -120,6 +120,6 @@ class options:  # noqa: N801  reads as a verb at the call site: `with fusekit.op
         _override.reset(self._token)
 
 
-def _set_base(new: Options) -> None:
+def _set_base(new: Options | None) -> None:
     global _base  # noqa: PLW0603  the process-wide setting
     _base = new

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "CompileError",
     "EngineUnavailableError",
@@ -34,7 +36,7 @@ class FusionDeclined(FusekitError, RuntimeError):
         decline: the `fusekit.specs.Decline` that says why.
     """
 
-    def __init__(self, decline: object) -> None:
+    def __init__(self, decline: Any) -> None:
         """Keep the decline and use its text as the message."""
         super().__init__(str(decline))
         self.decline = decline

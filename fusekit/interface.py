@@ -93,7 +93,7 @@ def _describe(group: Any) -> tuple[str, _Group]:
         return print_graph(normal), _ir_group(normal)
     if isinstance(group, torch.fx.GraphModule | torch._C.Graph | torch._C.Node):  # noqa: SLF001
         found = TorchGroup(group)
-        dispatcher = Dispatcher(found, "auto", found.name, dynamic=True)
+        dispatcher = Dispatcher(found.function, "auto", found.name, dynamic=True)
         return found.content, _Group(found.n_inputs, dispatcher)
     raise UsageError(
         "register_fusion takes a fusekit.ir.Graph, torch.fx.GraphModule, torch._C.Graph or a "
@@ -141,7 +141,7 @@ def run_fusion(key: int, stack: list[Any]) -> None:
     stack[len(stack) - n :] = [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
 
 
-def _group(key: int) -> _Group:
+def _group(key: Any) -> _Group:
     if not isinstance(key, int) or not 0 <= key < len(_registry.groups):
         raise UnknownKeyError(f"no fusion is registered under {key!r}")
     return _registry.groups[key]

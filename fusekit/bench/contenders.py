@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import time
@@ -94,22 +93,25 @@ def find_contenders(
     skipped: list[Skipped] = []
     original = fn.function if isinstance(fn, FusedFunction) else fn
     for name in against:
-        reason = why_no_inductor(device) if name == "inductor" else None
-        if reason is not None:
-            skipped.append(Skipped(name, device, reason))
+        here = move(args, device), move(kwargs, device)
+        if name == "eager":
+            found.append(_started(name, original, *here))
             continue
-        call = _inductor(original) if name == "inductor" else original
-        found.append(_started(name, "", call, move(args, device), move(kwargs, device)))
+        made = _inductor(original, *here, device)
+        if isinstance(made, Contender):
+            found.append(made)
+        else:
+            skipped.append(made)
     for name, fused in _fused(fn, engines):
         try:
-            made = _fused_contender(name, fused, move(args, device), move(kwargs, device))
+            ready = _fused_contender(name, fused, move(args, device), move(kwargs, device))
         except EngineUnavailableError as error:
             skipped.append(Skipped(name, device, str(error)))
             continue
-        if made.declined and device != "cpu":
-            skipped.append(Skipped(name, device, made.declined))
+        if ready.declined and device != "cpu":
+            skipped.append(Skipped(name, device, ready.declined))
         else:
-            found.append(made)
+            found.append(ready)
     return found, skipped
 
 
@@ -136,38 +138,34 @@ def _fused(
 def _fused_contender(
     name: str, fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Contender:
-    made = _started(name, "", fused, args, kwargs)
+    made = _started(name, fused, args, kwargs)
     entry = fused.entry(args, kwargs)
     engine = entry.plan.engine.name if entry.plan is not None else ""
     return dataclasses.replace(made, engine=engine, declined=str(entry.decline or ""))
 
 
 def _started(
-    name: str,
-    engine: str,
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Contender:
     call = functools.partial(function, *args, **kwargs)
     start = time.perf_counter()
     call()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return Contender(name, engine, call, time.perf_counter() - start)
+    return Contender(name, "", call, time.perf_counter() - start)
 
 
-def _inductor(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """`fn` through torch.compile's default backend; its compiler's warnings are not the user's."""
-    compiled = torch.compile(fn)
-    state = {"new": True}
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if not state.pop("new", False):
-            return compiled(*args, **kwargs)
-        with warnings.catch_warnings(), contextlib.suppress():
+def _inductor(
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], device: str
+) -> Contender | Skipped:
+    """`fn` through torch.compile's default backend; what its compiler warns of is not the user's."""
+    reason = why_no_inductor(device)
+    if reason is not None:
+        return Skipped("inductor", device, reason)
+    try:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return compiled(*args, **kwargs)
-
-    call.compiled = compiled  # type: ignore[attr-defined]  what is measured once it is warm
-    return call
+            return _started("inductor", torch.compile(fn), args, kwargs)
+    except Exception as error:  # noqa: BLE001  whatever fails in there, the others can be measured
+        lines = str(error).strip().splitlines() or [""]
+        return Skipped("inductor", device, f"{type(error).__name__}: {lines[0]}")

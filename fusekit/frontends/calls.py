@@ -112,7 +112,7 @@ def encode(value: Any, identify: Callable[[torch.Tensor], int]) -> Any:
 
 
 _TOKENS: dict[str, type] = {
-    "dtype": torch.dtype,
+    "torch_dtype": torch.dtype,
     "device": torch.device,
     "layout": torch.layout,
     "memory_format": torch.memory_format,

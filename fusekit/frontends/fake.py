@@ -26,7 +26,15 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from fusekit.frontends.aten import RULES
-from fusekit.frontends.calls import bind, is_view, map_leaves, map_tensors, name_of, tensors_in
+from fusekit.frontends.calls import (
+    bind,
+    is_view,
+    map_leaves,
+    map_tensors,
+    name_of,
+    qualified,
+    tensors_in,
+)
 from fusekit.ir.graph import broadcast_shapes, contiguous_strides
 
 __all__ = ["Fakes", "elementwise_strides", "is_supported", "result_dtype"]
@@ -104,7 +112,7 @@ class Fakes:
     def _elementwise(self, func: Any, args: Any, kwargs: Any) -> FakeTensor | None:
         """The fake result of an operator of the table, if its layout follows from a simple rule."""
         given = bind(func, args, kwargs)
-        layout = _layout(given)
+        layout = _layout(func, given)
         if layout is None:
             return None
         dtype = result_dtype(func, args, kwargs)
@@ -201,7 +209,19 @@ def _signature(tree: Any) -> Any:
     return type(tree) if type(tree) in (int, float) else str(tree)
 
 
-def _layout(given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+_LIKE = frozenset(
+    f"aten.{name}"
+    for name in "_to_copy clone empty_like zeros_like ones_like full_like hardtanh".split()
+)
+"""Operators that keep even those strides of their argument that no element needs."""
+
+_CONTIGUOUS = frozenset({"aten.masked_fill.Scalar", "aten.masked_fill.Tensor", "aten.pow.Scalar"})
+"""Operators whose result is contiguous whatever their arguments are."""
+
+
+def _layout(
+    func: Any, given: dict[str, Any]
+) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Shape and strides of an elementwise result; None where they take more than these rules."""
     wanted = given.get("memory_format")
     if wanted not in (None, torch.contiguous_format, torch.preserve_format):
@@ -213,23 +233,36 @@ def _layout(given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]] | 
     shape = broadcast_shapes([tuple(t.shape) for t in tensors])
     if shape is None:
         return None
-    if wanted is torch.contiguous_format:
+    if wanted is torch.contiguous_format or qualified(func) in _CONTIGUOUS:
         return shape, contiguous_strides(shape)
-    return shape, elementwise_strides(shape, tensors)
+    name = name_of(func)
+    if name in _LIKE and (_is_dense(tensors[0]) or not tensors[0].numel()):
+        return shape, tensors[0].stride()
+    # eager makes 0-dim tensors of numbers among the operands
+    numbers = any(isinstance(given.get(key), bool | int | float) for key in ("self", "other"))
+    strides = elementwise_strides(shape, tensors, of_one_shape=not numbers)
+    if name == "aten.isinf":  # abs(x) == inf
+        like = torch.empty_strided(shape, strides, device="meta")
+        strides = elementwise_strides(shape, [like], of_one_shape=False)
+    return shape, strides
 
 
-def elementwise_strides(shape: tuple[int, ...], tensors: Sequence[torch.Tensor]) -> tuple[int, ...]:
+def elementwise_strides(
+    shape: tuple[int, ...], tensors: Sequence[torch.Tensor], *, of_one_shape: bool = True
+) -> tuple[int, ...]:
     """What eager PyTorch gives a new result: aten/src/ATen/TensorIterator.cpp, reorder_dimensions.
 
-    The dimensions are sorted by the operands' strides, an earlier operand deciding first.
+    The dimensions are sorted by the operands' strides, an earlier operand deciding first; operands
+    `of_one_shape`, to which numbers do not belong, take a short cut.
     """
-    if all(t.is_contiguous() and tuple(t.shape) == shape for t in tensors):
-        return contiguous_strides(shape)
-    if all(_is_channels_last(t) and tuple(t.shape) == shape for t in tensors):
-        _, channels, height, width = shape
-        return (channels * height * width, 1, channels * width, channels)
-    if len({(tuple(t.shape), t.stride()) for t in tensors}) == 1 and _is_dense(tensors[0]):
-        return tensors[0].stride()
+    if of_one_shape and all(tuple(t.shape) == shape for t in tensors):
+        if all(t.is_contiguous() for t in tensors):
+            return contiguous_strides(shape)
+        if all(_is_channels_last(t) for t in tensors):
+            _, channels, height, width = shape
+            return (channels * height * width, 1, channels * width, channels)
+        if len({t.stride() for t in tensors}) == 1 and _is_dense(tensors[0]):
+            return tensors[0].stride()
     strides = [_expanded_strides(tensor, shape) for tensor in tensors]
     order = list(range(len(shape)))[::-1]
     for start in range(1, len(order)):

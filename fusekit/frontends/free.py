@@ -80,7 +80,7 @@ class _Walk:
         elif isinstance(value, types.FunctionType) and not _is_foreign(value):
             yield from self._plain(value)
         elif isinstance(value, torch.nn.Module):
-            yield from self.object("self", value, fetch, 0)
+            yield from self._module("self", value)
 
     def _plain(self, function: types.FunctionType) -> Iterator[Free]:
         inner = inspect.unwrap(function)

@@ -207,12 +207,9 @@ class _Reader:
 
     def text(self) -> str:
         """The content: constants stand where they are used."""
-        names: dict[int, str] = {}
-        for slot in range(len(self.slots)):
-            is_constant = slot in self.constants
-            names[slot] = _literal(self.constants[slot]) if is_constant else f"%{len(names)}"
-        number = {i: f"%{n}" for n, i in enumerate(i for i in names if i not in self.constants)}
-        names.update(number)
+        computed = (slot for slot in range(len(self.slots)) if slot not in self.constants)
+        names = {slot: f"%{number}" for number, slot in enumerate(computed)}
+        names |= {slot: _literal(value) for slot, value in self.constants.items()}
         lines = [f"torchscript {self.n_inputs}"]
         for step in self.steps:
             made, read = ([names[i] for i in slots] for slots in (step.results, step.operands))
@@ -225,7 +222,7 @@ class _Reader:
     def _node(self, node: Any) -> None:
         if node.kind() == "prim::Constant":
             slot = self._slot(node.output())
-            self.constants[slot] = node.output().toIValue()
+            self.constants[slot] = _constant(node)
             if isinstance(self.constants[slot], torch.Tensor):
                 self.hosts.add(slot)
             return
@@ -248,33 +245,34 @@ class _Reader:
         fickle = torch.Tag.nondeterministic_seeded in function.tags
         if fickle or function._schema.is_mutable:  # noqa: SLF001
             return False
-        types = [(value, value.type().str()) for value in node.inputs()]
-        tensors = [value for value, text in types if "Tensor" in text and not _is_none(value)]
+        tensors = [value for value in node.inputs() if _holds_tensors(value.type())]
         return bool(tensors) and all(
             value.type().kind() == "TensorType" and self._slot(value) in self.hosts
             for value in tensors
         )
 
 
-def _is_none(value: Any) -> bool:
-    return bool(value.type().kind() == "NoneType")
+def _holds_tensors(kind: Any) -> bool:
+    return bool(kind.kind() == "TensorType") or any(map(_holds_tensors, kind.containedTypes()))
 
 
 def _operator(node: Any) -> Any:
     """The overload that a node's schema names."""
+    if node.kind().startswith("prim::"):
+        raise GraphError(_refusal(node))
     try:
         schema = torch._C.parse_schema(node.schema())  # noqa: SLF001
         namespace, _, name = schema.name.partition("::")
-        if node.kind().startswith("prim::") or next(node.blocks(), None) is not None:
-            raise GraphError(_refusal(node))
         packet = getattr(getattr(torch.ops, namespace), name)
         function = getattr(packet, schema.overload_name or "default")
     except (RuntimeError, AttributeError) as error:
         raise GraphError(_refusal(node)) from error
-    for argument in function._schema.arguments:  # noqa: SLF001
-        # Python hands an operator a copy of a list: what it writes there would be lost
-        if argument.alias_info and argument.alias_info.is_write and "[]" in str(argument.type):
-            raise GraphError(_refusal(node))
+    if _plain_function(function) is None:
+        for argument in function._schema.arguments:  # noqa: SLF001
+            is_written = argument.alias_info is not None and argument.alias_info.is_write
+            # an operator gets a copy of a Python list: what it writes there would be lost
+            if "List[t]" in str(argument.type) or (is_written and "List" in str(argument.type)):
+                raise GraphError(_refusal(node))
     return function
 
 
@@ -286,9 +284,9 @@ def _refusal(node: Any) -> str:
 def _runner(function: Any, n_results: int) -> Callable[..., Sequence[Any]]:
     """`function` with operands in the order of its schema, and a sequence of results."""
     arguments = function._schema.arguments  # noqa: SLF001
-    on_numbers = _ARITHMETIC.get(function._schema.name)  # noqa: SLF001
-    if on_numbers is not None and all(str(a.type) in _NUMBERS for a in arguments):
-        return lambda *operands: (on_numbers(*operands),)
+    plain = _plain_function(function)
+    if plain is not None:
+        return lambda *operands: (plain(*operands),)
     named = [argument.name if argument.kwarg_only else "" for argument in arguments]
 
     def run(*operands: Any) -> Sequence[Any]:
@@ -302,15 +300,34 @@ def _runner(function: Any, n_results: int) -> Callable[..., Sequence[Any]]:
     return run
 
 
-_NUMBERS = ("int", "float", "number", "Scalar")
+def _plain_function(function: Any) -> Callable[..., Any] | None:
+    """What Python has for it: numbers stay symbolic under a trace, lists keep what they hold."""
+    schema = function._schema  # noqa: SLF001
+    types = {str(argument.type) for argument in schema.arguments}
+    if types <= {"int", "float", "number"}:
+        return _ON_NUMBERS.get(schema.name)
+    return _ON_LISTS.get(schema.name) if types <= {"List[t]", "int"} else None
 
-_ARITHMETIC: Mapping[str, Callable[..., Any]] = {
+
+_ON_NUMBERS: Mapping[str, Callable[..., Any]] = {
     "aten::add": operator.add,
     "aten::sub": operator.sub,
     "aten::mul": operator.mul,
     "aten::neg": operator.neg,
 }
-"""Arithmetic of arguments that are numbers: in Python they stay symbolic under a trace."""
+
+_ON_LISTS: Mapping[str, Callable[..., Any]] = {
+    "aten::__getitem__": operator.getitem,
+    "aten::add": operator.add,
+    "aten::len": len,
+}
+
+
+def _constant(node: Any) -> Any:
+    """The value of a prim::Constant; `toIValue` would make a number of a tensor of one element."""
+    if node.hasAttribute("value") and node.kindOf("value") == "t":
+        return node.t("value")
+    return node.output().toIValue()
 
 
 def _literal(value: Any) -> str:
@@ -348,6 +365,13 @@ def _concat(node: Any) -> tuple[str, Callable[..., Sequence[Any]]]:
     return f"cat {dim}", lambda *pieces: (torch.ops.aten.cat.default(list(pieces), dim),)
 
 
+def _tensor(number: Any) -> torch.Tensor:
+    """A number as TorchScript makes a tensor of it: floats are double."""
+    if isinstance(number, torch.SymFloat | float):
+        return torch.tensor(float(number), dtype=torch.float64)
+    return torch.tensor(int(number) if isinstance(number, torch.SymInt) else number)
+
+
 def _plain(text: str, run: Callable[..., Sequence[Any]]) -> _Structure:
     return lambda _node: (text, run)
 
@@ -360,7 +384,7 @@ _STRUCTURE: Mapping[str, _Structure] = {
     "prim::TupleConstruct": _plain("tuple", lambda *items: (items,)),
     "prim::TupleUnpack": _plain("untuple", tuple),
     "prim::TupleIndex": _plain("item", lambda items, index: (items[index],)),
-    "prim::NumToTensor": _plain("tensor", lambda number: (torch.tensor(number),)),
+    "prim::NumToTensor": _plain("tensor", lambda number: (_tensor(number),)),
     "prim::dtype": _plain("dtype", lambda tensor: (tensor.dtype,)),
     "prim::device": _plain("device", lambda tensor: (tensor.device,)),
 }

@@ -111,7 +111,10 @@ def parse_graph(text: str) -> Graph:
         raise ParseError("line 1: expected 'graph NAME(INPUTS) {'")
     if lines[-1].strip() != "}" or not lines[-2].strip().startswith("return"):
         raise ParseError(f"line {len(lines)}: expected 'return ...' and then '}}'")
-    values = [_parse_value(match) for match in _VALUE.finditer(head["inputs"])]
+    try:
+        values = [_parse_value(match) for match in _VALUE.finditer(head["inputs"])]
+    except ValueError as error:
+        raise ParseError(f"line 1: {error}") from error
     inputs = [value.id for value in values]
     nodes: list[Node] = []
     for number, line in enumerate(lines[1:-2], start=2):

@@ -187,7 +187,6 @@ class Dispatcher:
             program = build(found, current().max_arguments)
             entry = self._entry(program, leaves, spec)
         except FusionDeclined as declined:
-            assert isinstance(declined.decline, Decline)
             pinned = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, int | float))
             return Entry(None, declined.decline, program, pinned)
         seconds = time.perf_counter() - start

@@ -1,0 +1,48 @@
+"""Fake results have eager's dtypes, shapes and strides, without eager's data."""
+
+import subprocess
+import sys
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fusekit.frontends.fake import Fakes
+
+
+@st.composite
+def tensors(draw: st.DrawFn, shape: tuple[int, ...]) -> torch.Tensor:
+    """A tensor that broadcasts to `shape`, with permuted, padded or expanded strides."""
+    rank = draw(st.integers(0, len(shape)))
+    sizes = [draw(st.sampled_from((s, s, 1))) for s in shape[len(shape) - rank :]]
+    order = draw(st.permutations(range(rank)))
+    padded = [sizes[d] * draw(st.sampled_from((1, 1, 2))) for d in order]
+    base = torch.ones(padded).permute([order.index(d) for d in range(rank)])
+    return base[tuple(slice(0, size) for size in sizes)]
+
+
+@given(st.data())
+def test_strides_are_those_of_eager(data: st.DataObject) -> None:
+    shape = tuple(data.draw(st.lists(st.integers(1, 4), max_size=4)))
+    operands = [data.draw(tensors(shape)) for _ in range(data.draw(st.integers(1, 3)))]
+    aten = torch.ops.aten
+    func = (aten.neg.default, aten.add.Tensor, aten.addcmul.default)[len(operands) - 1]
+    eager = func(*operands)
+    fakes = Fakes()
+    with fakes.mode:
+        fake = fakes.run(func, [fakes.like(x) for x in operands], {})
+    assert (fake.shape, fake.stride(), fake.dtype) == (eager.shape, eager.stride(), eager.dtype)
+
+
+def test_a_first_trace_imports_neither_torch_compile_nor_sympy() -> None:
+    code = (
+        "import sys, torch, fusekit\n"
+        "fusekit.fuse(lambda x, s: (x @ x * s).relu().chunk(2)[0].tanh())(torch.ones(4, 4), 2.0)\n"
+        "import torch.fx\n"
+        "heavy = [m for m in ('sympy', 'torch._inductor', 'torch._dynamo') if m in sys.modules]\n"
+        "assert not heavy, heavy\n"
+        "import torch._dynamo\n"
+        "assert callable(torch._dynamo.reset)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
