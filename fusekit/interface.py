@@ -12,15 +12,14 @@ from typing import Any
 
 import torch
 
-from fusekit.codegen import emit
-from fusekit.codegen.dialects.reference import ReferenceDialect
-from fusekit.errors import FusionDeclined, StackError, UnknownKeyError, UsageError
+from fusekit.errors import FusionDeclined, GraphError, StackError, UnknownKeyError, UsageError
 from fusekit.frontends.groups import capture_group
 from fusekit.frontends.torchscript import TorchGroup
 from fusekit.ir import Graph, print_graph
-from fusekit.registry import normalize, spec_of
-from fusekit.runtime.dispatch import Dispatcher, Entry
-from fusekit.runtime.engines import choose, switches
+from fusekit.registry import normalize
+from fusekit.runtime.dispatch import Dispatcher, Entry, switch
+from fusekit.runtime.engines import choose
+from fusekit.runtime.fallback import evaluate
 from fusekit.runtime.kernels import generate, n_compiled
 from fusekit.specs import Decline
 
@@ -89,6 +88,9 @@ def register_fusion(group: Any) -> int:
 
 def _describe(group: Any) -> tuple[str, _Group]:
     if isinstance(group, Graph):
+        for node in group.nodes:
+            if node.op in ("call", "view"):
+                raise GraphError(f"a fusion group cannot hold {node.op} {node.attr('target')}")
         normal, _ = normalize(group)
         return print_graph(normal), _ir_group(normal)
     if isinstance(group, torch.fx.GraphModule | torch._C.Graph | torch._C.Node):  # noqa: SLF001
@@ -102,25 +104,8 @@ def _describe(group: Any) -> tuple[str, _Group]:
 
 
 def _ir_group(graph: Graph) -> _Group:
-    spec = spec_of(graph)
-    n_tensors = len(graph.tensor_inputs)
-
-    def eager(*leaves: Any) -> list[torch.Tensor]:
-        """The reference engine is PyTorch itself, operator by operator."""
-        pieces: list[torch.Tensor] = []
-        for tensor, part in zip(leaves[:n_tensors], spec.input_partitions, strict=True):
-            pieces += [tensor] if part is None else tensor.chunk(part.pieces, part.dim)
-        dialect = ReferenceDialect(spec, pieces, leaves[n_tensors:])
-        emit(spec, dialect)
-        made = iter(dialect.values[i] for i in spec.tensors_out)
-        return [
-            next(made)
-            if part is None
-            else torch.cat([next(made) for _ in range(part.pieces)], part.dim)
-            for part in spec.output_partitions
-        ]
-
-    capture = lambda args, _kwargs: capture_group(graph, args)  # noqa: E731  one expression
+    eager = lambda *leaves: evaluate(graph, leaves)  # noqa: E731  one expression
+    capture = lambda args, _kwargs: capture_group(graph, args)  # noqa: E731  likewise
     dispatcher = Dispatcher(eager, "auto", "group", dynamic=True, capture=capture)
     return _Group(len(graph.inputs), dispatcher)
 
@@ -138,7 +123,11 @@ def run_fusion(key: int, stack: list[Any]) -> None:
         raise StackError(f"the fusion takes {n} values, the stack holds {len(stack)}")
     inputs = stack[len(stack) - n :]
     outputs = group.dispatcher(*inputs)
-    stack[len(stack) - n :] = [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
+    stack[len(stack) - n :] = _as_list(outputs)
+
+
+def _as_list(outputs: Any) -> list[Any]:
+    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
 def _group(key: Any) -> _Group:
@@ -162,8 +151,7 @@ def debug_launch_graph(graph: Any, inputs: Sequence[Any]) -> list[torch.Tensor]:
         FusionDeclined: it could not be fused.
     """
     group, _ = _entry(graph, inputs)
-    outputs = group.dispatcher(*inputs)
-    return [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
+    return _as_list(group.dispatcher(*inputs))
 
 
 def debug_get_fused_kernel_code(graph: Any, inputs: Sequence[Any]) -> str:
@@ -195,17 +183,17 @@ def can_fuse_on_gpu() -> bool:
 
 def override_can_fuse_on_cpu(value: bool) -> None:  # noqa: FBT001  the original's signature
     """Switch fusion on the CPU on or off."""
-    switches.fuse_on_cpu = bool(value)
+    switch("fuse_on_cpu", value=bool(value))
 
 
 def override_can_fuse_on_gpu(value: bool) -> None:  # noqa: FBT001  the original's signature
     """Switch fusion on the GPU on or off."""
-    switches.fuse_on_gpu = bool(value)
+    switch("fuse_on_gpu", value=bool(value))
 
 
 def override_must_use_llvm_on_cpu(value: bool) -> None:  # noqa: FBT001  the original's signature
     """True: on the CPU only the "llvm" engine may serve; no silent change of engine."""
-    switches.only_llvm_on_cpu = bool(value)
+    switch("only_llvm_on_cpu", value=bool(value))
 
 
 def n_compiled_kernels() -> int:

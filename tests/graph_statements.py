@@ -52,11 +52,11 @@ F.mish({x})|F.selu({x})|torch.atan({x})|F.hardswish({x})|F.hardsigmoid({x})|torc
 torch.pow({x}, 2.5)|torch.asinh({x})|F.logsigmoid({x})|torch.pow({x}, 0.5)|torch.log2({x})
 F.celu({x}, 1.5)|F.tanhshrink({x})|F.softsign({x})|torch.sinc({x})|torch.logit({x}, 0.1)"""
 
-_BINARY = """{x} + {y}|{x} - {y}|{x} * {y}|{x} / {y}|torch.add({x}, {y}, alpha=2)
+_BINARY = """{x} + {y}|{x} - {y}|{x} * {y}|{x} / {y}
 {x} < {y}|{x} <= {y}|{x} == {y}|{x} != {y}|{x} > {y}|{x} >= {y}
 torch.logical_and({x}, {y})|torch.logical_or({x}, {y})|torch.logical_xor({x}, {y})
 {x} & {y}|{x} ^ {y}|{x} | {y}|{x} << {y}|{x} >> {y}|torch.copysign({x}, {y})
-torch.where({x} > 0, {x}, {y})|torch.sub({x}, {y}, alpha=3)|torch.heaviside({x}, {y})
+torch.where({x} > 0, {x}, {y})|torch.heaviside({x}, {y})
 torch.masked_fill({x}, {y} > 0, 1.0)|torch.where({y} != 0, {x}, 0)|{x}.type_as({y})
 torch.eq({x}, {y}).to({x}.dtype)|torch.rsub({x}, {y})"""
 
@@ -64,19 +64,19 @@ _BINARY_ZERO = """torch.maximum({x}, {y})|torch.minimum({x}, {y})|torch.fmax({x}
 torch.clamp({x}, {y})|torch.fmin({x}, {y})"""
 
 _BINARY_ROUGH = """torch.atan2({x}, {y})|torch.hypot({x}, {y})|torch.pow({x}, {y})
-torch.logaddexp({x}, {y})|{x} // {y}|{x} % {y}|torch.fmod({x}, {y})|torch.lerp({x}, {y}, 0.3)
+torch.sub({x}, {y}, alpha=3)|torch.add({x}, {y}, alpha=2)|torch.logaddexp({x}, {y})|{x} // {y}|{x} % {y}|torch.fmod({x}, {y})|torch.lerp({x}, {y}, 0.3)
 torch.div({x}, {y}, rounding_mode='trunc')|torch.addcmul({x}, {y}, {x})|torch.xlogy({x}, {y})
 torch.addcdiv({x}, {y}, {x})|torch.addcmul({x}, {x}, {y}, value=0.5)|torch.lerp({x}, {y}, {x})
 F.mse_loss({x}, {y}, reduction='none')|F.smooth_l1_loss({x}, {y}, reduction='none')
 torch.div({x}, {y}, rounding_mode='floor')|torch.dist({x}, {y})"""
 
 _SCALAR = """{x} + {s}|{x} * {s}|{x} - {s}|{s} - {x}|{x} / {s}|{x} < {s}|{x} == {s}|{x} >= {s}
-torch.where({x} > {s}, {x}, {s})|torch.masked_fill({x}, {x} > 1, {s})|torch.add({x}, {x}, alpha={s})
+torch.where({x} > {s}, {x}, {s})|torch.masked_fill({x}, {x} > 1, {s})
 {x} + {s} * 2|{x} * ({s} + 1)|{x} + abs({s})|torch.full_like({x}, {s})|{x} * float({s})
-torch.sub({x}, {x}, alpha={s})|{x} + int({s})|{x} if {s} > 1 else -{x}"""
+{x} + int({s})|{x} if {s} > 1 else -{x}"""
 
 _SCALAR_ROUGH = """{x} ** {s}|{x} // {s}|{x} % {s}|torch.clamp({x}, {s})|{x} ** 2|{x} ** 3|{x} ** -1
-torch.fmod({x}, {s})|torch.lerp({x}, {x}, {s})|{s} ** {x}|torch.clamp({x}, max={s})|F.elu({x}, {s})
+torch.sub({x}, {x}, alpha={s})|torch.add({x}, {x}, alpha={s})|torch.fmod({x}, {s})|torch.lerp({x}, {x}, {s})|{s} ** {x}|torch.clamp({x}, max={s})|F.elu({x}, {s})
 F.leaky_relu({x}, {s})|torch.addcmul({x}, {x}, {x}, value={s})|F.softplus({x}, {s})"""
 
 _VIEW = """{x}.transpose({d}, {e})|{x}.unsqueeze({d})|{x}.squeeze()|{x}.squeeze({d})|{x}.flatten()

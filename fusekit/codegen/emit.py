@@ -11,7 +11,7 @@ from fusekit.codegen.source import KernelSource
 from fusekit.ir import DType, Graph, Node
 from fusekit.specs import KernelSpec
 
-__all__ = ["emit", "emit_function"]
+__all__ = ["emit", "emit_function", "emit_nodes"]
 
 V = TypeVar("V")
 
@@ -25,7 +25,7 @@ def emit(spec: KernelSpec, dialect: Dialect[V]) -> KernelSource:
         values[value_id] = dialect.scalar(index, value_id)
     for tensor, value_id in enumerate(spec.tensors_in):
         values[value_id] = dialect.load(tensor, value_id)
-    _emit_nodes(graph, values, dialect)
+    emit_nodes(graph, values, dialect)
     for tensor, value_id in enumerate(spec.tensors_out):
         dialect.store(tensor, values[value_id])
     return dialect.end()
@@ -34,11 +34,12 @@ def emit(spec: KernelSpec, dialect: Dialect[V]) -> KernelSource:
 def emit_function(graph: Graph, operands: Sequence[V], dialect: Dialect[V]) -> V:
     """The body of a vecmath function, given its operands; the value it returns."""
     values = dict(zip(graph.inputs, operands, strict=True))
-    _emit_nodes(graph, values, dialect)
+    emit_nodes(graph, values, dialect)
     return values[graph.outputs[0]]
 
 
-def _emit_nodes(graph: Graph, values: dict[int, V], dialect: Dialect[V]) -> None:
+def emit_nodes(graph: Graph, values: dict[int, V], dialect: Dialect[V]) -> None:
+    """The pointwise nodes of `graph`, in order; `values` starts with what they read."""
     for node in graph.nodes:
         if node.is_pointwise:
             operands = [values[i] for i in node.inputs]

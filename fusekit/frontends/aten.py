@@ -1,4 +1,6 @@
-"""The table: aten operators -> IR. Regular operators are one row; formulas.py has the others.
+"""The table: aten operators -> IR. Regular operators are one row each.
+
+The others are functions in formulas.py and activations.py.
 
 Rows are keyed by operator and overload packet ("aten.add", any overload) without the suffix of
 in-place and out variants, which functionalisation removes before a trace gets here.
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fusekit.frontends import formulas
+from fusekit.frontends import activations, formulas
 from fusekit.frontends.dtypes import compute_dtype
 from fusekit.frontends.lowering import Lowering, Rule
 from fusekit.ir import DType
@@ -111,6 +113,7 @@ RULES: Mapping[str, Rule] = {
     **{f"aten.{name}": _comparison(name) for name in _COMPARISON},
     **{f"aten.{name}": _logical(ir) for name, ir in _LOGICAL.items()},
     **formulas.RULES,
+    **activations.RULES,
 }
 """Operator -> how it becomes IR."""
 

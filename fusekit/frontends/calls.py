@@ -22,6 +22,7 @@ __all__ = [
     "name_of",
     "qualified",
     "resolve",
+    "returns_list",
     "tensors_in",
     "view_geometry",
 ]
@@ -134,6 +135,12 @@ def resolve(target: str) -> Any:
     """The operator that a call names: "aten.mm.default"."""
     namespace, name, overload = target.split(".")
     return getattr(getattr(getattr(torch.ops, namespace), name), overload)
+
+
+def returns_list(target: str) -> bool:
+    """True for an operator like chunk, whose result may be a list of one tensor."""
+    returned = resolve(target)._schema.returns  # noqa: SLF001  no public spelling
+    return len(returned) == 1 and isinstance(returned[0].type, torch.ListType)
 
 
 def call_arguments(

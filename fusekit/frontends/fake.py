@@ -219,9 +219,7 @@ _CONTIGUOUS = frozenset({"aten.masked_fill.Scalar", "aten.masked_fill.Tensor", "
 """Operators whose result is contiguous whatever their arguments are."""
 
 
-def _layout(
-    func: Any, given: dict[str, Any]
-) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+def _layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Shape and strides of an elementwise result; None where they take more than these rules."""
     wanted = given.get("memory_format")
     if wanted not in (None, torch.contiguous_format, torch.preserve_format):
@@ -230,6 +228,8 @@ def _layout(
         size = tuple(given["size"])
         return size, contiguous_strides(size)
     tensors = list(tensors_in(tuple(given.values())))
+    if name_of(func) == "aten.rsub":  # sub(other, self)
+        tensors.reverse()
     shape = broadcast_shapes([tuple(t.shape) for t in tensors])
     if shape is None:
         return None

@@ -165,88 +165,6 @@ def masked_fill(op: Lowering) -> Expr | None:
     return where(mask, op.tensor("value", op.result), op.tensor("self", op.result))
 
 
-def relu(op: Lowering) -> Expr:
-    x = op.tensor("self")
-    return where(x < 0, op.const(0), x)
-
-
-def threshold(op: Lowering) -> Expr:
-    x = op.tensor("self")
-    return where(x <= op.tensor("threshold"), op.tensor("value"), x)
-
-
-def leaky_relu(op: Lowering) -> Expr:
-    x = op.tensor("self")
-    return where(x > 0.0, x, x * op.tensor("negative_slope"))
-
-
-def hardtanh(op: Lowering) -> Expr | None:
-    if not op.compute.is_float:
-        return None
-    x = op.tensor("self").apply("maximum", op.tensor("min_val"))
-    return x.apply("minimum", op.tensor("max_val"))
-
-
-def _relu6_of_plus_3(x: Expr) -> Expr:
-    shifted = (x + 3.0).apply("maximum", 0.0)
-    return shifted.apply("minimum", 6.0)
-
-
-def hardsigmoid(op: Lowering) -> Expr:
-    return _relu6_of_plus_3(op.tensor("self")) / 6.0
-
-
-def hardswish(op: Lowering) -> Expr:
-    x = op.tensor("self")
-    return x * _relu6_of_plus_3(x) / 6.0
-
-
-def elu(op: Lowering) -> Expr:
-    """The product of scale and (x if x > 0 else alpha * expm1(x * input_scale))."""
-    x, scale = op.tensor("self"), op.tensor("scale")
-    negative = (x * op.tensor("input_scale")).apply("expm1") * (op.tensor("alpha") * scale)
-    return where(x > 0.0, x * scale, negative)
-
-
-def celu(op: Lowering) -> Expr:
-    x, alpha = op.tensor("self"), op.tensor("alpha")
-    return where(x > 0.0, x, (x / alpha).apply("expm1") * alpha)
-
-
-def selu(op: Lowering) -> Expr:
-    """The constants of Klambauer et al. 2017, as aten/src/ATen/native/Activation.cpp has them."""
-    alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-    x = op.tensor("self")
-    return where(x > 0.0, x * scale, x.apply("expm1") * (alpha * scale))
-
-
-def gelu(op: Lowering) -> Expr | None:
-    x = op.tensor("self")
-    if op["approximate"] == "tanh":
-        # sqrt(2 / pi) and the cubic's weight: Hendrycks and Gimpel 2016
-        inner = (x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)
-        return x * 0.5 * (inner.apply("tanh") + 1.0)
-    if op["approximate"] == "none":
-        return x * 0.5 * ((x * math.sqrt(0.5)).apply("erf") + 1.0)
-    return None
-
-
-def silu(op: Lowering) -> Expr:
-    x = op.tensor("self")
-    return x / ((-x).apply("exp") + 1.0)
-
-
-def mish(op: Lowering) -> Expr:
-    x = op.tensor("self")
-    return x * x.apply("exp").apply("log1p").apply("tanh")
-
-
-def softplus(op: Lowering) -> Expr:
-    x, beta = op.tensor("self"), op.tensor("beta")
-    scaled = x * beta
-    return where(scaled > op.tensor("threshold"), x, scaled.apply("exp").apply("log1p") / beta)
-
-
 def reciprocal(op: Lowering) -> Expr:
     return 1.0 / op.tensor("self")
 
@@ -384,19 +302,6 @@ RULES: Mapping[str, Rule] = {
     "aten.clamp_max": clamp,
     "aten.where": where_,
     "aten.masked_fill": masked_fill,
-    "aten.relu": relu,
-    "aten.threshold": threshold,
-    "aten.leaky_relu": leaky_relu,
-    "aten.hardtanh": hardtanh,
-    "aten.hardsigmoid": hardsigmoid,
-    "aten.hardswish": hardswish,
-    "aten.elu": elu,
-    "aten.celu": celu,
-    "aten.selu": selu,
-    "aten.gelu": gelu,
-    "aten.silu": silu,
-    "aten.mish": mish,
-    "aten.softplus": softplus,
     "aten.reciprocal": reciprocal,
     "aten.rsqrt": rsqrt,
     "aten.square": square,

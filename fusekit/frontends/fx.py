@@ -225,6 +225,7 @@ class _Attempt:
         writes = tuple(dict(self.tracer.writes).items())
         outputs = [item.value for item in found if item.value is not None]
         graph = self.builder.finish([*outputs, *(value for _, value in writes)])
+        _check_traps(graph)
         for value_id, constant in self.tracer.constants.items():
             self.sources[value_id] = Source(constant=constant)
         expressions = {value: text for text, value in self.tracer.scalars.items()}
@@ -262,3 +263,14 @@ class _Attempt:
             detail = "it returns a tensor that no traced operator made"
             raise FusionDeclined(Decline(Reason.CAPTURE, detail))
         return Result(value=self.tracer.identify(item))
+
+
+def _check_traps(graph: Graph) -> None:
+    """Integer division by zero raises even where nobody reads the quotient."""
+    needed = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if node.op == "call" or needed.intersection(node.outputs):
+            needed.update(node.inputs)
+        elif node.is_pointwise and node.row.traps and graph.dtype(node.output).is_integral:
+            detail = "an unused integer division may still raise"
+            raise FusionDeclined(Decline(Reason.CAPTURE, detail, node.origin, node.loc))

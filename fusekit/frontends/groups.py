@@ -12,7 +12,7 @@ from fusekit.errors import FusionDeclined, GraphError
 from fusekit.frontends.dtypes import FROM_TORCH, TO_TORCH
 from fusekit.frontends.fake import elementwise_strides
 from fusekit.frontends.fx import Capture, Result, Source
-from fusekit.ir import Graph, GraphBuilder, Node, Ref
+from fusekit.ir import DType, Graph, GraphBuilder, Node, Ref
 from fusekit.ir.graph import Attr, broadcast_shapes
 from fusekit.specs import Decline, Reason
 
@@ -66,14 +66,24 @@ class _Instance:
             value = self.graph.values[value_id]
             dtype = self.graph.dtype(value_id)
             if value.scalar:
+                self._check_scalar(value_id, leaf)
                 self.new_id[value_id] = self.builder.scalar(dtype)
             elif not isinstance(leaf, torch.Tensor) or FROM_TORCH.get(leaf.dtype) is not dtype:
                 found = leaf.dtype if isinstance(leaf, torch.Tensor) else type(leaf).__name__
                 detail = f"%{value_id} is {TO_TORCH[dtype]}, got {found}"
                 raise FusionDeclined(Decline(Reason.UNSUPPORTED_DTYPE, detail))
+            elif leaf.layout is not torch.strided or leaf.is_neg():
+                raise FusionDeclined(Decline(Reason.LAYOUT, f"%{value_id}"))
             else:
                 self.new_id[value_id] = self.builder.input(dtype, tuple(leaf.shape), leaf.stride())
                 self._remember(value_id, leaf)
+
+    def _check_scalar(self, value_id: int, leaf: Any) -> None:
+        dtype = self.graph.dtype(value_id)
+        fitting = {DType.F64: (float, int), DType.I64: (int,), DType.BOOL: (bool,)}[dtype]
+        if type(leaf) not in fitting:
+            detail = f"%{value_id} is a scalar {dtype!r}, got {type(leaf).__name__}"
+            raise FusionDeclined(Decline(Reason.UNSUPPORTED_DTYPE, detail))
 
     def _remember(self, value_id: int, like: torch.Tensor) -> None:
         self.examples[value_id] = torch.empty_strided(like.shape, like.stride(), device="meta")
@@ -138,4 +148,7 @@ class _Instance:
 def _positive(node: Node, rank: int) -> int:
     dim = node.attr("dim")
     assert isinstance(dim, int)
+    if not -rank <= dim < rank:
+        detail = f"dim {dim} of a tensor with {rank} dimensions"
+        raise FusionDeclined(Decline(Reason.SHAPES, detail))
     return dim % rank

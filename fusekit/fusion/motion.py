@@ -69,6 +69,8 @@ class _Lift:
         readers = [other for other in draft.nodes if node.output in other.inputs]
         if node.output in draft.kept or not readers or any(r.op != "view" for r in readers):
             return False
+        if node.row.traps:  # every element has to be computed, viewed or not
+            return False
         if not all(self._is_read_pointwise(reader) for reader in readers):
             return False
         if node.row.flops > _CHEAP and self._growth(node, readers) > _MAX_GROWTH:

@@ -153,6 +153,8 @@ class _Partitioner:
     ) -> bool:
         """True if all readers have larger shapes and repeating the node costs little."""
         values, node = self.graph.values, self.graph.nodes[i]
+        if node.row.traps:  # its readers may be empty
+            return False
         shape = values[node.output].shape or ()
         later = [cost.get(r, 0) for r in readers]
         wider = [self._shape(r) for r in readers if r not in inlined]

@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import threading
 import time
+import weakref
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -29,7 +30,7 @@ from fusekit.runtime.program import Program, build
 from fusekit.runtime.stats import counters
 from fusekit.specs import Decline, Reason
 
-__all__ = ["Dispatcher", "Entry"]
+__all__ = ["Dispatcher", "Entry", "switch"]
 
 _HOT = 6
 """Plans tried in turn before the signature is computed."""
@@ -40,6 +41,10 @@ _MAX_ENTRIES = 4096
 
 Capturer = Callable[[tuple[Any, ...], dict[str, Any]], Capture]
 """Positional and named arguments -> the graph they run."""
+
+
+_MAX_VARIANTS = 64
+"""Entries of one signature, which differ in pinned numbers or in what the function closes over."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +95,7 @@ class Dispatcher:
         self._hot: dict[Hashable, tuple[Callable[[Sequence[Any]], Any], ...]] = {}
         self._entries: collections.OrderedDict[Hashable, list[Entry]] = collections.OrderedDict()
         self._lock = threading.RLock()
+        _dispatchers.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function's result."""
@@ -121,7 +127,8 @@ class Dispatcher:
                     return known
             counters.missed()
             made = self._prepare(args, kwargs, leaves, spec)
-            self._entries.setdefault(key, []).append(made)
+            known_here = self._entries.get(key, [])[1 - _MAX_VARIANTS :]
+            self._entries[key] = [*known_here, made]
             if len(self._entries) > _MAX_ENTRIES:
                 self._entries.popitem(last=False)
             return made
@@ -151,6 +158,11 @@ class Dispatcher:
             # the guard is stricter than the key (a mode, a subclass): PyTorch knows what to do
             return self.eager(args, kwargs, Decline(Reason.TRANSFORM))
         return result
+
+    def forget_recent(self) -> None:
+        """Look the next call up by its whole signature, which includes the switches."""
+        with self._lock:
+            self._hot = {}
 
     def _remember(self, form: Hashable, run: Callable[[Sequence[Any]], Any]) -> None:
         with self._lock:
@@ -238,6 +250,16 @@ class Dispatcher:
             return Dispatcher(backward, self.engine, f"{self.name}_backward", dynamic=self.dynamic)
 
         return Differentiable(function, forward, leaves, fuse)
+
+
+_dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
+
+
+def switch(name: str, *, value: bool) -> None:
+    """Set one of the `switches`; recent plans do not look at them, so they are forgotten."""
+    setattr(switches, name, value)
+    for dispatcher in list(_dispatchers):
+        dispatcher.forget_recent()
 
 
 def _has_containers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

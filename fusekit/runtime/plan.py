@@ -25,12 +25,13 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from fusekit.frontends.calls import decode, resolve, tensors_in
+from fusekit.frontends.calls import decode, resolve, returns_list, tensors_in
 from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.fusion import Group
 from fusekit.ir import DType, Node, Ref
 from fusekit.ir.graph import Attr
 from fusekit.runtime.engines import Engine
+from fusekit.runtime.guard import unpack, write_guard
 from fusekit.runtime.kernels import Kernel, kernel_for
 from fusekit.runtime.program import KernelCall, Place, Program
 from fusekit.runtime.stats import CallCounter, counters
@@ -129,65 +130,11 @@ class _Writer:
     # arguments
 
     def _write_guard(self) -> None:
-        capture = self.program.capture
-        self.lines.append(f"{_unpack([f'a{i}' for i in range(len(self.leaves))])} = a")
-        conditions = []
-        tensors: list[str] = []
-        for i, leaf in enumerate(self.leaves):
-            if isinstance(leaf, torch.Tensor):
-                tensors.append(f"a{i}")
-            else:
-                conditions.append(self._leaf_condition(i, leaf))
-        for value_id, source in zip(self.graph.tensor_inputs, capture.sources, strict=True):
-            if source.leaf is not None:
-                self.tensor[value_id] = f"a{source.leaf}"
-                continue
-            self.tensor[value_id] = name = f"f{value_id}"
-            if source.free is not None:
-                self.names[f"fetch{value_id}"] = source.free.fetch
-                self.lines.append(f"{name} = fetch{value_id}()")
-                tensors.append(name)
-            else:
-                self.names[name] = source.constant
-        if any(guard.value is not None for guard in capture.guards):
-            self.names["holds"] = [guard.holds for guard in capture.guards]
-            conditions.append("all(h() for h in holds)")
-        examples = self._examples(tensors)
-        first = {
-            id(example): name for example, name in reversed([*zip(examples, tensors, strict=True)])
-        }
-        # the C++ check wants different tensors; the signature says which arguments are one
-        same = [(name, first[id(x)]) for x, name in zip(examples, tensors, strict=True)]
-        conditions += [f"{name} is {other}" for name, other in same if name != other]
-        examples = [x for x, (name, other) in zip(examples, same, strict=True) if name == other]
-        tensors = [name for name, other in same if name == other]
-        self.names["check"] = _tensor_guard(examples)
-        conditions.append(f"check({', '.join(tensors)})")
-        if any(example.requires_grad for example in examples):
-            self.names["grad_enabled"] = torch.is_grad_enabled
-            conditions.append("not grad_enabled()")
-        self.lines += [f"if not ({' and '.join(conditions)}):", "    return MISS"]
-        self._write_alias_check(tensors)
-
-    def _leaf_condition(self, index: int, leaf: Any) -> str:
-        if index not in self.program.capture.pinned:
-            return f"type(a{index}) is {type(leaf).__name__}"
-        self.names[f"c{index}"] = leaf
-        self.names[f"t{index}"] = type(leaf)
-        if leaf is None or isinstance(leaf, bool):
-            return f"a{index} is c{index}"
-        return f"type(a{index}) is t{index} and a{index} == c{index}"
-
-    def _examples(self, names: Sequence[str]) -> list[torch.Tensor]:
-        by_name: dict[str, torch.Tensor] = {
-            f"a{i}": leaf for i, leaf in enumerate(self.leaves) if isinstance(leaf, torch.Tensor)
-        }
-        for value_id, source in zip(
-            self.graph.tensor_inputs, self.program.capture.sources, strict=True
-        ):
-            if source.free is not None:
-                by_name[f"f{value_id}"] = source.free.fetch()
-        return [by_name[name] for name in names]
+        guard = write_guard(self.program, self.leaves)
+        self.lines += guard.lines
+        self.names |= guard.names
+        self.tensor |= guard.variables
+        self._write_alias_check(guard.tensors)
 
     def _write_alias_check(self, tensors: Sequence[str]) -> None:
         """A tensor that is written must share memory with no other argument."""
@@ -279,11 +226,11 @@ class _Writer:
         call = f"op{number}({', '.join(parts)})"
         results = [f"v{i}" for i in node.outputs]
         self.tensor.update(zip(node.outputs, results, strict=True))
-        if len(results) == 1:
+        if len(results) == 1 and not returns_list(str(node.attr("target"))):
             self.lines.append(f"{results[0]} = {call}")
         elif results:
             self.names["tensors_in"] = tensors_in
-            self.lines.append(f"{_unpack(results)} = tensors_in({call})")
+            self.lines.append(f"{unpack(results)} = tensors_in({call})")
         else:
             self.lines.append(call)
         if node.op == "call":
@@ -359,10 +306,6 @@ class _Writer:
         return {value: step for value, step in last.items() if value not in kept}
 
 
-def _unpack(names: Sequence[str]) -> str:
-    return f"({', '.join(names)}{',' if len(names) == 1 else ''})"
-
-
 @functools.lru_cache(maxsize=1024)
 def _compiled(text: str) -> types.CodeType:
     """The code of the one function in `text`, which holds nothing but names made here."""
@@ -392,17 +335,6 @@ def _allocator(program: Program) -> Callable[..., torch.Tensor]:
     return lambda shape, strides, dtype: torch.empty_strided(
         shape, strides, dtype=dtype, device=device
     )
-
-
-def _tensor_guard(examples: Sequence[torch.Tensor]) -> Callable[..., bool]:
-    """A C++ check of type, dispatch keys (modes, autocast), dtype, device, sizes and strides."""
-    if not examples:
-        return lambda: True
-    guards = torch._C._dynamo.guards.TensorGuards(  # noqa: SLF001  torch.compile's own guard
-        *examples, dynamic_dims_sizes=None, dynamic_dims_strides=None
-    )
-    check: Callable[..., bool] = guards.check
-    return check
 
 
 def _shares_memory(written: torch.Tensor, *others: torch.Tensor) -> bool:
