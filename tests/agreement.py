@@ -75,7 +75,9 @@ def check_program(program: Program, fused: Callable[..., Any], seed: int) -> Non
     eager_args, fused_args = program.arguments(seed), program.arguments(seed)
     eager, expected = run_quietly(program.function(), eager_args)
     status, found = run_quietly(fused, fused_args)
-    assert status == eager, f"eager: {eager} {expected!r}; fused: {status} {found!r}"
+    if status != eager:
+        outcomes = [x if isinstance(x, Exception) else "a result" for x in (expected, found)]
+        raise AssertionError("eager: {!r}; fused: {!r}".format(*outcomes))
     if eager != "ok":
         return
     _same_identity(found, fused_args, expected, eager_args)
@@ -103,7 +105,10 @@ def check_program(program: Program, fused: Callable[..., Any], seed: int) -> Non
 
 
 def _same_identity(
-    found: Sequence[Any], fused_args: Sequence[Any], expected: Sequence[Any], eager_args: Sequence[Any]
+    found: Sequence[Any],
+    fused_args: Sequence[Any],
+    expected: Sequence[Any],
+    eager_args: Sequence[Any],
 ) -> None:
     """What is an argument, or a view of one, stays that."""
     assert len(found) == len(expected)

@@ -9,6 +9,7 @@ import random
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -46,6 +47,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the texts that tests produce to tests/golden instead of comparing them",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Kernels of the tests are cached for this run only; xdist's workers share the folder."""
+    if "FUSEKIT_CACHE_DIR" not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="fusekit-tests-")
+        os.environ["FUSEKIT_CACHE_DIR"] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
 def pytest_report_header() -> str:

@@ -7,6 +7,7 @@ the last, now and then). It is text: what shrinks to a failure can be pasted int
 from __future__ import annotations
 
 import dataclasses
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -63,9 +64,11 @@ def _laid_out(shape: tuple[int, ...], layout: str, dtype: torch.dtype) -> torch.
     if not shape or layout == "plain":
         return torch.zeros(shape, dtype=dtype)
     if layout == "transposed":
-        return torch.zeros((*shape[:-2], *shape[-2:][::-1]), dtype=dtype).transpose(-1, -2) if (
-            len(shape) > 1
-        ) else torch.zeros((*shape, 3), dtype=dtype)[..., 1]
+        return (
+            torch.zeros((*shape[:-2], *shape[-2:][::-1]), dtype=dtype).transpose(-1, -2)
+            if (len(shape) > 1)
+            else torch.zeros((*shape, 3), dtype=dtype)[..., 1]
+        )
     if layout == "step":
         return torch.zeros((*shape[:-1], shape[-1] * 2 + 1), dtype=dtype)[..., 1::2]
     if layout == "offset":
@@ -127,9 +130,7 @@ class Program:
         names = [f"a{i}" for i in range(len(self.inputs))]
         names += [f"s{i}" for i in range(len(self.scalars))]
         lines = [f"    {statement.text}" for statement in self.statements]
-        return "\n".join(
-            [f"def f({', '.join(names)}):", *lines, f"    return {self.returned}", ""]
-        )
+        return "\n".join([f"def f({', '.join(names)}):", *lines, f"    return {self.returned}", ""])
 
     def __repr__(self) -> str:
         """The text, and what goes in."""
@@ -152,6 +153,14 @@ class Program:
         for index, given in enumerate(self.inputs):
             tensors.append(given.make(seed * 101 + index, tensors))
         return [*tensors, *(value + seed if seed else value for value in self.scalars)]
+
+    def resized(self) -> Program:
+        """The same for other extents: equal ones stay equal, 0 and 1 stay what they are."""
+        inputs = [
+            dataclasses.replace(given, shape=tuple(n if n < 2 else n * 3 + 1 for n in given.shape))
+            for given in self.inputs
+        ]
+        return dataclasses.replace(self, inputs=tuple(inputs))
 
 
 def compiled(text: str) -> Callable[..., Any]:
@@ -184,7 +193,7 @@ def programs(draw: Any, most: int = 30) -> Program:
         elif outcome == "error" and draw(st.integers(0, 39)) == 39:
             return Program(inputs, scalars, (*statements, statement), "None")
     made = [name for name, value in names.items() if isinstance(value, torch.Tensor)]
-    return Program(inputs, scalars, tuple(statements), _returned(draw, made))
+    return Program(inputs, scalars, tuple(statements), _returned(draw, made, statements))
 
 
 _SCALARS = st.one_of(
@@ -193,13 +202,20 @@ _SCALARS = st.one_of(
 )
 
 
-def _returned(draw: Any, made: list[str]) -> str:
-    count = draw(st.integers(1, 4))
-    # the last values depend on most of the program
-    chosen = [made[-1 - draw(st.integers(0, min(len(made) - 1, 7)))] for _ in range(count)]
-    chosen[0] = made[-1]
-    if count == 1 and draw(st.booleans()):
-        return chosen[0]
+def _returned(draw: Any, made: list[str], statements: list[Statement]) -> str:
+    """A few of the last values, or one, or all that no statement reads."""
+    kind = draw(st.sampled_from(["some", "one", "unread"]))
+    if kind == "one":
+        return made[-1]
+    if kind == "unread":
+        text = " ".join(
+            statement.text.partition(" = ")[2] or statement.text for statement in statements
+        )
+        read = set(re.findall(r"\w+", text))
+        chosen = [name for name in made if name not in read][:12] or made[-1:]
+    else:
+        recent = st.integers(0, min(len(made) - 1, 7))
+        chosen = [made[-1], *(made[-1 - i] for i in draw(st.lists(recent, max_size=3)))]
     return f"({', '.join(chosen)},)"
 
 

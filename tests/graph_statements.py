@@ -37,7 +37,7 @@ _DTYPE_NAMES = [
 _UNARY = """-{x}|torch.abs({x})|torch.floor({x})|torch.ceil({x})|torch.trunc({x})|torch.round({x})
 torch.frac({x})|torch.sign({x})|torch.square({x})|~{x}|torch.logical_not({x})|torch.isnan({x})
 torch.isinf({x})|torch.isfinite({x})|{x}.clone()|{x}.contiguous()|{x}.float()|{x}.double()|{x}.bool()
-{x}.half()|1 / {x}|torch.signbit({x})|torch.reciprocal({x})|torch.zeros_like({x})
+{x}.half()|1 / {x}|torch.signbit({x}.nan_to_num())|torch.reciprocal({x})|torch.zeros_like({x})
 torch.ones_like({x})|torch.full_like({x}, 2.5)|{x}.long()|{x} * {x}|1 - {x}|{x}.detach()
 torch.positive({x})|torch.nan_to_num({x})|{x}.new_zeros({x}.shape)|torch.isposinf({x})"""
 
@@ -55,7 +55,7 @@ F.celu({x}, 1.5)|F.tanhshrink({x})|F.softsign({x})|torch.sinc({x})|torch.logit({
 _BINARY = """{x} + {y}|{x} - {y}|{x} * {y}|{x} / {y}
 {x} < {y}|{x} <= {y}|{x} == {y}|{x} != {y}|{x} > {y}|{x} >= {y}
 torch.logical_and({x}, {y})|torch.logical_or({x}, {y})|torch.logical_xor({x}, {y})
-{x} & {y}|{x} ^ {y}|{x} | {y}|{x} << {y}|{x} >> {y}|torch.copysign({x}, {y})
+{x} & {y}|{x} ^ {y}|{x} | {y}|{x} << {y}|{x} >> {y}|torch.copysign({x}, {y}.nan_to_num())
 torch.where({x} > 0, {x}, {y})|torch.heaviside({x}, {y})
 torch.masked_fill({x}, {y} > 0, 1.0)|torch.where({y} != 0, {x}, 0)|{x}.type_as({y})
 torch.eq({x}, {y}).to({x}.dtype)|torch.rsub({x}, {y})"""
@@ -171,6 +171,8 @@ def draw_statement(
     for letter in "de":
         if f"{{{letter}}}" in template:
             fields[letter] = str(draw(st.integers(-1, max(rank - 1, 0))))
+    if family.has_either_zero:  # whose sign is up to eager's loop: vectorised or not
+        template = f"{template} + 0"
     if draw(st.integers(0, 11)) == 11 and not family.writes:
         template = f"({template}).to({draw(st.sampled_from(_DTYPE_NAMES))})"
     expression = template.format(**fields)

@@ -29,5 +29,6 @@ def test_random_programs_do_what_eager_does(engine: str) -> None:
         fused = fusekit.fuse(program.function(), engine=engine)
         check_program(program, fused, 0)
         check_program(program, fused, 1)  # served by what the first call prepared
+        check_program(program.resized(), fused, 2)
 
     run()

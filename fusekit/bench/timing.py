@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import gc
+import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,12 @@ _TICK = 8e-3
 
 _TICK_ERROR = 1.5e-3
 """How far from a multiple of `_TICK` an excess may be to be one of those waits."""
+
+_MOST_SLICES = 4
+"""Samples longer than so many slices are disturbed on any shared machine, and less so."""
+
+_REST = 4e-3
+"""Seconds to rest after a disturbed sample."""
 
 _FLUSH_BYTES = 1 << 27
 """More than the last cache of the machines this runs on."""
@@ -75,6 +82,7 @@ class Timing:
         first: the first call of all, which may trace and compile.
         inner: calls in one sample.
         disturbed: samples that were thrown away because the scheduler took the core.
+        reliable: False if all of them should have been, and stand here for want of better ones.
     """
 
     name: str
@@ -82,6 +90,7 @@ class Timing:
     first: float
     inner: int = 1
     disturbed: int = 0
+    reliable: bool = True
 
     @property
     def median(self) -> float:
@@ -123,12 +132,13 @@ class Verdict:
 
 def judge(timing: Timing, baseline: Timing) -> Verdict:
     """Whether `timing` is faster than `baseline`: only where the quartiles do not overlap."""
-    short = next((t for t in (timing, baseline) if t.runs < _LEAST_RUNS), None)
-    if short is not None:
-        return Verdict(
-            "cannot tell",
-            f"only {short.runs} undisturbed runs of {short.name} (of {short.runs + short.disturbed})",
-        )
+    for each in (timing, baseline):
+        if not each.reliable:
+            return Verdict("cannot tell", f"the machine was busy: no undisturbed run of {each.name}")
+        if each.runs < _LEAST_RUNS:
+            total = each.runs + each.disturbed
+            said = f"only {each.runs} undisturbed runs of {each.name} (of {total})"
+            return Verdict("cannot tell", said)
     ratio = baseline.median / timing.median
     if abs(timing.median / baseline.median - 1) < _TIE:
         if max(_width(timing), _width(baseline)) < _NARROW:
@@ -188,6 +198,7 @@ def _rounds(watches: list[_Watch], how: Settings) -> None:
             watch.sample()
     for watch in watches:
         watch.totals.clear()
+        watch.waits.clear()
     end = time.perf_counter() + how.seconds
     rounds = 0
     # a disturbed sample is taken again, but not for ever: a busy machine disturbs all of them
@@ -216,6 +227,7 @@ class _Watch:
         self.inner = 1
         self.first = 0.0
         self.totals: list[float] = []
+        self.waits: list[bool] = []
 
     def start(self, first: float | None) -> None:
         """The first call, then how many make one sample."""
@@ -231,9 +243,16 @@ class _Watch:
 
     def sample(self) -> None:
         """One sample more."""
+        if self.waits and self.waits[-1]:
+            # who has slept is served first: the next sample begins with a fresh slice of both cores
+            time.sleep(_REST)
+            self.call()
         if self.how.flush:
             _flush()
-        self.totals.append(self._time())
+        before = _switches()
+        total = self._time()
+        self.totals.append(total)
+        self.waits.append(_switches() > before and _is_waiting(total))
 
     def kept(self) -> int:
         """How many samples are undisturbed so far."""
@@ -242,12 +261,17 @@ class _Watch:
     def timing(self) -> Timing:
         """What came out."""
         kept = self._undisturbed()
-        samples = tuple(total / self.inner for total in kept)
-        return Timing(self.name, samples, self.first, self.inner, len(self.totals) - len(kept))
+        samples = tuple(total / self.inner for total in kept or self.totals)
+        lost = len(self.totals) - len(kept)
+        return Timing(self.name, samples, self.first, self.inner, lost, bool(kept))
 
     def _undisturbed(self) -> list[float]:
         quickest = min(self.totals, default=0.0)
-        return [total for total in self.totals if not is_disturbed(total, quickest)]
+        return [
+            total
+            for total, waited in zip(self.totals, self.waits, strict=True)
+            if not waited and not is_disturbed(total, quickest)
+        ]
 
     def _time(self) -> float:
         call, count = self.call, range(self.inner)
@@ -264,6 +288,17 @@ def is_disturbed(total: float, quickest: float) -> bool:
     excess = total - quickest
     slices = round(excess / _TICK)
     return slices >= 1 and excess > quickest / 4 and abs(excess - slices * _TICK) < _TICK_ERROR
+
+
+def _is_waiting(total: float) -> bool:
+    """True if a whole sample looks like waiting: where every one waits, none is quicker."""
+    slices = round(total / _TICK)
+    return 1 <= slices <= _MOST_SLICES and abs(total - slices * _TICK) < _TICK_ERROR / 2
+
+
+def _switches() -> int:
+    """How often a thread of this process lost its core against its will."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 @functools.cache

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 
 from fusekit.errors import FusekitError
-from fusekit.ir import Node, Ref, Token
+from fusekit.ir import GraphBuilder, Node, Ref, Token
 from fusekit.ir.graph import Attr
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "map_tensors",
     "name_of",
     "qualified",
+    "repeat_view",
     "resolve",
     "returns_list",
     "tensors_in",
@@ -165,3 +167,31 @@ def view_geometry(node: Node, geometry: Geometry) -> list[Geometry]:
     made = resolve(str(node.attr("target")))(*args, **kwargs)
     views = made if isinstance(made, list | tuple) else (made,)
     return [(tuple(v.shape), v.stride(), v.storage_offset()) for v in views]
+
+
+def repeat_view(builder: GraphBuilder, node: Node, value_id: int) -> tuple[int, ...]:
+    """The results of a view node like `node`, of another value.
+
+    Raises:
+        UnknownTensorError: torch cannot view that value so without a copy.
+    """
+    base, old = builder.values[value_id], node.inputs[0]
+    assert base.shape is not None
+    try:
+        found = view_geometry(node, (base.shape, base.dense_strides, 0))
+    except RuntimeError as error:
+        raise UnknownTensorError(str(error)) from error
+    outputs = tuple(builder.value(base.dtype, shape, strides) for shape, strides, _ in found)
+    attrs = tuple((key, _with_ref(item, old, value_id)) for key, item in node.attrs)
+    builder.add(
+        dataclasses.replace(node, inputs=(value_id,), outputs=outputs, attrs=attrs)
+    )
+    return outputs
+
+
+def _with_ref(value: Attr, old: int, new: int) -> Attr:
+    if isinstance(value, Ref):
+        return Ref(new) if value.id == old else value
+    if isinstance(value, tuple):
+        return tuple(_with_ref(item, old, new) for item in value)
+    return value

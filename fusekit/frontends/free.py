@@ -55,7 +55,7 @@ class Free:
 def free_variables(function: Callable[..., Any]) -> tuple[Free, ...]:
     """Everything of that kind, each thing once, in the order in which it is found."""
     found: dict[tuple[str, int], Free] = {}
-    for free in _Walk().function(function, lambda: function):
+    for free in _Walk().function(function):
         found.setdefault((free.name, id(free.value)), free)
     return tuple(found.values())
 
@@ -66,17 +66,17 @@ class _Walk:
     def __init__(self) -> None:
         self.seen: set[int] = set()
 
-    def function(self, value: Any, fetch: Callable[[], Any]) -> Iterator[Free]:
+    def function(self, value: Any) -> Iterator[Free]:
         """What a callable reads."""
         if id(value) in self.seen:
             return
         self.seen.add(id(value))
         if isinstance(value, functools.partial):
-            yield from self.function(value.func, lambda: value.func)
+            yield from self.function(value.func)
             yield from self.object("partial", (value.args, value.keywords), lambda: None, 0)
         elif isinstance(value, types.MethodType):
             yield from self.object("self", value.__self__, lambda: value.__self__, 0)
-            yield from self.function(value.__func__, lambda: value.__func__)
+            yield from self.function(value.__func__)
         elif isinstance(value, types.FunctionType) and not _is_foreign(value):
             yield from self._plain(value)
         elif isinstance(value, torch.nn.Module):
@@ -95,7 +95,7 @@ class _Walk:
                 fetch = functools.partial(function.__globals__.__getitem__, name)
                 yield from self.object(name, function.__globals__[name], fetch, 0)
         if inner is not function and isinstance(inner, types.FunctionType):
-            yield from self.function(inner, lambda: inner)
+            yield from self.function(inner)
 
     def object(self, name: str, value: Any, fetch: Callable[[], Any], depth: int) -> Iterator[Free]:
         """What is reachable from a variable."""
@@ -108,7 +108,7 @@ class _Walk:
         elif callable(value) and not _is_instance(value):
             if isinstance(value, types.FunctionType | types.MethodType):
                 yield Free(name, fetch, value)
-            yield from self.function(value, fetch)
+            yield from self.function(value)
         elif depth < _DEPTH:
             self.seen.add(id(value))
             for key, item, get in _children(value, fetch):
@@ -117,7 +117,7 @@ class _Walk:
     def _module(self, name: str, module: torch.nn.Module) -> Iterator[Free]:
         """Parameters, buffers, and the plain attributes of every submodule."""
         self.seen.add(id(module))
-        yield from self.function(type(module).forward, lambda: type(module).forward)
+        yield from self.function(type(module).forward)
         tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         for attribute, value in (*module.__dict__.items(), *tensors):
             if isinstance(value, (torch.Tensor, bool, int, float, str)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,12 +15,12 @@ from torch._subclasses.fake_tensor import (
 from torch.utils import _pytree as pytree
 
 from fusekit.errors import FusionDeclined
-from fusekit.frontends.calls import UnknownTensorError
+from fusekit.frontends.calls import UnknownTensorError, repeat_view
 from fusekit.frontends.fake import Fakes
 from fusekit.frontends.free import Free, free_variables
 from fusekit.frontends.scalars import ScalarTrace, concrete
-from fusekit.frontends.trace import MutationError, Tracer
-from fusekit.ir import Graph, GraphBuilder
+from fusekit.frontends.trace import MutationError, SizeQuestions, Tracer
+from fusekit.ir import Graph, GraphBuilder, Node
 from fusekit.specs import Decline, Reason
 
 __all__ = ["Capture", "Source", "capture"]
@@ -64,6 +64,7 @@ class Capture:
         pinned: indices of argument leaves whose value the trace depends on.
         guards: what the function reads from outside and must find unchanged.
         device: where its kernels run.
+        reads_sizes: the function asked for an extent, or stated one: it may depend on it.
     """
 
     graph: Graph
@@ -75,6 +76,7 @@ class Capture:
     pinned: frozenset[int]
     guards: tuple[Free, ...]
     device: torch.device
+    reads_sizes: bool = True
 
 
 def capture(
@@ -175,9 +177,10 @@ class _Attempt:
             args, kwargs = pytree.tree_unflatten(list(leaves), self.spec)
             return self.function(*args, **kwargs)
 
+        self.questions = SizeQuestions()
         try:
             if not self.functional:
-                with self.fakes.mode, self.tracer:
+                with self.fakes.mode, self.tracer, self.questions:
                     return flat(*fakes)
             return self._call_functional(flat, fakes)
         except (FusionDeclined, MutationError):
@@ -207,7 +210,7 @@ class _Attempt:
             return [item for item in made if isinstance(item, torch.Tensor)]
 
         run = torch.func.functionalize(over_tensors, remove="mutations")
-        with self.fakes.mode, self.tracer:
+        with self.fakes.mode, self.tracer, self.questions:
             tensors = iter(run(*[fakes[i] for i in where]))
         made = [next(tensors) if isinstance(item, torch.Tensor) else item for item in rest["made"]]
         made = [made[i] if same is None else fakes[same] for i, same in enumerate(rest["same"])]
@@ -223,6 +226,9 @@ class _Attempt:
         results, spec = pytree.tree_flatten(made)
         found = tuple(self._result(item, fakes) for item in results)
         writes = tuple(dict(self.tracer.writes).items())
+        if writes:
+            written = {value: target for target, value in writes}
+            found = tuple(self._in_place(item, written) for item in found)
         outputs = [item.value for item in found if item.value is not None]
         graph = self.builder.finish([*outputs, *(value for _, value in writes)])
         _check_traps(graph)
@@ -239,6 +245,7 @@ class _Attempt:
             pinned=frozenset(int(name[1:]) for name in self.scalars.pinned),
             guards=tuple(free for free in self.frees if not free.is_tensor),
             device=self.device,
+            reads_sizes=self.tracer.states_sizes or self.questions.asked,
         )
 
     def _result(self, item: Any, fakes: list[Any]) -> Result:
@@ -254,6 +261,24 @@ class _Attempt:
                     return Result(leaf=index)
             item.node.pin()
         return Result(constant=value)
+
+    def _in_place(self, item: Result, written: Mapping[int, int]) -> Result:
+        """A view of what is copied into an argument, as a view of that argument."""
+        if item.value is None:
+            return item
+        makers = {out: node for node in self.builder.nodes for out in node.outputs}
+        chain: list[tuple[Node, int]] = []
+        value = item.value
+        while value not in written and value in makers and makers[value].op == "view":
+            node = makers[value]
+            chain.append((node, node.outputs.index(value)))
+            value = node.inputs[0]
+        if value not in written:
+            return item
+        value = written[value]
+        for node, position in reversed(chain):
+            value = repeat_view(self.builder, node, value)[position]
+        return Result(value=value)
 
     def _tensor_result(self, item: torch.Tensor) -> Result:
         if not self.tracer.knows(item):

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch._decomp import decomposition_table
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fusekit.frontends.aten import RULES, UNWRITTEN_POINTWISE
@@ -39,7 +40,7 @@ from fusekit.frontends.lowering import Lowering
 from fusekit.frontends.scalars import ScalarNode, ScalarTrace, concrete
 from fusekit.ir import DType, GraphBuilder, Loc
 
-__all__ = ["MutationError", "Tracer"]
+__all__ = ["MutationError", "SizeQuestions", "Tracer"]
 
 _HERE = Path(__file__).parent
 _HIDDEN = ("<frozen", *map(str, (Path(torch.__file__).parent, _HERE, _HERE.parent / "runtime")))
@@ -51,6 +52,38 @@ class MutationError(BaseException):
 
     A BaseException, so that no `except Exception` of the user's swallows it.
     """
+
+
+class SizeQuestions(TorchFunctionMode):
+    """Notices whether the function asks a tensor for its extents; torch's own code asks unseen.
+
+    Attributes:
+        asked: it did.
+    """
+
+    def __init__(self) -> None:
+        """Nothing asked yet."""
+        super().__init__()
+        self.asked = False
+
+    def __torch_function__(
+        self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Let everything pass."""
+        name = getattr(func, "__name__", "")
+        if name == "__get__":
+            name = getattr(func.__self__, "__name__", "")
+        self.asked = self.asked or name in _QUESTIONS
+        return func(*args, **(kwargs or {}))
+
+
+_QUESTIONS = frozenset(
+    (
+        *("shape", "size", "numel", "nelement", "__len__", "stride", "is_contiguous", "unbind"),
+        *("storage_offset", "nbytes", "untyped_storage", "data_ptr", "__iter__", "__contains__"),
+    )
+)
+"""What depends on extents and is no operator."""
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -79,6 +112,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.device: torch.device | None = None
         self.functional = False
         self._adopt = adopt
+        self.states_sizes = False
         self._ids: dict[int, int] = {}
         self._depth = 0
         self._alive: list[torch.Tensor] = []
@@ -148,7 +182,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Record one operator and return its fake result."""
-        kwargs = kwargs or {}
+        with torch._C.DisableTorchFunction():  # noqa: SLF001  our own questions do not count
+            return self._record(func, args, kwargs or {})
+
+    def _record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if func._schema.is_mutable and not self._is_write_back(func):  # noqa: SLF001
             if self.functional:
                 raise UnknownTensorError(f"{func} writes in place where it cannot be replayed")
@@ -238,6 +275,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return None
         dtype = FROM_TORCH[fake.dtype]
         arguments = bind(func, args, kwargs)
+        self.states_sizes |= bool(arguments.get("size"))
         lowering = Lowering(self.builder, arguments, dtype, self.identify, self.symbol)
         first = len(self.builder.values)
         made = rule(lowering)
@@ -257,6 +295,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _by_decomposition(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Trace what torch says `func` consists of; None if any of it is not pointwise."""
+        self.states_sizes = True  # it may: torch's decompositions look at shapes
         rule = decomposition_table.get(func)
         numbers = concrete_tree((args, kwargs))
         if rule is None or not is_supported(func, *numbers):

@@ -27,6 +27,7 @@ from fusekit.runtime.engines import Engine, choose, switches
 from fusekit.runtime.gradient import Differentiable
 from fusekit.runtime.plan import MISS, Plan, make_plan
 from fusekit.runtime.program import Program, build
+from fusekit.runtime.resize import extents_of, is_generic, pattern_of, resize
 from fusekit.runtime.stats import counters
 from fusekit.specs import Decline, Reason
 
@@ -55,7 +56,7 @@ class Entry:
         plan: how it runs fused; None if it does not.
         decline: why it does not.
         program: what it would run, if capture got that far.
-        leaves: pinned argument leaves by index: the entry holds for these values only.
+        pinned: argument leaves by index: the entry holds for these values only.
         guards: what the function reads from outside.
         differentiable: wraps the plan while gradients are recorded; None if not needed.
     """
@@ -72,6 +73,19 @@ class Entry:
         return all(
             type(leaves[i]) is type(value) and leaves[i] == value for i, value in self.pinned
         ) and all(guard.holds() for guard in self.guards)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Generic:
+    """A size-generic program: `entry` says for which other arguments, `extents` at which sizes."""
+
+    entry: Entry
+    extents: list[int]
+
+    @property
+    def program(self) -> Program:
+        assert self.entry.program is not None
+        return self.entry.program
 
 
 class Dispatcher:
@@ -94,6 +108,7 @@ class Dispatcher:
         self.dynamic = dynamic
         self._hot: dict[Hashable, tuple[Callable[[Sequence[Any]], Any], ...]] = {}
         self._entries: collections.OrderedDict[Hashable, list[Entry]] = collections.OrderedDict()
+        self._generic: dict[Hashable, list[_Generic]] = {}
         self._lock = threading.RLock()
         _dispatchers.add(self)
 
@@ -169,7 +184,9 @@ class Dispatcher:
             others = [known for known in self._hot.get(form, ()) if known is not run]
             self._hot = {**self._hot, form: (run, *others[: _HOT - 1])}
 
-    def _key(self, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Hashable:
+    def _key(
+        self, leaves: Sequence[Any], spec: pytree.TreeSpec, *, shapes: bool = True
+    ) -> tuple[Hashable, ...]:
         options = current()
         context = (
             torch.is_grad_enabled(),
@@ -183,7 +200,7 @@ class Dispatcher:
         )
         tensors = [id(leaf) for leaf in leaves if isinstance(leaf, torch.Tensor)]
         aliases = tuple(map(tensors.index, tensors)) if len(set(tensors)) < len(tensors) else None
-        return (str(spec), context, aliases, *(_leaf_key(leaf) for leaf in leaves))
+        return (str(spec), context, aliases, *(_leaf_key(leaf, shapes) for leaf in leaves))
 
     def _prepare(
         self,
@@ -195,8 +212,7 @@ class Dispatcher:
         start = time.perf_counter()
         program = None
         try:
-            found = self._capture(args, kwargs)
-            program = build(found, current().max_arguments)
+            program = self._program(args, kwargs, leaves, spec)
             entry = self._entry(program, leaves, spec)
         except FusionDeclined as declined:
             pinned = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, int | float))
@@ -206,13 +222,33 @@ class Dispatcher:
         events.emit(events.Traced(self.name, len(program.kernels), calls, seconds))
         return entry
 
+    def _program(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        leaves: Sequence[Any],
+        spec: pytree.TreeSpec,
+    ) -> Program:
+        """Captured now, or for other sizes earlier."""
+        pattern = pattern_of(leaves)
+        key = (pattern, *self._key(leaves, spec, shapes=False))
+        extents = extents_of(leaves)
+        for known in self._generic.get(key, ()):
+            if known.entry.fits(leaves):
+                return resize(known.program, dict(zip(known.extents, extents, strict=True)))
+        program = build(self._capture(args, kwargs), current().max_arguments)
+        if pattern is not None and is_generic(program, leaves):
+            made = _Generic(Entry(None, None, program, *_conditions(program, leaves)), extents)
+            self._generic[key] = [*self._generic.get(key, [])[1 - _MAX_VARIANTS :], made]
+        return program
+
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
         return capture(self.function, args, kwargs, name=self.name, dynamic=self.dynamic)
 
     def _entry(self, program: Program, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Entry:
         found = program.capture
         engine = self._engine(found)
-        pinned = tuple((i, leaves[i]) for i in sorted(found.pinned) if i < len(leaves))
+        pinned, guards = _conditions(program, leaves)
         if not program.kernels:
             raise FusionDeclined(Decline(Reason.NOTHING_TO_FUSE))
 
@@ -225,7 +261,7 @@ class Dispatcher:
             _check_differentiable(program)
         plan = make_plan(program, engine, leaves, fallback)
         wrapped = self._differentiable(plan, leaves, spec) if records else None
-        return Entry(plan, None, program, pinned, found.guards, wrapped)
+        return Entry(plan, None, program, pinned, guards, wrapped)
 
     def _engine(self, found: Capture) -> Engine:
         engine = choose(self.engine, found.device.type)
@@ -262,17 +298,25 @@ def switch(name: str, *, value: bool) -> None:
         dispatcher.forget_recent()
 
 
+def _conditions(
+    program: Program, leaves: Sequence[Any]
+) -> tuple[tuple[tuple[int, Any], ...], tuple[Free, ...]]:
+    """The pinned leaves, and the guards, under which a program holds."""
+    pinned = sorted(program.capture.pinned)
+    return tuple((i, leaves[i]) for i in pinned if i < len(leaves)), program.capture.guards
+
+
 def _has_containers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return any(isinstance(x, list | tuple | dict) for x in (*args, *kwargs.values()))
 
 
-def _leaf_key(leaf: Any) -> Any:
+def _leaf_key(leaf: Any, shapes: bool) -> Any:  # noqa: FBT001  called for every leaf
     if isinstance(leaf, torch.Tensor):
-        strides = leaf.stride() if leaf.layout is torch.strided else None
+        strides = leaf.stride() if shapes and leaf.layout is torch.strided else None
         return (
             type(leaf),
             leaf.dtype,
-            leaf.shape,
+            leaf.shape if shapes else leaf.dim(),
             strides,
             leaf.device,
             leaf.requires_grad,

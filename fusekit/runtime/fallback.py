@@ -34,7 +34,7 @@ def evaluate(graph: Graph, leaves: Sequence[Any]) -> list[torch.Tensor]:
     emit_nodes(graph, values, dialect)
     for node in graph.nodes:
         if node.op == "cat":
-            values[node.output] = torch.cat([values[i] for i in node.inputs], node.attr("dim"))  # type: ignore[call-overload]
+            values[node.output] = torch.cat([values[i] for i in node.inputs], node.attr("dim"))  # type: ignore[arg-type]
     return [values[i] for i in graph.outputs]
 
 

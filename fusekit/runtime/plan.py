@@ -33,6 +33,7 @@ from fusekit.ir.graph import Attr
 from fusekit.runtime.engines import Engine
 from fusekit.runtime.guard import unpack, write_guard
 from fusekit.runtime.kernels import Kernel, kernel_for
+from fusekit.runtime.memory import LARGE, with_huge_pages
 from fusekit.runtime.program import KernelCall, Place, Program
 from fusekit.runtime.stats import CallCounter, counters
 from fusekit.specs import Decline, Reason
@@ -190,7 +191,11 @@ class _Writer:
         self.names[f"s{value_id}"] = value.dense_strides
         self.names[f"d{value_id}"] = TO_TORCH[self.graph.dtype(value_id)]
         self.tensor[value_id] = f"v{value_id}"
-        self.lines.append(f"v{value_id} = new(h{value_id}, s{value_id}, d{value_id})")
+        new = "new"
+        if value.nbytes >= LARGE and self.program.capture.device.type == "cpu":
+            new = "new_large"
+            self.names[new] = with_huge_pages(self.names["new"])
+        self.lines.append(f"v{value_id} = {new}(h{value_id}, s{value_id}, d{value_id})")
 
     def _address(self, place: Place, dtype: DType) -> str:
         base = place.base

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from fusekit.frontends.calls import view_geometry
 from fusekit.frontends.fx import Capture
@@ -16,7 +16,7 @@ from fusekit.runtime.binding import Binding, Operand, bind, expand_strides
 from fusekit.runtime.kernels import specs
 from fusekit.specs import KernelSpec
 
-__all__ = ["KernelCall", "Place", "Program", "build"]
+__all__ = ["KernelCall", "Place", "Program", "build", "rebind"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class KernelCall:
         spec: its normal form.
         binding: ArgSpec and layout for this signature.
         scalars: ids of the scalar inputs, in the kernel's order.
-        reads: where each tensor the kernel loads lies.
+        tensors: ids of the tensors the kernel loads.
+        reads: where each of them lies.
         writes: where each tensor the kernel stores lies.
         numbering: value id in the program's graph -> id in `spec.graph`.
     """
@@ -65,6 +66,7 @@ class KernelCall:
     spec: KernelSpec
     binding: Binding
     scalars: tuple[int, ...]
+    tensors: tuple[int, ...]
     reads: tuple[Place, ...]
     writes: tuple[Place, ...]
     numbering: Mapping[int, int]
@@ -112,6 +114,23 @@ def build(capture: Capture, max_arguments: int) -> Program:
         for (target, _), value in zip(capture.writes, graph.outputs[n_results:], strict=True)
     )
     return Program(capture, graph, divided, kernels, places, graph.outputs[:n_results], writes)
+
+
+def rebind(program: Program) -> Program:
+    """The program with places and bindings computed anew for the shapes of its graph."""
+    places = _places(program.graph)
+    groups = {group.index: group for group in program.partition.groups}
+    kernels = tuple(
+        dataclasses.replace(
+            call,
+            group=groups[call.group.index],
+            binding=_binding(program.graph, groups[call.group.index], call.tensors, places),
+            reads=tuple(places[i] for i in call.tensors),
+            writes=tuple(places[i] for i in call.group.outputs),
+        )
+        for call in program.kernels
+    )
+    return dataclasses.replace(program, kernels=kernels, places=places)
 
 
 def _places(graph: Graph) -> dict[int, Place]:
@@ -168,19 +187,26 @@ def _kernel_call(graph: Graph, group: Group, places: Mapping[int, Place]) -> Ker
     numbering |= {old: numbering[new] for old, new in alias.items()}
     spec = specs.intern(normal, graph.name)
     tensors = [i for i in inputs if not graph.values[i].scalar]
-    binding = bind(
-        group.shape,
-        [_operand(graph, places, i, group.shape) for i in tensors],
-        [_operand(graph, places, i, group.shape) for i in group.outputs],
-    )
+    binding = _binding(graph, group, tensors, places)
     return KernelCall(
         group,
         spec,
         binding,
         tuple(i for i in inputs if graph.values[i].scalar),
+        tuple(tensors),
         tuple(places[i] for i in tensors),
         tuple(places[i] for i in group.outputs),
         numbering,
+    )
+
+
+def _binding(
+    graph: Graph, group: Group, tensors: Iterable[int], places: Mapping[int, Place]
+) -> Binding:
+    return bind(
+        group.shape,
+        [_operand(graph, places, i, group.shape) for i in tensors],
+        [_operand(graph, places, i, group.shape) for i in group.outputs],
     )
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import linecache
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from torch.utils import _pytree as pytree
@@ -37,6 +35,7 @@ from fusekit.viz.model import (
 )
 from fusekit.viz.session import CallSession
 from fusekit.viz.stopwatch import timing_of
+from fusekit.viz.userline import user_text
 from fusekit.viz.view import FusionView
 
 __all__ = ["collect", "explore"]
@@ -68,7 +67,8 @@ def model_of(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
     """The model of one call, without timing."""
     entry = fused.entry(args, kwargs)
     model = new_model(fused.name)
-    model["user"] = _user(fused.function)
+    text = user_text(fused.function)
+    model["user"] = User(text=text.text, first=text.first, file=text.file)
     explained = explanation_of(fused.name, entry)
     model["declined"] = [_declined(decline) for decline in explained.declined]
     if entry.program is not None:
@@ -164,9 +164,13 @@ class _Filler:
 
     def _outputs(self) -> list[tuple[str, int]]:
         """Results, then what is written back into arguments."""
+        found = self.program.capture
+        paths, _ = pytree.tree_flatten_with_path(
+            pytree.tree_unflatten([result.value is not None for result in found.results], found.out_spec)
+        )
+        keys = [pytree.keystr(path) for path, is_made in paths if is_made]
         results = self.program.results
-        many = len(results) > 1
-        named = [(f"output {i}" if many else "output", value) for i, value in enumerate(results)]
+        named = [(_output_name(key), value) for key, value in zip(keys, results, strict=True)]
         return named + [(f"{self.names[x]} (written)", value) for x, value in self.program.writes]
 
     def _node(self, node_id: str, label: str, kind: Any, value: int) -> Node:
@@ -327,17 +331,6 @@ def _declined(decline: Decline) -> Declined:
     )
 
 
-def _user(function: Callable[..., Any]) -> User:
-    target = inspect.unwrap(getattr(function, "forward", function))
-    try:
-        lines, first = inspect.getsourcelines(target)
-        file = inspect.getsourcefile(target) or ""
-    except (OSError, TypeError):
-        return User(text="", first=1, file="")
-    linecache.checkcache(file)
-    return User(text="".join(lines).rstrip("\n"), first=max(first, 1), file=Path(file).name)
-
-
 def _input_names(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> list[str]:
@@ -355,6 +348,14 @@ def _input_names(
     for key, value in kwargs.items():
         names += _leaf_names(key, value)
     return names
+
+
+def _output_name(path: str) -> str:
+    """The last word for a result: "y" for the item "y" of a dict, "output 1" for that of a tuple."""
+    key = path.removeprefix("['").removesuffix("']")
+    if not path:
+        return "output"
+    return key if f"['{key}']" == path else f"output{path}"
 
 
 def _leaf_names(name: str, value: Any) -> list[str]:

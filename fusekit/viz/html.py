@@ -6,7 +6,7 @@ style sheet, the links between the parts, folding, tabs, zoom and the theme butt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 
 from fusekit.viz.graph import Picture, layers, picture
@@ -17,23 +17,31 @@ from fusekit.viz.tables import groups_html, ledger_headline, ledger_html, why_he
 from fusekit.viz.timing import timing_html
 from fusekit.viz.words import plural, summary, visible
 
-__all__ = ["block", "page", "script", "stylesheet"]
+__all__ = ["SECTIONS", "block", "page", "script", "stylesheet"]
+
+SECTIONS = ("graph", "source", "why", "bytes", "timing")
+"""The parts of a view, in the order in which they appear."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
 
 
-def block(model: Model, *, hydrate: bool = True) -> str:
+def block(
+    model: Model, *, hydrate: bool = True, sections: Collection[str] = SECTIONS
+) -> str:
     """The view of `model` as HTML. Without `hydrate`, only the base layer."""
     why = "Seams" if model["seams"] else "Left to PyTorch"
+    bodies = {
+        "graph": _graph_section,
+        "source": _code_section,
+        "why": lambda m: _section("why", why, why_headline(m), why_html(m), opened=True),
+        "bytes": lambda m: _section("bytes", "Bytes", ledger_headline(m), ledger_html(m)),
+        "timing": _timing_section,
+    }
     parts = [
         f'<div class="fk-view" style="{_ROOT}">',
         f"<style>{stylesheet()}</style>" if hydrate else "",
         _header(model),
-        _graph_section(model),
-        _code_section(model),
-        _section("why", why, why_headline(model), why_html(model), opened=True),
-        _section("bytes", "Bytes", ledger_headline(model), ledger_html(model)),
-        _timing_section(model),
+        *(bodies[name](model) for name in SECTIONS if name in sections),
         "</div>",
         f'<script type="module">{script()}</script>' if hydrate else "",
     ]

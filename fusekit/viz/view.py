@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import html as markup
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fusekit.errors import UsageError
 from fusekit.viz import card as cards
 from fusekit.viz.graph import dot, graph_svg
-from fusekit.viz.html import block, page
+from fusekit.viz.html import SECTIONS, block, page
 from fusekit.viz.model import Model, check, load_model, save_model
 from fusekit.viz.need import need
 from fusekit.viz.text import headline, text
@@ -41,15 +41,26 @@ class FusionView:
     The model in it never changes; `live()` gives a view that runs again.
     """
 
-    def __init__(self, model: Model, live: Session | Callable[[], Session] | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        live: Session | Callable[[], Session] | None = None,
+        *,
+        sections: Sequence[str] = SECTIONS,
+    ) -> None:
         """Check and copy `model`.
 
         Args:
             model: see `fusekit.viz.model`.
             live: what can run it again, or a function that makes that when it is asked for.
+            sections: what to display; see `only`.
         """
+        unknown = [name for name in sections if name not in SECTIONS]
+        if unknown:
+            raise UsageError(f"no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
         self._model = copy.deepcopy(check(model))
         self._live = live
+        self._sections = tuple(sections)
 
     @property
     def model(self) -> Model:
@@ -67,11 +78,30 @@ class FusionView:
         del include, exclude
         bundle = {"text/plain": headline(self._model)}
         try:
-            bundle["text/html"] = block(self._model)
+            bundle["text/html"] = block(self._model, sections=self._sections)
         except Exception as error:  # noqa: BLE001  a view that fails must not fail the computation
             said = f"{headline(self._model)}\nno picture: {type(error).__name__}: {error}"
             bundle["text/html"] = f"<pre>{markup.escape(said)}</pre>"
         return bundle
+
+    def only(self, *sections: str, languages: Sequence[str] = ()) -> FusionView:
+        """The same view, displaying less.
+
+        Args:
+            *sections: of "graph", "source", "why", "bytes", "timing"; none means all.
+            languages: of the generated sources to keep, first to last; none means all.
+        """
+        model = self.model
+        if languages:
+            held = sorted({item["language"] for item in model["sources"]})
+            unknown = [name for name in languages if name not in held]
+            if unknown and held:
+                raise UsageError(f"no {unknown[0]} source in this view; it holds {', '.join(held)}")
+            kept = [item for item in model["sources"] if item["language"] in languages]
+            order = {group["id"]: index for index, group in enumerate(model["groups"])}
+            kept.sort(key=lambda s: (order.get(s["group"] or "", -1), languages.index(s["language"])))
+            model["sources"] = kept
+        return FusionView(model, self._live, sections=sections or self._sections)
 
     def html(self) -> str:
         """A whole HTML document that needs nothing else."""

@@ -1,0 +1,94 @@
+"""Programs at other sizes: what was captured for one batch serves every batch.
+
+A program is *size-generic* if nothing in it depends on an extent but the extents themselves: the
+function asked no tensor for its size, and there are only pointwise nodes between contiguous
+arguments. Then a call whose extents are equal where the captured ones were equal (and 1 or 0 where
+they were) runs the same kernels over other extents, and is not captured again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from fusekit.frontends.fx import Capture
+from fusekit.fusion import Group, Partition
+from fusekit.ir import Graph, Value
+from fusekit.runtime.program import Program, rebind
+
+__all__ = ["extents_of", "is_generic", "pattern_of", "resize"]
+
+_FIXED = (0, 1)
+"""Extents that mean something by themselves: nothing, and broadcast."""
+
+
+def extents_of(leaves: Sequence[Any]) -> list[int]:
+    """Every extent of every tensor, in order."""
+    return [n for leaf in leaves if isinstance(leaf, torch.Tensor) for n in leaf.shape]
+
+
+def pattern_of(leaves: Sequence[Any]) -> tuple[tuple[int, ...], ...] | None:
+    """Which extents are equal, 0 or 1; None if an argument is not contiguous."""
+    classes: dict[int, int] = {0: 0, 1: 1}
+    pattern = []
+    for leaf in leaves:
+        if isinstance(leaf, torch.Tensor):
+            if leaf.layout is not torch.strided or not leaf.is_contiguous():
+                return None
+            pattern.append(tuple(classes.setdefault(n, len(classes)) for n in leaf.shape))
+    return tuple(pattern)
+
+
+def is_generic(program: Program, leaves: Sequence[Any]) -> bool:
+    """True if the program may be run at other sizes."""
+    capture, graph = program.capture, program.graph
+    if capture.reads_sizes or any(not node.is_pointwise for node in capture.graph.nodes):
+        return False
+    fixed = [s.free.value if s.free else s.constant for s in capture.sources if s.leaf is None]
+    if any(tensor is None or tensor.dim() for tensor in fixed):
+        return False
+    known = {*extents_of(leaves), *_FIXED}
+    return all(
+        value.shape is None or (value.strides is None and known.issuperset(value.shape))
+        for value in graph.values
+    )
+
+
+def resize(program: Program, extents: Mapping[int, int]) -> Program:
+    """The program with each extent replaced by the one it is mapped to."""
+    graph = _resized(program.graph, extents)
+    groups = {
+        step.index: dataclasses.replace(step, shape=_shape(step.shape, extents))
+        for step in program.partition.groups
+    }
+    steps = tuple(
+        groups[step.index] if isinstance(step, Group) else step for step in program.partition.steps
+    )
+    capture: Capture = dataclasses.replace(
+        program.capture, graph=_resized(program.capture.graph, extents)
+    )
+    return rebind(
+        dataclasses.replace(
+            program,
+            capture=capture,
+            graph=graph,
+            partition=Partition(graph, steps, program.partition.seams),
+        )
+    )
+
+
+def _shape(shape: tuple[int, ...], extents: Mapping[int, int]) -> tuple[int, ...]:
+    return tuple(extents.get(n, n) for n in shape)
+
+
+def _resized(graph: Graph, extents: Mapping[int, int]) -> Graph:
+    values = tuple(
+        value
+        if not value.shape
+        else Value(value.id, value.dtype, _shape(value.shape, extents), None, value.scalar)
+        for value in graph.values
+    )
+    return Graph(values, graph.inputs, graph.nodes, graph.outputs, graph.name)

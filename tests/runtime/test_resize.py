@@ -1,0 +1,84 @@
+"""A new size runs what an old one was captured for, if nothing depends on the size."""
+
+import pytest
+import torch
+
+import fusekit
+from fusekit import events
+
+
+def captures(heard: list[events.Event]) -> int:
+    return sum(isinstance(event, events.Compiled) for event in heard)
+
+
+def misfit(fused: fusekit.FusedFunction, *args: object) -> bool:
+    """True if the fused result is not eager's, bit for bit (the functions here are exact)."""
+    found, expected = fused(*args), fused.function(*args)
+    return not (torch.equal(found, expected) and found.stride() == expected.stride())
+
+
+def is_shared(fused: fusekit.FusedFunction, first: tuple, second: tuple) -> bool:
+    """True if the second call's graph is the first one's at other sizes."""
+    one, two = (fused.entry(args, {}).program for args in (first, second))
+    return one.kernels[0].group.nodes is two.kernels[0].group.nodes
+
+
+def test_other_sizes_share_a_capture() -> None:
+    fused = fusekit.fuse(lambda x, y: (x + y) * 2 - y)
+    shapes = [(4, 3), (5, 3), (5, 7), (128, 3), (2, 90)]
+    pairs = [(torch.randn(n, m), torch.randn(m)) for n, m in shapes]
+    assert not any(misfit(fused, *pair) for pair in pairs)
+    assert all(is_shared(fused, pairs[0], pair) for pair in pairs)
+
+
+def test_sizes_that_become_equal_or_one_or_zero_are_captured_again() -> None:
+    fused = fusekit.fuse(lambda x, y: x + y)
+    first = torch.randn(4, 3), torch.randn(3)
+    assert not misfit(fused, *first)
+    for shapes in (((3, 3), (3,)), ((4, 1), (1,)), ((1, 3), (3,)), ((0, 3), (3,)), ((4, 3), (1,))):
+        pair = tuple(torch.randn(shape) for shape in shapes)
+        assert not misfit(fused, *pair)
+        assert not is_shared(fused, first, pair)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x / x.shape[0],
+        lambda x: x * len(x),
+        lambda x: x + x.numel(),
+        lambda x: x * 2 if x.size(1) > 5 else x * 3,
+        lambda x: x + torch.ones(x.shape),
+        lambda x: x * x.stride(0),
+        lambda x: sum(row * 2 for row in x),
+    ],
+)
+def test_a_function_that_asks_for_a_size_is_captured_for_each(function: object) -> None:
+    fused = fusekit.fuse(function)
+    pairs = [(torch.ones(4, 3),), (torch.ones(4, 9),), (torch.ones(8, 3),)]
+    assert not any(misfit(fused, *pair) for pair in pairs)
+    assert not is_shared(fused, pairs[0], pairs[1])
+
+
+def test_constants_keep_their_size() -> None:
+    fused = fusekit.fuse(lambda x: x * torch.tensor([1.0, 2.0, 4.0]))
+    assert not misfit(fused, torch.randn(5, 3))
+    assert not misfit(fused, torch.randn(3, 3))
+    assert not misfit(fused, torch.randn(6, 3))
+    with pytest.raises(RuntimeError, match="size of tensor"):
+        fused(torch.randn(5, 4))
+
+
+def test_pinned_numbers_and_globals_still_guard() -> None:
+    fused = fusekit.fuse(lambda x, n: x * 2 if n > 3 else x * 5)
+    for n in (1, 4, 2, 9):
+        assert not misfit(fused, torch.randn(n + 2, 2 * n + 5), n)
+
+
+def test_a_thousand_batch_sizes_make_one_kernel() -> None:
+    fused = fusekit.fuse(lambda x, w: (x * w + 0.123).relu())
+    w = torch.randn(5)
+    with events.listening() as heard:
+        for n in range(2, 1002):
+            fused(torch.ones(n, 5), w)
+    assert captures(heard) == 1
