@@ -81,7 +81,7 @@ class Counters:
     def _retire(self, launches: int, opaque_calls: int, count: itertools.count[int]) -> None:
         calls = int(repr(count)[6:-1])
         with self._lock:
-            self._retired["calls"] += calls
+            self._retired["hits"] += max(calls - 1, 0)
             self._retired["launches"] += calls * launches
             self._retired["opaque_calls"] += calls * opaque_calls
 
@@ -106,12 +106,13 @@ class Counters:
         """The counters as they are now."""
         with self._lock:
             live = [(c.calls, c.launches, c.opaque_calls) for c in self._plans]
-            calls = self._retired["calls"] + sum(n for n, _, _ in live)
+            # the first call of a plan is the one that missed
+            hits = self._retired["hits"] + sum(max(n - 1, 0) for n, _, _ in live)
             return Stats(
                 kernels=self.kernels,
                 launches=self._retired["launches"] + sum(n * k for n, k, _ in live),
                 opaque_calls=self._retired["opaque_calls"] + sum(n * k for n, _, k in live),
-                hits=max(calls - self.misses, 0),
+                hits=hits,
                 misses=self.misses,
                 compile_seconds=self.compile_seconds,
                 fallbacks=dict(self._fallbacks),

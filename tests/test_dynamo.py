@@ -1,0 +1,52 @@
+"""torch.compile finds the backend by name."""
+
+import torch
+
+import fusekit
+
+
+class Block(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.gelu(self.linear(x)) * 2 + x
+
+
+def test_a_model_compiles_by_the_backends_name() -> None:
+    torch.manual_seed(0)
+    model, x = Block(), torch.randn(4, 8)
+    compiled = torch.compile(model, backend="fusekit")
+    before = fusekit.stats().launches
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(x), model(x))
+        compiled(x)
+    assert fusekit.stats().launches >= before + 2
+
+
+def test_training_through_the_backend_gives_eagers_gradients() -> None:
+    torch.manual_seed(0)
+    model, x = Block(), torch.randn(4, 8)
+    compiled = torch.compile(model, backend="fusekit")
+    model(x).sum().backward()
+    expected = [parameter.grad.clone() for parameter in model.parameters()]
+    model.zero_grad()
+    compiled(x).sum().backward()
+    for parameter, gradient in zip(model.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
+def test_changing_sizes_and_a_graph_break() -> None:
+    @torch.compile(backend="fusekit")
+    def function(x: torch.Tensor) -> torch.Tensor:
+        y = (x * 3).tanh()
+        if y.sum() > 0:
+            return y + 1
+        return y - 1
+
+    for n in (3, 4, 9):
+        for sign in (-1, 1):
+            x = sign * torch.rand(n)
+            y = (x * 3).tanh()
+            torch.testing.assert_close(function(x), y + (1 if sign > 0 else -1))
