@@ -183,9 +183,7 @@ def repeat_view(builder: GraphBuilder, node: Node, value_id: int) -> tuple[int, 
         raise UnknownTensorError(str(error)) from error
     outputs = tuple(builder.value(base.dtype, shape, strides) for shape, strides, _ in found)
     attrs = tuple((key, _with_ref(item, old, value_id)) for key, item in node.attrs)
-    builder.add(
-        dataclasses.replace(node, inputs=(value_id,), outputs=outputs, attrs=attrs)
-    )
+    builder.add(dataclasses.replace(node, inputs=(value_id,), outputs=outputs, attrs=attrs))
     return outputs
 
 

@@ -238,6 +238,7 @@ def _layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[in
     name = name_of(func)
     if name in _LIKE and (_is_dense(tensors[0]) or not tensors[0].numel()):
         return shape, tensors[0].stride()
+    tensors = _as_read(given, tensors)
     # eager makes 0-dim tensors of numbers among the operands
     numbers = any(isinstance(given.get(key), bool | int | float) for key in ("self", "other"))
     strides = elementwise_strides(shape, tensors, of_one_shape=not numbers)
@@ -245,6 +246,25 @@ def _layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[in
         like = torch.empty_strided(shape, strides, device="meta")
         strides = elementwise_strides(shape, [like], of_one_shape=False)
     return shape, strides
+
+
+def _as_read(given: dict[str, Any], tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The operands as the loop reads them: on the CPU, those that it converts are copied first."""
+    operands = [given[name] for name in ("self", "other", "exponent") if name in given]
+    if len(operands) != 2 or None in operands or tensors[0].device.type != "cpu":  # noqa: PLR2004
+        return tensors
+    with torch._C._DisableTorchDispatch():  # noqa: SLF001  twins are for no mode to see
+        common = torch.result_type(
+            *(_twin(x) if isinstance(x, torch.Tensor) else x for x in operands)
+        )
+        return [
+            tensor
+            if tensor.dtype in (common, torch.bool) or _is_dense(tensor)
+            else torch.empty_strided(
+                tensor.shape, elementwise_strides(tuple(tensor.shape), [tensor]), device="meta"
+            )
+            for tensor in tensors
+        ]
 
 
 def elementwise_strides(

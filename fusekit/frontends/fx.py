@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -104,6 +106,17 @@ def capture(
             return attempt.run()
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Torch logs what a fake operator raises; here eager is about to raise it, or not."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
 class _Attempt:
     """One way of tracing one call."""
 
@@ -180,7 +193,7 @@ class _Attempt:
         self.questions = SizeQuestions()
         try:
             if not self.functional:
-                with self.fakes.mode, self.tracer, self.questions:
+                with _quiet(), self.fakes.mode, self.tracer, self.questions:
                     return flat(*fakes)
             return self._call_functional(flat, fakes)
         except (FusionDeclined, MutationError):
@@ -210,7 +223,7 @@ class _Attempt:
             return [item for item in made if isinstance(item, torch.Tensor)]
 
         run = torch.func.functionalize(over_tensors, remove="mutations")
-        with self.fakes.mode, self.tracer, self.questions:
+        with _quiet(), self.fakes.mode, self.tracer, self.questions:
             tensors = iter(run(*[fakes[i] for i in where]))
         made = [next(tensors) if isinstance(item, torch.Tensor) else item for item in rest["made"]]
         made = [made[i] if same is None else fakes[same] for i, same in enumerate(rest["same"])]
@@ -227,6 +240,7 @@ class _Attempt:
         found = tuple(self._result(item, fakes) for item in results)
         writes = tuple(dict(self.tracer.writes).items())
         if writes:
+            self._check_writable(fakes)
             written = {value: target for target, value in writes}
             found = tuple(self._in_place(item, written) for item in found)
         outputs = [item.value for item in found if item.value is not None]
@@ -261,6 +275,16 @@ class _Attempt:
                     return Result(leaf=index)
             item.node.pin()
         return Result(constant=value)
+
+    def _check_writable(self, fakes: list[Any]) -> None:
+        """Eager may write several elements into one place (fill_); a copy into it may not."""
+        targets = {target for target, _ in self.tracer.writes}
+        for fake in (*fakes, *self.by_real.values()):
+            if isinstance(fake, torch.Tensor) and self.tracer.identify(fake) in targets:
+                steps = zip(fake.shape, fake.stride(), strict=True)
+                if any(extent > 1 and stride == 0 for extent, stride in steps):
+                    detail = "a tensor whose elements share memory is written"
+                    raise FusionDeclined(Decline(Reason.OVERLAP, detail))
 
     def _in_place(self, item: Result, written: Mapping[int, int]) -> Result:
         """A view of what is copied into an argument, as a view of that argument."""

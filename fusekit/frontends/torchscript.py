@@ -222,8 +222,9 @@ class _Reader:
     def _node(self, node: Any) -> None:
         if node.kind() == "prim::Constant":
             slot = self._slot(node.output())
-            self.constants[slot] = _constant(node)
-            if isinstance(self.constants[slot], torch.Tensor):
+            # a traced Python number has a tensor's type, but is a number again here
+            self.constants[slot] = node.output().toIValue()
+            if _holds_tensors(node.output().type()):
                 self.hosts.add(slot)
             return
         operands = tuple(self._slot(value) for value in node.inputs())
@@ -321,13 +322,6 @@ _ON_LISTS: Mapping[str, Callable[..., Any]] = {
     "aten::add": operator.add,
     "aten::len": len,
 }
-
-
-def _constant(node: Any) -> Any:
-    """The value of a prim::Constant; `toIValue` would make a number of a tensor of one element."""
-    if node.hasAttribute("value") and node.kindOf("value") == "t":
-        return node.t("value")
-    return node.output().toIValue()
 
 
 def _literal(value: Any) -> str:

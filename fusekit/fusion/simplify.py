@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from fusekit.fusion.draft import Draft, renamed
-from fusekit.ir import DType, Graph, Kind, Node
+from fusekit.ir import DType, Graph, Kind, Node, Value
 
 __all__ = ["simplify"]
 
@@ -46,7 +46,7 @@ class _Simplifier:
             self.alias[node.output] = other
             return True
         values = [self.draft.values[i] for i in node.outputs]
-        key = (node.op, node.inputs, node.attrs, *((v.dtype, v.shape) for v in values))
+        key = (node.op, node.inputs, node.attrs, *((v.dtype, v.shape, v.strides) for v in values))
         earlier = self.seen.setdefault(key, node.outputs)
         if earlier != node.outputs:
             self.alias.update(zip(node.outputs, earlier, strict=True))
@@ -58,7 +58,7 @@ class _Simplifier:
             return None
         values = self.draft.values
         source = node.inputs[0]
-        if values[source].shape != values[node.output].shape:
+        if not _is_laid_out_like(values[source], values[node.output]):
             return None
         if node.op == "copy":
             return source if _is_new(self.makers.get(source)) else None
@@ -68,8 +68,15 @@ class _Simplifier:
         if inner is None or inner.op != "cast":
             return None
         origin = values[inner.inputs[0]]
-        back = origin.dtype is values[node.output].dtype
+        back = origin.dtype is values[node.output].dtype and _is_laid_out_like(
+            origin, values[node.output]
+        )
         return origin.id if back and _is_lossless(origin.dtype, values[source].dtype) else None
+
+
+def _is_laid_out_like(one: Value, other: Value) -> bool:
+    """True if a view of the one looks like that view of the other."""
+    return (one.shape, one.strides) == (other.shape, other.strides)
 
 
 def _is_new(maker: Node | None) -> bool:
@@ -98,6 +105,8 @@ _MANTISSA = {DType.F16: 11, DType.BF16: 8, DType.F32: 24, DType.F64: 53}
 def _own_pieces(draft: Draft) -> None:
     """Each piece of a cat is written straight into the result: nobody else may own it."""
     taken: set[int] = set(draft.kept)
+    # what a call or a view reads has to be a tensor by itself
+    taken.update(i for node in draft.nodes if node.op in ("call", "view") for i in node.inputs)
     producers = draft.producers()
     nodes: list[Node] = []
     for node in draft.nodes:

@@ -5,8 +5,8 @@ that talks to the notebook.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import dataclasses
 import inspect
@@ -19,7 +19,8 @@ from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction, fuse
 from fusekit.errors import UsageError
-from fusekit.viz.statements import Foreign, names_of, split
+from fusekit.viz.cellfunction import VALUE_KEY, end_line, function_of
+from fusekit.viz.statements import Foreign, split
 from fusekit.viz.userline import UserText, at_line, set_user_text
 
 __all__ = ["NOTHING", "Call", "Outcome", "Wishes", "parse", "run", "run_expression"]
@@ -28,8 +29,6 @@ NOTHING = object()
 """The value of a cell that has none."""
 
 _VALUE = "__fusekit_value__"
-_FOUND = "__fusekit_found__"
-_LAST = "(value)"
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEFINITIONS = (*_FUNCTIONS, ast.ClassDef)
 _CARRIED = (
@@ -132,7 +131,9 @@ def run(
     if any(isinstance(statement, _DEFINITIONS) for statement in statements):
         return run_.definitions(statements)
     if wishes.call:
-        raise UsageError("--call and --on are for a cell that defines a function; this one does not")
+        raise UsageError(
+            "--call and --on are for a cell that defines a function; this one does not"
+        )
     return run_.statements(statements)
 
 
@@ -140,7 +141,9 @@ def run_expression(
     node: ast.expr, namespace: dict[str, Any], text: str, file: str, wishes: Wishes
 ) -> Outcome:
     """Run one expression fused."""
-    return _Run(namespace, text, file, wishes, 0).statements([ast.copy_location(ast.Expr(node), node)])
+    return _Run(namespace, text, file, wishes, 0).statements(
+        [ast.copy_location(ast.Expr(node), node)]
+    )
 
 
 class _Run:
@@ -293,7 +296,7 @@ class _Run:
 
     def statements(self, statements: Sequence[ast.stmt]) -> Outcome:
         """Run a head as it is, a body as one fused function, a tail as it is."""
-        parts = split(statements, self.is_tensor)
+        parts = split(statements, self.is_tensor, self.is_function)
         self.explain(parts.head, parts.why_head)
         self.plain(parts.head, last=not parts.body)
         if parts.body:
@@ -305,23 +308,48 @@ class _Run:
     def is_tensor(self, name: str) -> bool:
         return isinstance(self.namespace.get(name), torch.Tensor)
 
+    def is_function(self, node: ast.expr) -> bool:
+        function = self.callee(node)
+        module = getattr(function, "__module__", None) or ""
+        return callable(function) and (module.startswith("torch") or _is_users(function))
+
+    def is_users_call(self, statement: ast.stmt) -> bool:
+        if not isinstance(statement, ast.Expr | ast.Assign):
+            return False
+        node = statement.value
+        return isinstance(node, ast.Call) and _is_users(self.callee(node))
+
+    def is_argument(self, name: str) -> bool:
+        """True for a tensor, a number or a container of tensors; others are read as globals."""
+        value = self.namespace.get(name)
+        if type(value) in (int, float):
+            return True
+        if not isinstance(value, torch.Tensor | list | tuple | dict):
+            return False
+        return any(isinstance(leaf, torch.Tensor) for leaf in pytree.tree_leaves(value))
+
     def explain(self, statements: Sequence[ast.stmt], why: Foreign | None) -> None:
         """Say which lines were not fused, and why."""
         if why is not None:
             plain = [s for s in statements if not isinstance(s, ast.Import | ast.ImportFrom)]
-            first, last = plain[0].lineno, _end(plain)
+            first, last = plain[0].lineno, end_line(plain)
             lines = f"line {first}" if first == last else f"lines {first} to {last}"
             self.outcome.notes.append(f"{lines} ran as plain Python: {why.what}")
 
     def body(self, statements: list[ast.stmt], *, last: bool) -> None:
         """Run statements as one fused function."""
-        only = statements[0]
-        if len(statements) == 1 and isinstance(only, ast.Expr | ast.Assign):
-            if isinstance(only.value, ast.Call) and _is_users(self.callee(only.value)):
-                self.show(only)
-                return
-        function, args = self.function(statements, value=last)
-        fused = fuse(function, engine=self.wishes.engine, name=self.wishes.name or "cell")
+        wishes, only = self.wishes, statements[0]
+        if len(statements) == 1 and self.is_users_call(only):
+            self.show(only)  # type: ignore[arg-type]
+            return
+        made = function_of(
+            statements, set(self.namespace), self.is_argument, wishes.out, value=last
+        )
+        function = self.execute([made.definition], {})[made.definition.name]
+        lines = self.text.splitlines()[only.lineno - 1 : end_line(statements)]
+        set_user_text(function, UserText("\n".join(lines), only.lineno))
+        args = tuple(self.namespace[name] for name in made.parameters)
+        fused = fuse(function, engine=wishes.engine, name=wishes.name or made.definition.name)
         (args,) = self.moved((args,))
         kind = _not_carried(fused, args)
         if kind:
@@ -330,46 +358,8 @@ class _Run:
             self.plain(statements, last=last)
             return
         found = self.call(fused, args, {})
-        self.outcome.value = found.pop(_LAST, NOTHING)
+        self.outcome.value = found.pop(VALUE_KEY, NOTHING)
         self.namespace.update(found)
-
-    def function(
-        self, statements: list[ast.stmt], *, value: bool
-    ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """The function of the names that `statements` read, and what these are now."""
-        first, final = statements[0], statements[-1]
-        names = names_of(statements)
-        bound = self.handed_over(names.bound)
-        keys = {name: name for name in bound}
-        if value and isinstance(final, ast.Expr):
-            target = ast.copy_location(ast.Name(_VALUE, ast.Store()), final)
-            statements = [*statements[:-1], ast.copy_location(ast.Assign([target], final.value), final)]
-            keys[_VALUE] = _LAST
-        parameters = [
-            name
-            for name in names.free
-            if name in self.namespace
-            and (name in names.bound or _is_argument(self.namespace[name]))
-        ]
-        ending = ast.parse(
-            f"{_FOUND} = locals()\n"
-            f"return {{key: {_FOUND}[name] for name, key in {keys!r}.items() if name in {_FOUND}}}"
-        ).body
-        for node in ending:
-            for part in ast.walk(node):
-                ast.copy_location(part, final)
-        made = _definition("cell", parameters, [*statements, *ending], first)
-        function = self.execute([made], {})["cell"]
-        lines = self.text.splitlines()[first.lineno - 1 : _end(statements)]
-        set_user_text(function, UserText("\n".join(lines), first.lineno))
-        return function, tuple(self.namespace[name] for name in parameters)
-
-    def handed_over(self, bound: Sequence[str]) -> Sequence[str]:
-        """The names that leave the function."""
-        unknown = [name for name in self.wishes.out if name not in bound]
-        if unknown:
-            raise UsageError(f"--out {unknown[0]}: the cell binds {', '.join(bound) or 'no name'}")
-        return self.wishes.out or bound
 
 
 def expression(text: str, what: str) -> ast.expr:
@@ -380,22 +370,6 @@ def expression(text: str, what: str) -> ast.expr:
         message = getattr(error, "msg", str(error))
         said = f"{what}: {message}"
         raise UsageError(at_line(said, text.strip(), getattr(error, "offset", None))) from None
-
-
-def _definition(
-    name: str, parameters: list[str], body: list[ast.stmt], first: ast.stmt
-) -> ast.FunctionDef:
-    made = ast.parse(f"def {name}({', '.join(parameters)}): pass").body[0]
-    assert isinstance(made, ast.FunctionDef)
-    for part in ast.walk(made):
-        ast.copy_location(part, first)
-    made.body = body
-    return made
-
-
-def _end(statements: Sequence[ast.stmt]) -> int:
-    """The last line of statements."""
-    return max((s.end_lineno or s.lineno for s in statements), default=0)
 
 
 def _unfusible(statement: ast.stmt, value: Any) -> str:
@@ -417,14 +391,6 @@ def _is_users(function: Any) -> bool:
     return isinstance(function, FusedFunction | torch.nn.Module)
 
 
-def _is_argument(value: Any) -> bool:
-    if type(value) in (int, float):
-        return True
-    if not isinstance(value, torch.Tensor | list | tuple | dict):
-        return False
-    return any(isinstance(leaf, torch.Tensor) for leaf in pytree.tree_leaves(value))
-
-
 def _not_carried(fused: FusedFunction, args: tuple[Any, ...]) -> str:
     """The kind of object that the function makes and that must not come out of a trace."""
     program = fused.entry(args, {}).program
@@ -432,9 +398,9 @@ def _not_carried(fused: FusedFunction, args: tuple[Any, ...]) -> str:
     for result in results:
         value = result.constant
         outside = isinstance(value, types.FunctionType) and value.__closure__ is None
-        if result.value is None and result.leaf is None:
-            if not isinstance(value, _CARRIED) and not outside:
-                return type(value).__name__
+        traced = result.value is not None or result.leaf is not None
+        if not (traced or outside or isinstance(value, _CARRIED)):
+            return type(value).__name__
     return ""
 
 
@@ -444,5 +410,7 @@ def _device(name: str) -> torch.device:
     except RuntimeError:
         raise UsageError(f"--device {name!r}: expected cpu, cuda or cuda:N") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch finds no CUDA device here; `%fusekit doctor` says more")
+        raise UsageError(
+            "--device cuda: torch finds no CUDA device here; `%fusekit doctor` says more"
+        )
     return device

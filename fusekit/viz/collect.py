@@ -166,7 +166,9 @@ class _Filler:
         """Results, then what is written back into arguments."""
         found = self.program.capture
         paths, _ = pytree.tree_flatten_with_path(
-            pytree.tree_unflatten([result.value is not None for result in found.results], found.out_spec)
+            pytree.tree_unflatten(
+                [result.value is not None for result in found.results], found.out_spec
+            )
         )
         keys = [pytree.keystr(path) for path, is_made in paths if is_made]
         results = self.program.results
@@ -351,7 +353,7 @@ def _input_names(
 
 
 def _output_name(path: str) -> str:
-    """The last word for a result: "y" for the item "y" of a dict, "output 1" for that of a tuple."""
+    """What to call a result: "y" for the item "y" of a dict, "output[1]" in a tuple."""
     key = path.removeprefix("['").removesuffix("']")
     if not path:
         return "output"

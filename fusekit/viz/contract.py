@@ -83,10 +83,11 @@ def _reasons(model: Model) -> list[str]:
     lines = []
     for seam in model["seams"]:
         ends = f"{end_name(model, seam['source'])} -> {end_name(model, seam['target'])}"
-        lines.append(f"[{seam['code']}] {ends}: {visible(seam['sentence'])}. {seam['hint']}")
-    for item in model["declined"]:
+        lines.append(f"[{seam['code']}] {ends}: {visible(seam['sentence'])}; {seam['hint']}")
+    for item in [] if lines else model["declined"]:
         where = "" if item["line"] is None else f"line {item['line']}, "
         op = visible(item["op"] or "the function")
         detail = f" ({visible(item['detail'])})" if item["detail"] else ""
-        lines.append(f"[{item['code']}] {where}{op}: {visible(item['reason'])}{detail}. {item['hint']}")
+        reason = f"{visible(item['reason'])}{detail}"
+        lines.append(f"[{item['code']}] {where}{op}: {reason}; {item['hint']}")
     return ["because", *(f"  {line}" for line in lines)] if lines else []

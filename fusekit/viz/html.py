@@ -25,9 +25,7 @@ SECTIONS = ("graph", "source", "why", "bytes", "timing")
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
 
 
-def block(
-    model: Model, *, hydrate: bool = True, sections: Collection[str] = SECTIONS
-) -> str:
+def block(model: Model, *, hydrate: bool = True, sections: Collection[str] = SECTIONS) -> str:
     """The view of `model` as HTML. Without `hydrate`, only the base layer."""
     why = "Seams" if model["seams"] else "Left to PyTorch"
     bodies = {

@@ -16,9 +16,17 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _EFFECTS = frozenset(
-    "breakpoint compile delattr display eval exec globals input locals open print setattr".split()
+    (
+        *("breakpoint", "compile", "delattr", "display", "eval", "exec", "globals"),
+        *("input", "locals", "open", "print", "setattr", "vars"),
+    )
 )
 """Functions whose call is more than its value."""
+
+_EFFECT_METHODS = frozenset(
+    ("backward", "item", "manual_seed", "numpy", "save", "step", "tolist", "zero_grad")
+)
+"""Methods that are more than their value, or that take it out of the tensors."""
 
 _WORDS: dict[type[ast.AST], str] = {
     ast.Delete: "`del`",
@@ -65,20 +73,32 @@ class Parts:
     why_tail: Foreign | None = None
 
 
-def split(statements: Iterable[ast.stmt], is_tensor: Callable[[str], bool]) -> Parts:
+def split(
+    statements: Iterable[ast.stmt],
+    is_tensor: Callable[[str], bool],
+    is_function: Callable[[ast.expr], bool],
+) -> Parts:
     """The longest run of statements that can be fused, without the imports in it.
 
     Args:
         statements: of the cell, none of them a definition.
         is_tensor: True for the name of a tensor in the notebook.
+        is_function: True for an expression that names a function to call for its value. At the
+            end of a cell such a call is its value; elsewhere, nobody takes the value.
     """
     head: list[ast.stmt] = []
     body: list[ast.stmt] = []
     why: Foreign | None = None
     bound: set[str] = set()
     rest = list(statements)
+
+    def is_local(name: str) -> bool:
+        return name in bound or is_tensor(name)
+
     for index, statement in enumerate(rest):
-        reason = foreign(statement, lambda name: name in bound or is_tensor(name))
+        reason = foreign(statement, is_local)
+        if reason is not None and statement is rest[-1]:
+            reason = final(statement, is_local, is_function)
         if isinstance(statement, _IMPORTS):
             head.append(statement)
         elif reason is None:
@@ -94,29 +114,63 @@ def split(statements: Iterable[ast.stmt], is_tensor: Callable[[str], bool]) -> P
 
 def foreign(statement: ast.stmt, is_local: Callable[[str], bool]) -> Foreign | None:
     """Why `statement` does more than to compute tensors, or None."""
-    for node in ast.walk(statement):
+    return _first(ast.walk(statement), is_local, statement.lineno)
+
+
+def final(
+    statement: ast.stmt, is_local: Callable[[str], bool], is_function: Callable[[ast.expr], bool]
+) -> Foreign | None:
+    """The same for the last statement of a cell: an expression there is the cell's value."""
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        function: ast.AST = statement.value.func
+        root = function
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        computed = not isinstance(root, ast.Name) or is_local(root.id)
+        if computed or is_function(statement.value.func):
+            return _first(ast.walk(statement.value), is_local, statement.lineno)
+    return foreign(statement, is_local)
+
+
+def _first(nodes: Iterable[ast.AST], is_local: Callable[[str], bool], line: int) -> Foreign | None:
+    for node in nodes:
         what = _effect(node, is_local)
         if what:
-            return Foreign(getattr(node, "lineno", statement.lineno), what)
+            return Foreign(getattr(node, "lineno", line), what)
     return None
 
 
 def _effect(node: ast.AST, is_local: Callable[[str], bool]) -> str:
+    """What `node` by itself does outside the tensors, in words, or ""."""
     if isinstance(node, _DEFINITIONS):
         return f"`{node.name}` is defined inside another statement"
     if isinstance(node, ast.stmt) and not isinstance(node, _PLAIN):
         return f"{_WORDS.get(type(node), type(node).__name__)} is not fused"
     if isinstance(node, ast.Expr):
         return _discarded(node.value)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return f"`{node.func.id}(...)` acts outside the tensors" if node.func.id in _EFFECTS else ""
-    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-        return f"`{ast.unparse(node)}` is an attribute, which only plain Python sets"
-    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-        root = node.value
-        if not (isinstance(root, ast.Name) and is_local(root.id)):
-            return f"`{ast.unparse(root)}` is changed, and is not a tensor"
+    if isinstance(node, ast.Call):
+        return _called(node.func)
+    if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
+        return _stored(node, is_local)
     return ""
+
+
+def _stored(node: ast.Attribute | ast.Subscript, is_local: Callable[[str], bool]) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"`{ast.unparse(node)}` is an attribute, which only plain Python sets"
+    root = node.value
+    if isinstance(root, ast.Name) and is_local(root.id):
+        return ""
+    return f"`{ast.unparse(root)}` is changed, and is not a tensor"
+
+
+def _called(function: ast.expr) -> str:
+    name = function.id if isinstance(function, ast.Name) else ""
+    if isinstance(function, ast.Attribute):
+        name = function.attr if function.attr in _EFFECT_METHODS else ""
+    elif name not in _EFFECTS:
+        name = ""
+    return f"`{ast.unparse(function)}(...)` acts outside the tensors" if name else ""
 
 
 def _discarded(value: ast.expr) -> str:
@@ -240,9 +294,6 @@ class _Flow:
             if isinstance(item, ast.Name)
         }
         for child in ast.iter_child_nodes(node):
-            if child is generators[0]:
-                parts = generators[0].ifs
-            else:
-                parts = [child]  # type: ignore[list-item]
+            parts = generators[0].ifs if child is generators[0] else [child]
             for part in parts:
                 self.expression(part, local | stored)

@@ -99,7 +99,9 @@ class FusionView:
                 raise UsageError(f"no {unknown[0]} source in this view; it holds {', '.join(held)}")
             kept = [item for item in model["sources"] if item["language"] in languages]
             order = {group["id"]: index for index, group in enumerate(model["groups"])}
-            kept.sort(key=lambda s: (order.get(s["group"] or "", -1), languages.index(s["language"])))
+            kept.sort(
+                key=lambda s: (order.get(s["group"] or "", -1), languages.index(s["language"]))
+            )
             model["sources"] = kept
         return FusionView(model, self._live, sections=sections or self._sections)
 
