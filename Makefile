@@ -22,7 +22,7 @@ export CHROMIUM
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test test-units test-notebooks test-gpu test-slow test-browser chromium \
+.PHONY: help demo lab test test-units test-notebooks notebooks test-gpu test-slow test-browser chromium \
 	lint lint-style lint-format lint-types lint-layers format golden clean distclean
 
 # One report shows everything that is wrong, one step after the other.
@@ -51,6 +51,9 @@ else
 	$(PY) -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
 		--nbval-current-env notebooks/
 endif
+
+notebooks: $(DEV) ## run the notebooks and store their outputs; read the diff before committing
+	$(PY) tests/execute_notebooks.py notebooks/*.ipynb
 
 test-gpu: $(DEV) ## the tests that need an NVIDIA GPU (they skip where there is none)
 	$(PY) -m pytest -m gpu

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.machinery
 import importlib.util
 import os
 import sys
@@ -73,7 +74,7 @@ def _show_parser(commands: Any) -> None:
     show = commands.add_parser("show", help="what one function of a file becomes")
     show.add_argument("target", metavar="FILE:FUNCTION")
     show.add_argument(
-        "--args", help='such as "float32[4,1024], float32[1024], 2.0"; else the file\'s example_args'
+        "--args", help='such as "float32[4,1024], 2.0"; else the file\'s example_args'
     )
     show.add_argument("--language", help="cpp, llvm, asm, ir, ...; what runs if not given")
     show.add_argument("--engine", default="auto", help="llvm, cpp, reference")
@@ -158,7 +159,7 @@ def _model(item: Shown) -> Model:
     )
     model: Model = view.model
     model["title"] = item.workload.title
-    model["timing"] = item.comparison.as_timing()  # type: ignore[typeddict-item]  the same schema
+    model["timing"] = item.comparison.as_timing()
     return model
 
 
@@ -178,11 +179,11 @@ def _show(options: argparse.Namespace) -> int:
     except FusionDeclined as declined:
         print(f"\nno kernel, so no source: {declined}")
     else:
-        _heading("graph")
-        print(graph)
-        language = options.language or "source"
-        _heading(language)
-        _code(source, language)
+        if options.language != "ir":
+            _heading("graph")
+            print(graph)
+        _heading(options.language or "source")
+        _code(source, options.language or "source")
     if target:
         collect = importlib.import_module("fusekit.viz.collect").collect
         _write_page(target, [collect(fused, args, kwargs, timing=False).model], name)

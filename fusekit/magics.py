@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from IPython.core.error import UsageError as MagicError
-from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.interactiveshell import InteractiveShell  # noqa: TC002  an annotation
 from IPython.core.magic import (
     Magics,
     line_cell_magic,
@@ -33,11 +33,12 @@ from fusekit import config
 from fusekit.api import FusedFunction, doctor, fuse, stats
 from fusekit.compilers import cache
 from fusekit.errors import FusekitError, UsageError
-from fusekit.viz.cell import NOTHING, Call, Outcome, Wishes, expression, parse, run, run_expression
+from fusekit.viz.cell import NOTHING, Call, Outcome, Wishes, run, run_expression
 from fusekit.viz.collect import collect
 from fusekit.viz.contract import hold, parse_contract
 from fusekit.viz.flags import FLAGS, no_flag, sections, split_flags, words_of
 from fusekit.viz.flags import wishes as wishes_of
+from fusekit.viz.userline import expression, parse
 from fusekit.viz.view import FusionView
 
 __all__ = ["FusekitMagics", "load_ipython_extension", "unload_ipython_extension"]
@@ -64,14 +65,14 @@ def _flags(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @magics_class
-class FusekitMagics(Magics):  # type: ignore[misc] # IPython has no type for it
+class FusekitMagics(Magics):
     """The magics of fusekit."""
 
     shell: InteractiveShell
 
     @no_var_expand
     @output_can_be_silenced
-    @magic_arguments()  # type: ignore[no-untyped-call]
+    @magic_arguments()  # type: ignore[no-untyped-call, untyped-decorator]
     @_flags
     @line_cell_magic
     def fuse(self, line: str, cell: str | None = None) -> Any:

@@ -8,6 +8,7 @@ program, which is measured: the program is run again with its rounding errors nu
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,11 +42,26 @@ class _Nudged:
         names |= {f"a{i}": value for i, value in enumerate(arguments[:count])}
         names |= {f"s{i}": value for i, value in enumerate(arguments[count:])}
         for statement in self.program.statements:
-            exec(statement.text, names)
+            if statement.cancels:
+                operands = set(re.findall(r"\w+", statement.text)) & set(names)
+                nudged = {key: self.nudged(names[key]) for key in operands}
+                scope = {**names, **nudged}
+                exec(statement.text, scope)
+                names[statement.target] = scope[statement.target]
+            else:
+                exec(statement.text, names)
             if not statement.is_exact:
                 self.nudge(names[statement.target])
         made = eval(self.program.returned, names)
         return [*pytree.tree_leaves(made), *arguments]
+
+    def nudged(self, value: Any) -> Any:
+        """A copy of a tensor, nudged; anything else as it is."""
+        if not isinstance(value, torch.Tensor):
+            return value
+        copy = value.clone()
+        self.nudge(copy)
+        return copy
 
     def nudge(self, tensor: torch.Tensor) -> None:
         if not tensor.is_floating_point():
@@ -81,7 +97,7 @@ def check_program(program: Program, fused: Callable[..., Any], seed: int) -> Non
     if eager != "ok":
         return
     _same_identity(found, fused_args, expected, eager_args)
-    either_zero = any(s.has_either_zero or not s.is_exact for s in program.statements)
+    writes = any(" = " not in s.text or s.text.startswith(s.target + "[") for s in program.statements)
     others = []
     if not program.is_exact:
         for number, sign in enumerate(_NUDGES):
@@ -97,7 +113,9 @@ def check_program(program: Program, fused: Callable[..., Any], seed: int) -> Non
         what = f"result {index}" if index < len(found) else f"argument {index - len(found)}"
         nearby = [made[index] for made in others]
         if isinstance(theirs, torch.Tensor):
-            assert_agrees(ours, theirs, nearby, what, either_zero=either_zero)
+            assert_agrees(
+                ours, theirs, nearby, what, is_laid_out_exactly=not writes
+            )
         else:
             same = ours == theirs or (ours != ours and theirs != theirs)  # noqa: PLR0124  NaN
             assert type(ours) is type(theirs), what
@@ -133,17 +151,17 @@ def assert_agrees(
     nearby: Sequence[torch.Tensor],
     what: str,
     *,
-    either_zero: bool = False,
+    is_laid_out_exactly: bool = True,
 ) -> None:
     """AssertionError unless dtype, shape and strides are equal and values agree."""
     assert isinstance(ours, torch.Tensor), what
     assert ours.dtype == theirs.dtype, f"{what}: {ours.dtype}, eager has {theirs.dtype}"
     assert ours.shape == theirs.shape, f"{what}: {ours.shape}, eager has {theirs.shape}"
-    assert ours.stride() == theirs.stride(), (
+    assert has_same_strides(ours, theirs, exactly=is_laid_out_exactly), (
         f"{what}: strides {ours.stride()}, eager has {theirs.stride()} for {theirs.shape}"
     )
     if not nearby:
-        assert_same_bits(ours, theirs, what, either_zero=either_zero)
+        assert_same_bits(ours, theirs, what)
         return
     centre = _wide(theirs)
     spread = torch.zeros_like(centre)
@@ -153,19 +171,31 @@ def assert_agrees(
         spread = torch.maximum(spread, off.nan_to_num(math.inf, math.inf))
     scale = centre.abs().nan_to_num(0.0, 0.0, 0.0)
     eps = torch.finfo(theirs.dtype).eps if theirs.is_floating_point() else 0.0
-    tiny = torch.finfo(theirs.dtype).tiny * eps if theirs.is_floating_point() else 0.0
-    allowed = _SLACK * spread + 2 * eps * scale + 2 * tiny
+    # eager's vectorised exp flushes denormals
+    tiny = torch.finfo(theirs.dtype).tiny if theirs.is_floating_point() else 0.0
+    allowed = _SLACK * spread + 2 * eps * scale + tiny
+    if not theirs.is_floating_point():  # wrapped or cut off: next to nothing may be far away
+        allowed = torch.where(spread > 0, math.inf, 0.0)
     mine = _wide(ours)
     good = _equal(mine, centre) | ((mine - centre).abs() <= allowed) | allowed.isinf()
     _report(good, ours, theirs, what)
 
 
-def assert_same_bits(
-    ours: torch.Tensor, theirs: torch.Tensor, what: str, *, either_zero: bool = False
-) -> None:
+def has_same_strides(ours: torch.Tensor, theirs: torch.Tensor, *, exactly: bool = True) -> bool:
+    """Equal strides; not `exactly`: where they matter, in dimensions of several elements.
+
+    A program that writes in place keeps odd strides of single elements that no element needs.
+    """
+    if exactly:
+        return ours.stride() == theirs.stride()
+    steps = zip(theirs.shape, ours.stride(), theirs.stride(), strict=True)
+    return not theirs.numel() or all(one == other for n, one, other in steps if n > 1)
+
+
+def assert_same_bits(ours: torch.Tensor, theirs: torch.Tensor, what: str) -> None:
     """AssertionError unless all values are equal; a NaN equals a NaN."""
     good = (ours == theirs) | ((ours != ours) & (theirs != theirs))  # noqa: PLR0124  NaN
-    if theirs.is_floating_point() and not either_zero:
+    if theirs.is_floating_point():
         good &= (ours.signbit() == theirs.signbit()) | (theirs != 0)
     _report(good, ours, theirs, what)
 

@@ -41,6 +41,11 @@ def test_nbval_sees_every_section() -> None:
         ("on NVIDIA GeForce RTX 4090", "on GPU"),
         ("Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz", "CPU"),
         ("AMD EPYC 9R14 96-Core Processor", "CPU"),
+        ('<div class="fk-measured"><p>9 runs</p></div><!--fk-measured--> 9', "MEASURED 9"),
+        (
+            "<details><summary>group 1 · llvm</summary><pre>\n<16 x float></pre></details> 1",
+            "<details>group 1 · llvm 1",
+        ),
     ],
 )
 def test_what_was_measured_is_hidden(text: str, expected: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fusekit.bench.comparison import Comparison, Row, Skipped, compare
+from fusekit.bench.comparison import Comparison, Row, compare
+from fusekit.bench.contenders import Skipped
 from fusekit.bench.sweeping import Point, Sweep, sweep
 from fusekit.bench.timing import Settings, Timing, Verdict, judge, measure
 

@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from fusekit.bench.contenders import AGAINST, Contender, Skipped, find_contenders
 from fusekit.bench.report import comparison_table, comparison_text, seconds_text
-from fusekit.bench.timing import Outcome, Settings, Timing, Verdict, judge, measure
+from fusekit.bench.timing import Outcome, Settings, Timing, judge, measure
 from fusekit.errors import UsageError
 
 __all__ = ["Comparison", "Row", "TimingDict", "TimingRowDict", "compare"]
@@ -99,10 +99,10 @@ class Comparison:
     @property
     def outcome(self) -> Outcome:
         """Of the first fused row."""
-        for row in self.rows:
-            if row.name.startswith("fused") and row.outcome not in ("", "baseline"):
-                return row.outcome  # type: ignore[return-value]  the two others are excluded
-        return "cannot tell"
+        fused = next((row for row in self.rows if row.name.startswith("fused")), None)
+        if fused is None or fused.outcome == "" or fused.outcome == "baseline":  # noqa: PLR1714  mypy
+            return "cannot tell"
+        return fused.outcome
 
     @property
     def method(self) -> str:
@@ -190,7 +190,9 @@ def compare(
         if device == "cuda" and not torch.cuda.is_available():
             skipped.append(Skipped("", device, "no GPU that torch can use"))
             continue
-        found, missing = find_contenders(fn, args, kwargs, device, engines, against)
+        found, missing = find_contenders(
+            fn, args, kwargs, device=device, engines=engines, against=against
+        )
         skipped += missing
         rows += _rows(found, device, how)
     return Comparison(getattr(fn, "__name__", type(fn).__name__), tuple(rows), tuple(skipped), how)
@@ -223,19 +225,19 @@ def _rows(found: list[Contender], device: str, how: Settings) -> list[Row]:
 
 
 def _row(contender: Contender, device: str, timing: Timing, baseline: Timing) -> Row:
-    ours = contender.name.startswith("fused")
-    if timing is baseline:
-        ratio, label, reason = (None, "", "") if ours else (None, "baseline", "")
-    else:
-        verdict: Verdict = judge(timing, baseline)
+    ratio: float | None = None
+    label: Label = "" if contender.name.startswith("fused") else "baseline"
+    reason = ""
+    if timing is not baseline:
+        verdict = judge(timing, baseline)
         ratio, label, reason = baseline.median / timing.median, verdict.outcome, verdict.reason
     return Row(
-        contender.name,
-        device,
-        contender.engine,
-        timing,
-        ratio,
-        label,  # type: ignore[arg-type]  mypy joins the literals to str
-        reason,
-        contender.declined,
+        name=contender.name,
+        device=device,
+        engine=contender.engine,
+        timing=timing,
+        ratio=ratio,
+        outcome=label,
+        reason=reason,
+        declined=contender.declined,
     )

@@ -81,6 +81,7 @@ def find_contenders(
     fn: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    *,
     device: str,
     engines: Sequence[str] | None,
     against: Sequence[str],
@@ -158,7 +159,7 @@ def _started(
 def _inductor(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], device: str
 ) -> Contender | Skipped:
-    """`fn` through torch.compile's default backend; what its compiler warns of is not the user's."""
+    """`fn` through torch.compile; what its compiler warns of is not the user's."""
     reason = why_no_inductor(device)
     if reason is not None:
         return Skipped("inductor", device, reason)

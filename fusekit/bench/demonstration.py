@@ -52,7 +52,7 @@ def demonstrate(
     *,
     quick: bool = False,
     inductor: bool = True,
-    inductor_seconds: float = 30.0,
+    inductor_seconds: float = 20.0,
 ) -> Iterator[Shown]:
     """Run the workloads, one after the other.
 
@@ -72,7 +72,7 @@ def demonstrate(
 
 
 def _settings(*, quick: bool) -> Settings:
-    return Settings(runs=9, seconds=0.4, warmup=1) if quick else Settings(runs=15, seconds=1.2)
+    return Settings(runs=9, seconds=0.3, warmup=1) if quick else Settings(runs=15, seconds=0.8)
 
 
 def _no_inductor(left: float, budget: float, *, wanted: bool) -> str | None:
@@ -90,7 +90,7 @@ def _show(work: Workload, settings: Settings, no_inductor: str | None, *, quick:
     with events.listening() as heard, torch.no_grad():
         result = fused(*args)
     exact = reference(work.reference or work.function, args, {})
-    errors = [distance(result, exact), distance(work.function(*args), exact)]
+    error, eager_error = distance(result, exact), distance(work.function(*args), exact)
     del result, exact
     against = ("eager",) if no_inductor else ("eager", "inductor")
     found = compare(fused, *args, against=against, settings=settings)
@@ -104,7 +104,8 @@ def _show(work: Workload, settings: Settings, no_inductor: str | None, *, quick:
         fused,
         args,
         (row.engine if row else "") or "PyTorch",
-        *errors,
+        error,
+        eager_error,
         sum(event.seconds for event in compiled),
         any(event.cached for event in compiled),
         found,

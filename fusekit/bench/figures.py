@@ -1,4 +1,4 @@
-"""The figures fusekit has to reach, measured in one run: `fusekit bench`, `python -m fusekit.bench`.
+"""The figures to reach, in one run: `fusekit bench`, or `python -m fusekit.bench`.
 
 Each is measured beside what it is compared with, in turns, on the machine as it is then.
 """

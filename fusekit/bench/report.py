@@ -59,7 +59,7 @@ _HEAD = ("run", "device", "median", "spread", "runs", "first call", "speed", "")
 
 
 def _cells(comparison: Comparison) -> list[tuple[str, ...]]:
-    cells = []
+    cells: list[tuple[str, ...]] = []
     for row in comparison.rows:
         engine = f" ({row.engine})" if row.engine and row.engine not in row.name else ""
         cells.append(

@@ -132,26 +132,28 @@ class Verdict:
 
 def judge(timing: Timing, baseline: Timing) -> Verdict:
     """Whether `timing` is faster than `baseline`: only where the quartiles do not overlap."""
-    for each in (timing, baseline):
-        if not each.reliable:
-            return Verdict("cannot tell", f"the machine was busy: no undisturbed run of {each.name}")
-        if each.runs < _LEAST_RUNS:
-            total = each.runs + each.disturbed
-            said = f"only {each.runs} undisturbed runs of {each.name} (of {total})"
-            return Verdict("cannot tell", said)
-    ratio = baseline.median / timing.median
-    if abs(timing.median / baseline.median - 1) < _TIE:
-        if max(_width(timing), _width(baseline)) < _NARROW:
-            return Verdict("tie", f"medians within {_TIE:.0%}")
-        return Verdict("cannot tell", _overlap(timing, baseline))
+    unfit = _unfit(timing) or _unfit(baseline)
+    if unfit:
+        return Verdict("cannot tell", unfit)
+    is_narrow = max(_width(timing), _width(baseline)) < _NARROW
+    is_close = abs(timing.median / baseline.median - 1) < _TIE
     (low, high), (base_low, base_high) = timing.quartiles, baseline.quartiles
-    if high < base_low:
-        return Verdict("faster", f"{ratio:.2f}× as fast as {baseline.name}")
-    if low > base_high:
-        return Verdict("slower", f"{ratio:.2f}× as fast as {baseline.name}")
-    if max(_width(timing), _width(baseline)) < _NARROW:
-        return Verdict("tie", f"narrow spreads that overlap: {_overlap(timing, baseline)}")
-    return Verdict("cannot tell", _overlap(timing, baseline))
+    if not is_close and (high < base_low or low > base_high):
+        outcome: Outcome = "faster" if high < base_low else "slower"
+        return Verdict(
+            outcome, f"{baseline.median / timing.median:.2f}× as fast as {baseline.name}"
+        )
+    return Verdict("tie" if is_narrow else "cannot tell", _overlap(timing, baseline))
+
+
+def _unfit(timing: Timing) -> str:
+    """Why nothing follows from these samples; "" if something may."""
+    if not timing.reliable:
+        return f"the machine was busy: no undisturbed run of {timing.name}"
+    if timing.runs < _LEAST_RUNS:
+        total = timing.runs + timing.disturbed
+        return f"only {timing.runs} undisturbed runs of {timing.name} (of {total})"
+    return ""
 
 
 def _width(timing: Timing) -> float:
@@ -318,7 +320,6 @@ def _flush() -> None:
 def _no_collection() -> Iterator[None]:
     """The garbage collector comes when it likes, and would be counted."""
     was_enabled = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
         yield

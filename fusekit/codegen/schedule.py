@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from fusekit.ir import Graph
-from fusekit.specs import ArgSpec, KernelSpec
+from fusekit.specs import ArgSpec, KernelSpec, Stride
 
 __all__ = ["Schedule", "Target", "choose"]
 
@@ -32,10 +32,12 @@ class Schedule:
     Attributes:
         lanes: elements that one step of the inner loop computes together.
         grain: elements that make it worth waking another thread; scaled by the cost of one.
+        streams_from: elements from which results go past the caches; 0 for never.
     """
 
     lanes: int = 16
     grain: int = 32768
+    streams_from: int = 0
 
 
 _GRAIN_FLOPS = 150_000
@@ -44,18 +46,53 @@ _GRAIN_FLOPS = 150_000
 _TRAFFIC_FLOPS = 2
 """Additions that cost about what moving one element of one tensor does."""
 
+_STREAM_BYTES = 96 << 20
+"""Three times a last cache of 32 MB: of calls that move more, nothing is left in there that a next
+one could use. Below, streaming won nothing on two cores, and a reader of the result would lose.
+"""
+
+_WIDE = 64
+"""Bytes of the vector registers that come in a set of 32."""
+
+_LONG = 16
+"""A chain of so many additions is bound by latency, not by memory."""
+
 
 def choose(spec: KernelSpec, args: ArgSpec, target: Target) -> Schedule:
     """The schedule for `spec` with arguments like `args` on `target`.
 
-    Lanes fill two registers of float32, or of the widest type if no float32 takes part: two
+    Lanes fill some registers of float32, or of the widest type if no float32 takes part:
     independent chains hide the latency of one.
     """
     widths = [spec.graph.dtype(value.id).itemsize for value in spec.graph.values if value.dtype]
     width = 4 if 4 in widths else max(widths, default=4)
-    lanes = max(2 * target.vector_bytes // width, 4)
+    lanes = max(_registers(spec.graph, args, target) * target.vector_bytes // width, 4)
     cost = element_cost(spec.graph) + _TRAFFIC_FLOPS * len(args.tensors)
-    return Schedule(lanes=lanes, grain=max(_GRAIN_FLOPS // cost, 1024))
+    moved = sum(
+        tensor.dtype.itemsize for tensor in args.tensors if Stride.BROADCAST not in tensor.strides
+    )
+    return Schedule(
+        lanes=lanes,
+        grain=max(_GRAIN_FLOPS // cost, 1024),
+        streams_from=max(_STREAM_BYTES // max(moved, 1), 1),
+    )
+
+
+def _registers(graph: Graph, args: ArgSpec, target: Target) -> int:
+    """How many registers one value fills: two, or four where long chains would leave units idle.
+
+    That takes a graph that is mostly one chain (17% for Black-Scholes; none where several chains
+    are there already, as in an LSTM cell), registers to spare (AVX-512 has 32), and a loop that is
+    not cut into rows, which may be shorter than a step.
+    """
+    if target.vector_bytes < _WIDE or args.ndim > 1:
+        return 2
+    depth: dict[int, int] = {}
+    for node in graph.nodes:
+        longest = max((depth.get(value, 0) for value in node.inputs), default=0) + node.row.flops
+        depth.update(dict.fromkeys(node.outputs, longest))
+    longest = max(depth.values(), default=0)
+    return 4 if longest >= _LONG and 2 * longest > element_cost(graph) else 2
 
 
 def element_cost(graph: Graph) -> int:

@@ -14,7 +14,7 @@ from fusekit.frontends import activations, formulas
 from fusekit.frontends.dtypes import compute_dtype
 from fusekit.frontends.lowering import Lowering, Rule
 from fusekit.ir import DType
-from fusekit.vecmath.expression import Expr
+from fusekit.vecmath.expression import Expr, where
 
 __all__ = ["RULES", "UNWRITTEN_POINTWISE"]
 
@@ -98,6 +98,25 @@ def _comparison(ir: str) -> Rule:
     return rule
 
 
+def _over_numbers(ir: str) -> Rule:
+    """The larger or smaller, a NaN only if both are."""
+
+    def rule(op: Lowering) -> Expr | None:
+        x, y = op.tensor("self"), op.tensor("other")
+        if not op.compute.is_float:
+            return x.apply(_ON_BOOL[ir] if op.result is DType.BOOL else ir, y)
+        return where(y.differs(y), x, where(x.differs(x), y, x.apply(ir, y)))
+
+    return rule
+
+
+def _xlogy(op: Lowering) -> Expr:
+    """The product x * log(y), but 0 where x is, unless y is a NaN."""
+    x, y = op.tensor("self"), op.tensor("other")
+    product = where(x.equals(0.0), op.const(0.0), x * y.apply("log"))
+    return where(y.differs(y), y, product)
+
+
 def _logical(ir: str) -> Rule:
     return lambda op: formulas.truth(op, "self").apply(ir, formulas.truth(op, "other"))
 
@@ -112,6 +131,9 @@ RULES: Mapping[str, Rule] = {
     **{f"aten.{name}": _binary(ir) for name, ir in _BINARY.items()},
     **{f"aten.{name}": _comparison(name) for name in _COMPARISON},
     **{f"aten.{name}": _logical(ir) for name, ir in _LOGICAL.items()},
+    "aten.fmax": _over_numbers("maximum"),
+    "aten.fmin": _over_numbers("minimum"),
+    "aten.xlogy": _xlogy,
     **formulas.RULES,
     **activations.RULES,
 }
@@ -127,6 +149,7 @@ UNWRITTEN_POINTWISE = frozenset(
         *("hardshrink_backward", "_prelu_kernel", "_prelu_kernel_backward", "glu"),
         *("glu_backward", "mse_loss_backward", "smooth_l1_loss_backward", "huber_loss_backward"),
         *("nan_to_num", "lerp", "addcmul", "addcdiv"),
+        *("mse_loss", "smooth_l1_loss", "huber_loss"),  # without their reduction
     )
 )
 """Elementwise operators that torch's `pointwise` tag misses: their decompositions are traced."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "map_leaves",
     "map_tensors",
     "name_of",
+    "out_of_place",
     "qualified",
     "repeat_view",
     "resolve",
@@ -74,6 +76,17 @@ def is_view(func: Any) -> bool:
     if name in _NOT_STRIDES or (name == "aten.view" and func._overloadname == "dtype"):  # noqa: SLF001
         return False
     return func.is_view or name in _SAME_MEMORY
+
+
+@functools.cache
+def out_of_place(func: Any) -> Any:
+    """aten.add.Tensor for aten.add_.Tensor; None for what is not such an operator."""
+    name = func._opname  # noqa: SLF001  likewise
+    if func.namespace != "aten" or not name.endswith("_") or name.endswith("__"):
+        return None
+    packet = getattr(torch.ops.aten, name[:-1], None)
+    overload = func._overloadname  # noqa: SLF001  likewise
+    return getattr(packet, overload) if packet and overload in packet.overloads() else None
 
 
 def bind(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,11 @@ class Fakes:
 
     def run(self, func: Any, args: Any, kwargs: Any) -> Any:
         """The fake result of an operator on fake tensors."""
-        if name_of(func) in RULES:
+        if name_of(func) == "aten.log_sigmoid_forward":
+            made = func(*args, **kwargs)
+            with torch._C._DisableTorchDispatch():  # noqa: SLF001  the twins are for no mode to see
+                return tuple(self._wrap(x.device, _dense_twin(x)) for x in made)
+        if name_of(func) in RULES or name_of(func) in _ITERATED:
             made = self._elementwise(func, args, kwargs)
             return func(*args, **kwargs) if made is None else made
         if not _is_plain(func):
@@ -206,14 +210,24 @@ def _signature(tree: Any) -> Any:
         return tuple(_signature(item) for item in tree)
     if isinstance(tree, dict):
         return tuple((key, _signature(item)) for key, item in tree.items())
-    return type(tree) if type(tree) in (int, float) else str(tree)
+    if type(tree) is int:  # which may be a power that needs no kernel, or too large for the dtype
+        return int, tree if tree in (0, 1) else tree.bit_length(), tree < 0
+    return float if type(tree) is float else str(tree)
 
 
 _LIKE = frozenset(
     f"aten.{name}"
-    for name in "_to_copy clone empty_like zeros_like ones_like full_like hardtanh".split()
+    for name in "_to_copy clone empty_like zeros_like ones_like full_like hardtanh nan_to_num huber_loss".split()
 )
 """Operators that keep even those strides of their argument that no element needs."""
+
+_ITERATED = frozenset(
+    f"aten.{name}"
+    for name in (
+        "logit sinc hardshrink softshrink heaviside nan_to_num mse_loss smooth_l1_loss huber_loss"
+    ).split()
+)
+"""Operators without a rule whose results are laid out like those of the others."""
 
 _CONTIGUOUS = frozenset({"aten.masked_fill.Scalar", "aten.masked_fill.Tensor", "aten.pow.Scalar"})
 """Operators whose result is contiguous whatever their arguments are."""
@@ -221,6 +235,8 @@ _CONTIGUOUS = frozenset({"aten.masked_fill.Scalar", "aten.masked_fill.Tensor", "
 
 def _layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Shape and strides of an elementwise result; None where they take more than these rules."""
+    if given.get("reduction"):
+        return None
     wanted = given.get("memory_format")
     if wanted not in (None, torch.contiguous_format, torch.preserve_format):
         return None
@@ -236,7 +252,8 @@ def _layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[in
     if wanted is torch.contiguous_format or qualified(func) in _CONTIGUOUS:
         return shape, contiguous_strides(shape)
     name = name_of(func)
-    if name in _LIKE and (_is_dense(tensors[0]) or not tensors[0].numel()):
+    is_like = name in _LIKE or (name == "aten.isinf" and not tensors[0].is_floating_point())
+    if is_like and (_is_dense(tensors[0]) or not tensors[0].numel()):
         return shape, tensors[0].stride()
     tensors = _as_read(given, tensors)
     # eager makes 0-dim tensors of numbers among the operands
@@ -259,7 +276,7 @@ def _as_read(given: dict[str, Any], tensors: list[torch.Tensor]) -> list[torch.T
         )
         return [
             tensor
-            if tensor.dtype in (common, torch.bool) or _is_dense(tensor)
+            if tensor.dtype in (common, torch.bool) or _is_dense(tensor) or not tensor.numel()
             else torch.empty_strided(
                 tensor.shape, elementwise_strides(tuple(tensor.shape), [tensor]), device="meta"
             )
@@ -342,6 +359,10 @@ def _is_dense(tensor: torch.Tensor) -> bool:
 def _twin(tensor: torch.Tensor) -> torch.Tensor:
     size, stride = tuple(tensor.shape), tensor.stride()
     return torch.empty_strided(size, stride, dtype=tensor.dtype, device="meta")
+
+
+def _dense_twin(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.empty(tuple(tensor.shape), dtype=tensor.dtype, device="meta")
 
 
 def _new_mode() -> FakeTensorMode:

@@ -42,7 +42,9 @@ def _scaled_sum(op: Lowering, x: Expr, name: str, ir: str) -> Expr | None:
     """X +- alpha * y; PyTorch's vector code fuses the product into the sum."""
     y, alpha = op.tensor(name), op.get("alpha", 1)
     if op.result is DType.BOOL:
-        return x.apply("or", y) if ir == "add" and op.number("alpha") == 1 else None
+        if ir != "add":
+            return None
+        return x.apply("or", y) if op.number("alpha") else x.apply("copy")
     if isinstance(alpha, int | float) and alpha == 1:
         return x.apply(ir, y)
     factor = op.operand(alpha, op.compute)
@@ -103,6 +105,8 @@ def pow_(op: Lowering) -> Expr | None:
         if short is not None:
             return short
         exponent = op.number("exponent")
+        if not op.compute.is_float and exponent < 0:
+            return None  # eager raises
     return x.apply("pow", op.operand(exponent, op.compute))
 
 
@@ -120,6 +124,8 @@ def _short_power(x: Expr, exponent: float, op: Lowering) -> Expr | None:
         -1.0: lambda: 1.0 / x,
         -2.0: lambda: 1.0 / (x * x),
     }
+    if op.result is DType.F16 and exponent in (0.5, -0.5):  # pow(-0.0, 0.5) is 0.0
+        return None
     return table[exponent]() if exponent in table else None
 
 
@@ -155,14 +161,21 @@ def where_(op: Lowering) -> Expr | None:
     condition = op.raw(op["condition"])
     if condition.dtype is not DType.BOOL:
         return None
-    return where(condition, op.tensor("self", op.result), op.tensor("other", op.result))
+    return where(condition, _stored(op, "self"), _stored(op, "other"))
 
 
 def masked_fill(op: Lowering) -> Expr | None:
     mask = op.raw(op["mask"])
     if mask.dtype is not DType.BOOL:
         return None
-    return where(mask, op.tensor("value", op.result), op.tensor("self", op.result))
+    return where(mask, _stored(op, "value"), op.tensor("self", op.result))
+
+
+def _stored(op: Lowering, name: str) -> Expr:
+    """The argument in the result's dtype; eager raises where a number does not fit that."""
+    if op.result.bits < 32 and op.result not in (DType.BOOL, DType.BF16):  # noqa: PLR2004
+        op.number(name)  # so that another number is looked at again
+    return op.tensor(name, op.result)
 
 
 def reciprocal(op: Lowering) -> Expr:
@@ -202,15 +215,17 @@ def round_(op: Lowering) -> Expr | None:
 def lerp(op: Lowering) -> Expr:
     """From the nearer end, so that weight 1 gives `end` exactly."""
     start, end, weight = op.tensor("self"), op.tensor("end"), op.tensor("weight")
-    step = end - start
-    return where(abs(weight) < 0.5, start + weight * step, end - step * (1.0 - weight))
+    near = abs(weight) < 0.5
+    return fma(where(near, weight, weight - 1.0), end - start, where(near, start, end))
 
 
 def addcmul(op: Lowering) -> Expr | None:
     if op.result is DType.BOOL:
         return None
-    product = op.tensor("value") * op.tensor("tensor1") * op.tensor("tensor2")
-    return op.tensor("self") + product
+    left, right = op.tensor("value") * op.tensor("tensor1"), op.tensor("tensor2")
+    if not op.compute.is_float:
+        return op.tensor("self") + left * right
+    return fma(left, right, op.tensor("self"))
 
 
 def addcdiv(op: Lowering) -> Expr | None:
@@ -282,7 +297,8 @@ def copy_from(op: Lowering) -> Expr:
 
 def _filled(name: str, value: float | None = None) -> Rule:
     def rule(op: Lowering) -> Expr:
-        return op.operand(op[name] if value is None else value, op.result).apply("copy")
+        made = _stored(op, name) if value is None else op.const(value, op.result)
+        return made.apply("copy")
 
     return rule
 

@@ -138,6 +138,7 @@ class _Attempt:
         self.dynamic = dynamic
         self.grad = grad
         self.functional = False
+        self.written: list[bool] = []
 
     def run(self) -> Capture:
         self.builder = GraphBuilder(self.name)
@@ -154,6 +155,9 @@ class _Attempt:
         self.tracer.device = self.device = tensors[0].device
         fakes = [self._leaf(index, leaf) for index, leaf in enumerate(self.leaves)]
         made = self._call(fakes)
+        if self.tracer.rehearsal.active:
+            self.written = [isinstance(x, torch.Tensor) and self.tracer.rehearsal.wrote(x) for x in fakes]
+            raise MutationError
         return self._package(fakes, made)
 
     def _leaf(self, index: int, leaf: Any) -> Any:
@@ -239,8 +243,8 @@ class _Attempt:
         results, spec = pytree.tree_flatten(made)
         found = tuple(self._result(item, fakes) for item in results)
         writes = tuple(dict(self.tracer.writes).items())
+        self._check_writes()
         if writes:
-            self._check_writable(fakes)
             written = {value: target for target, value in writes}
             found = tuple(self._in_place(item, written) for item in found)
         outputs = [item.value for item in found if item.value is not None]
@@ -276,15 +280,20 @@ class _Attempt:
             item.node.pin()
         return Result(constant=value)
 
-    def _check_writable(self, fakes: list[Any]) -> None:
-        """Eager may write several elements into one place (fill_); a copy into it may not."""
+    def _check_writes(self) -> None:
+        """Every write has been found, and can be repeated by a copy."""
         targets = {target for target, _ in self.tracer.writes}
-        for fake in (*fakes, *self.by_real.values()):
-            if isinstance(fake, torch.Tensor) and self.tracer.identify(fake) in targets:
-                steps = zip(fake.shape, fake.stride(), strict=True)
-                if any(extent > 1 and stride == 0 for extent, stride in steps):
-                    detail = "a tensor whose elements share memory is written"
-                    raise FusionDeclined(Decline(Reason.OVERLAP, detail))
+        found = {self.sources[target].leaf for target in targets}
+        if any(is_written and i not in found for i, is_written in enumerate(self.written)):
+            detail = "an argument is changed in a way that functionalisation does not see"
+            raise FusionDeclined(Decline(Reason.MUTATION, detail))
+        for target in targets:
+            value = self.builder.values[target]
+            assert value.shape is not None
+            steps = zip(value.shape, value.dense_strides, strict=True)
+            if any(extent > 1 and stride == 0 for extent, stride in steps):
+                detail = "a tensor whose elements share memory is written"
+                raise FusionDeclined(Decline(Reason.OVERLAP, detail))
 
     def _in_place(self, item: Result, written: Mapping[int, int]) -> Result:
         """A view of what is copied into an argument, as a view of that argument."""

@@ -31,12 +31,14 @@ from fusekit.frontends.calls import (
     map_leaves,
     map_tensors,
     name_of,
+    out_of_place,
     qualified,
     tensors_in,
 )
 from fusekit.frontends.dtypes import FROM_TORCH
 from fusekit.frontends.fake import Fakes, is_supported, result_dtype
 from fusekit.frontends.lowering import Lowering
+from fusekit.frontends.rehearsal import Rehearsal
 from fusekit.frontends.scalars import ScalarNode, ScalarTrace, concrete
 from fusekit.ir import DType, GraphBuilder, Loc
 
@@ -112,9 +114,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.device: torch.device | None = None
         self.functional = False
         self._adopt = adopt
+        self.rehearsal = Rehearsal(fakes.like)
         self.states_sizes = False
         self._ids: dict[int, int] = {}
         self._depth = 0
+        self._owned: set[int] = set()
         self._alive: list[torch.Tensor] = []
 
     @classmethod
@@ -186,10 +190,17 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._record(func, args, kwargs or {})
 
     def _record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.rehearsal.active and not self._depth:
+            return self.rehearsal.run(func, args, kwargs)
         if func._schema.is_mutable and not self._is_write_back(func):  # noqa: SLF001
+            made = self._in_place(func, args, kwargs)
+            if made is not None:
+                return made
             if self.functional:
                 raise UnknownTensorError(f"{func} writes in place where it cannot be replayed")
-            raise MutationError
+            if self._depth:
+                raise MutationError
+            return self.rehearsal.run(func, args, kwargs)
         if _is_composite(func):
             with self:
                 return func.decompose(*args, **kwargs)  # each of its operators is a site
@@ -202,10 +213,27 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not self._is_write_back(func):
             result = self._pointwise(func, args, kwargs)
             if result is not None:
+                self._owned.update(map(id, tensors_in(result)))
                 return result
             self.builder.rollback(mark)
             self._forget(mark[0])
         return self._call(func, args, kwargs)
+
+    def _in_place(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Give a tensor that nobody else sees a new value; None where it takes more than that."""
+        twin = out_of_place(func)
+        target: Any = args[0] if args else None
+        if twin is None or id(target) not in self._owned or torch.is_grad_enabled():
+            return None
+        mark = self.builder.mark()
+        self._stamp(func)
+        made = self._pointwise(twin, *map_tensors(self._known, (args, kwargs)))
+        if made is None or not _is_alike(made, target):
+            self.builder.rollback(mark)
+            self._forget(mark[0])
+            return None
+        self.bind(target, self.identify(made))
+        return target
 
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:
@@ -347,6 +375,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args, kwargs = pinned_tree(args), pinned_tree(kwargs)
         fake = self.fakes.run(func, args, kwargs)
         inputs = [self.identify(tensor) for tensor in tensors_in((args, kwargs))]
+        # its result may share their memory
+        self._owned.difference_update(map(id, tensors_in((args, kwargs))))
         encoded = encode(args, self.identify), encode(tuple(kwargs.items()), self.identify)
         if self._is_write_back(func):
             self.bind(args[0], self.identify(args[1]))
@@ -363,6 +393,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def writes(self) -> list[tuple[int, int]]:
         """(value of an input, value written into it), in order."""
         return []
+
+
+def _is_alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    same = one.dtype == other.dtype and one.shape == other.shape
+    return same and one.stride() == other.stride()
 
 
 @functools.cache

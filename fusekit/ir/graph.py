@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import re
 from collections.abc import Sequence
 
 from fusekit.ir.ops import OPS, Op, Rule
@@ -30,6 +31,10 @@ __all__ = [
 ]
 
 
+_CELL = re.compile(r"<ipython-input-|.*[/\\]ipykernel_\d+[/\\]\d+\.py$")
+"""Names that IPython and ipykernel give to cells."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Loc:
     """The user's line a value comes from."""
@@ -38,9 +43,14 @@ class Loc:
     line: int
     text: str = ""
 
+    @property
+    def in_cell(self) -> bool:
+        """True for a line of a notebook's cell; its file is a name that only the kernel knows."""
+        return _CELL.match(self.file) is not None
+
     def __str__(self) -> str:
-        """`file:line`, as Python prints it."""
-        return f"{self.file}:{self.line}"
+        """`file:line`, as Python prints it; in a notebook the line of the cell."""
+        return f"line {self.line} of the cell" if self.in_cell else f"{self.file}:{self.line}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import hashlib
 import threading
 
 from fusekit import events
+from fusekit.errors import GraphError
 from fusekit.ir import Graph, print_graph
 from fusekit.specs import KernelSpec, PartitionDesc
 
@@ -16,10 +17,17 @@ _VERSION = "fusekit-ir-1"
 
 
 def spec_of(graph: Graph) -> KernelSpec:
-    """The KernelSpec of a graph in normal form."""
+    """The KernelSpec of a graph in normal form.
+
+    Raises:
+        GraphError: an input is chunked and read in another way, too.
+    """
     text = f"{_VERSION}\n{print_graph(graph)}"
     chunks = {node.inputs[0]: node for node in graph.nodes if node.op == "chunk"}
     cats = {node.output: node for node in graph.nodes if node.op == "cat"}
+    for value_id in chunks:
+        if len(graph.users[value_id]) > 1:
+            raise GraphError(f"%{value_id} is chunked and read in another way: pass it twice")
     loads = [chunks[i].outputs if i in chunks else (i,) for i in graph.tensor_inputs]
     stores = [cats[i].inputs if i in cats else (i,) for i in graph.outputs]
     pieces = tuple(piece for group in stores for piece in group)

@@ -13,13 +13,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils import _pytree as pytree
 
 from fusekit import events
-from fusekit.config import current
+from fusekit.config import Options, current
 from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import Free
 from fusekit.frontends.fx import Capture, capture
@@ -32,6 +32,10 @@ from fusekit.runtime.stats import counters
 from fusekit.specs import Decline, Reason
 
 __all__ = ["Dispatcher", "Entry", "switch"]
+
+default_dtype = torch.get_default_dtype
+
+n_modes = torch._C._len_torch_dispatch_stack  # noqa: SLF001  the plans' own checks miss make_fx
 
 _HOT = 6
 """Plans tried in turn before the signature is computed."""
@@ -88,6 +92,14 @@ class _Generic:
         return self.entry.program
 
 
+class _Hot(NamedTuple):
+    """Recent plans by form of the call, and what they took for granted but do not check."""
+
+    dtype: torch.dtype
+    options: Options
+    runs: dict[Hashable, tuple[Callable[[Sequence[Any]], Any], ...]]
+
+
 class Dispatcher:
     """Everything prepared for one function."""
 
@@ -106,7 +118,7 @@ class Dispatcher:
         self.engine = engine
         self.name = name
         self.dynamic = dynamic
-        self._hot: dict[Hashable, tuple[Callable[[Sequence[Any]], Any], ...]] = {}
+        self._hot = _Hot(torch.get_default_dtype(), current(), {})
         self._entries: collections.OrderedDict[Hashable, list[Entry]] = collections.OrderedDict()
         self._generic: dict[Hashable, list[_Generic]] = {}
         self._lock = threading.RLock()
@@ -119,10 +131,12 @@ class Dispatcher:
             leaves: Sequence[Any] = (*args, *kwargs.values())
         else:
             form, leaves = len(args), args
-        for run in self._hot.get(form, ()):
-            result = run(leaves)
-            if result is not MISS:
-                return result
+        dtype, options, runs = self._hot
+        if dtype is default_dtype() and options is current() and not n_modes():
+            for run in runs.get(form, ()):
+                result = run(leaves)
+                if result is not MISS:
+                    return result
         return self._slow(form, args, kwargs)
 
     def entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
@@ -177,12 +191,16 @@ class Dispatcher:
     def forget_recent(self) -> None:
         """Look the next call up by its whole signature, which includes the switches."""
         with self._lock:
-            self._hot = {}
+            self._hot = self._hot._replace(runs={})
 
     def _remember(self, form: Hashable, run: Callable[[Sequence[Any]], Any]) -> None:
         with self._lock:
-            others = [known for known in self._hot.get(form, ()) if known is not run]
-            self._hot = {**self._hot, form: (run, *others[: _HOT - 1])}
+            dtype, options, runs = self._hot
+            if dtype is not default_dtype() or options is not current():
+                runs = {}
+            others = [known for known in runs.get(form, ()) if known is not run]
+            runs = {**runs, form: (run, *others[: _HOT - 1])}
+            self._hot = _Hot(default_dtype(), current(), runs)
 
     def _key(
         self, leaves: Sequence[Any], spec: pytree.TreeSpec, *, shapes: bool = True

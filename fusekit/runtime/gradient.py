@@ -53,6 +53,7 @@ class Differentiable:
         """d(sum(results * tangents)) / d(wanted leaves); given: leaves, then tangents."""
         leaves = list(given[: self.n_leaves])
         tangents = given[self.n_leaves :]
+        is_recorded = torch.is_grad_enabled()
         with torch.enable_grad():
             for i in self.wanted:
                 # a view, so that leaves of the caller's graph are not touched
@@ -72,7 +73,7 @@ class Differentiable:
                 [leaves[i] for i in self.wanted],
                 [tangent for _, tangent in pairs],
                 allow_unused=True,
-                create_graph=torch.is_grad_enabled(),
+                create_graph=is_recorded,
             )
 
     n_leaves = 0

@@ -1,4 +1,4 @@
-"""Memory of large results: the kernel of the operating system zeroes it page by page at first touch.
+"""Memory of large results: the operating system zeroes it page by page, at first touch.
 
 For a result of 64 MB that costs several times what computing it does. With huge pages there are 512
 times fewer faults.
@@ -11,9 +11,10 @@ import functools
 import mmap
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["LARGE", "with_huge_pages"]
 
@@ -21,7 +22,7 @@ LARGE = 4 << 20
 """Bytes from which asking for huge pages pays; they are 2 MiB each."""
 
 _MADV_HUGEPAGE = 14
-_PAGE = mmap.PAGESIZE
+_PAGE = mmap.PAGESIZE  # of the small ones
 
 
 def with_huge_pages(allocate: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
@@ -45,9 +46,10 @@ def with_huge_pages(allocate: Callable[..., torch.Tensor]) -> Callable[..., torc
 def _madvise() -> Callable[[int, int, int], int] | None:
     if not sys.platform.startswith("linux"):
         return None
-    function = getattr(ctypes.CDLL(None), "madvise", None)
+    function: Any = getattr(ctypes.CDLL(None), "madvise", None)
     if function is None:
         return None
     function.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     function.restype = ctypes.c_int
-    return function  # type: ignore[no-any-return]  ctypes knows no types
+    advise: Callable[[int, int, int], int] = function
+    return advise

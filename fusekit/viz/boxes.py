@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from fusekit.fusion import Group
 from fusekit.ir import Node
@@ -22,7 +22,8 @@ class Box:
         group: number of the fusion group, from 0; None for what PyTorch runs.
         value: id of the tensor it makes.
         makes: ids of all values made in it.
-        reads: ids of the values that come from outside it, views resolved to their bases.
+        reads: ids of the values that come from outside it, views resolved to their bases and
+            what is computed from scalars alone to these scalars.
     """
 
     id: str
@@ -53,14 +54,31 @@ def boxes(program: Program) -> list[Box]:
     """All boxes, in execution order."""
     found: list[Box] = []
     number = 0
+    scalars = _from_scalars(program)
     for step in program.partition.steps:
         if isinstance(step, Group):
-            for nodes in _by_site(step.nodes):
-                found.append(_box(program, nodes, number, len(found)))
+            nodes = [node for node in step.nodes if scalars.keys().isdisjoint(node.outputs)]
+            for site in _by_site(nodes):
+                found.append(_box(program, scalars, site, number, len(found)))
             number += 1
         elif step.op != "view":
-            found.append(_box(program, [step], _writer_of(program, step), len(found)))
+            group = _writer_of(program, step)
+            found.append(_box(program, scalars, [step], group, len(found)))
     return [box for box in found if box.nodes[-1].op != "const"]
+
+
+def _from_scalars(program: Program) -> dict[int, tuple[int, ...]]:
+    """Values that depend on no tensor -> the scalars they come from; literals come from none.
+
+    They are shared by operators that spell the same number, so they belong to none of these.
+    """
+    found: dict[int, tuple[int, ...]] = {i: (i,) for i in program.graph.scalar_inputs}
+    kept = {value for group in program.partition.groups for value in group.outputs}
+    for node in program.graph.nodes:
+        if node.is_pointwise and kept.isdisjoint(node.outputs) and found.keys() >= {*node.inputs}:
+            roots = tuple(dict.fromkeys(root for i in node.inputs for root in found[i]))
+            found.update(dict.fromkeys(node.outputs, roots))
+    return found
 
 
 def _writer_of(program: Program, cat: Node) -> int | None:
@@ -85,11 +103,16 @@ def _by_site(nodes: Sequence[Node]) -> Iterator[list[Node]]:
     yield from sorted(sites.values(), key=lambda each: order[id(each[-1])])
 
 
-def _box(program: Program, nodes: Sequence[Node], group: int | None, number: int) -> Box:
+def _box(
+    program: Program,
+    scalars: Mapping[int, tuple[int, ...]],
+    nodes: Sequence[Node],
+    group: int | None,
+    number: int,
+) -> Box:
     makes = frozenset(out for node in nodes for out in node.outputs)
-    reads = dict.fromkeys(
-        base_of(program, i) for node in nodes for i in node.inputs if i not in makes
-    )
+    outside = [i for node in nodes for i in node.inputs if i not in makes]
+    reads = dict.fromkeys(base_of(program, root) for i in outside for root in scalars.get(i, (i,)))
     value = nodes[-1].outputs[-1] if nodes[-1].outputs else -1
     return Box(f"n{number}", tuple(nodes), group, value, makes, tuple(reads))
 

@@ -5,10 +5,10 @@ that talks to the notebook.
 """
 
 from __future__ import annotations
-import __future__
 
 import ast
 import dataclasses
+import importlib
 import inspect
 import types
 from collections.abc import Callable, Iterable, Sequence
@@ -21,9 +21,9 @@ from fusekit.api import FusedFunction, fuse
 from fusekit.errors import UsageError
 from fusekit.viz.cellfunction import VALUE_KEY, end_line, function_of
 from fusekit.viz.statements import Foreign, split
-from fusekit.viz.userline import UserText, at_line, set_user_text
+from fusekit.viz.userline import UserText, expression, set_user_text
 
-__all__ = ["NOTHING", "Call", "Outcome", "Wishes", "parse", "run", "run_expression"]
+__all__ = ["NOTHING", "Call", "Outcome", "Wishes", "run", "run_expression"]
 
 NOTHING = object()
 """The value of a cell that has none."""
@@ -83,40 +83,6 @@ class Outcome:
     notes: list[str] = dataclasses.field(default_factory=list)
 
 
-def parse(text: str, file: str, *, flags: int = 0) -> list[ast.stmt]:
-    """The statements of a cell.
-
-    Args:
-        text: the cell, as long as it is in the notebook: a magic's line stands as an empty line.
-        file: under which name tracebacks and views find the text.
-        flags: of the notebook's compiler (its `from __future__ import`s).
-
-    Raises:
-        UsageError: the cell is not Python; the message shows where.
-    """
-    try:
-        tree = compile(text, file, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
-        compile(text, file, "exec", flags, dont_inherit=True)  # `return` outside a function ...
-    except (SyntaxError, ValueError) as error:  # ValueError: a null byte
-        raise UsageError(_syntax_message(error, text)) from None
-    assert isinstance(tree, ast.Module)
-    return tree.body
-
-
-def _syntax_message(error: SyntaxError | ValueError, text: str) -> str:
-    if not isinstance(error, SyntaxError):
-        return f"the cell is not Python: {error}"
-    lines = text.splitlines()
-    line = lines[error.lineno - 1] if error.lineno and error.lineno <= len(lines) else ""
-    hint = ""
-    if line.lstrip().startswith(("%", "!")) or line.rstrip().endswith("?"):
-        hint = "; a fused cell holds Python only: put magics and shell commands into another cell"
-    elif "await" in error.msg:
-        hint = "; await in a cell without %%fuse, and fuse what comes after it"
-    said = f"line {error.lineno}: {error.msg}{hint}"
-    return at_line(said, line, error.offset)
-
-
 def run(
     statements: Sequence[ast.stmt],
     namespace: dict[str, Any],
@@ -169,7 +135,8 @@ class _Run:
         for statement in body:
             if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
                 for alias in statement.names:
-                    self.flags |= getattr(__future__, alias.name).compiler_flag
+                    feature = getattr(importlib.import_module("__future__"), alias.name)
+                    self.flags |= feature.compiler_flag
         module = ast.fix_missing_locations(ast.Module(body, []))
         code = compile(module, self.file, "exec", self.flags, dont_inherit=True)
         local = self.namespace if extra is None else extra
@@ -187,9 +154,14 @@ class _Run:
         rest = list(statements)
         if last and rest and isinstance(rest[-1], ast.Expr):
             self.execute(rest[:-1])
-            self.outcome.value = self.evaluate(rest[-1].value)
+            self.evaluate_last(rest[-1])
         else:
             self.execute(rest)
+
+    def evaluate_last(self, statement: ast.Expr) -> None:
+        """The value of the cell; None, as `print` returns it, is none."""
+        value = self.evaluate(statement.value)
+        self.outcome.value = NOTHING if value is None else value
 
     # a cell with definitions
 
@@ -207,7 +179,7 @@ class _Run:
         if shown and isinstance(self.callee(final.value), FusedFunction):  # type: ignore[union-attr]
             self.show(final)  # type: ignore[arg-type]
         elif isinstance(rest[-1], ast.Expr):
-            self.outcome.value = self.evaluate(rest[-1].value)
+            self.evaluate_last(rest[-1])
         else:
             self.define(rest[-1])
         if self.wishes.call:
@@ -360,16 +332,6 @@ class _Run:
         found = self.call(fused, args, {})
         self.outcome.value = found.pop(VALUE_KEY, NOTHING)
         self.namespace.update(found)
-
-
-def expression(text: str, what: str) -> ast.expr:
-    """Parse one expression; UsageError shows where it is none."""
-    try:
-        return ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError) as error:
-        message = getattr(error, "msg", str(error))
-        said = f"{what}: {message}"
-        raise UsageError(at_line(said, text.strip(), getattr(error, "offset", None))) from None
 
 
 def _unfusible(statement: ast.stmt, value: Any) -> str:

@@ -81,9 +81,12 @@ def hold(clauses: tuple[Clause, ...], model: Model) -> None:
 def _reasons(model: Model) -> list[str]:
     """What stands between the groups, with the change that would remove it."""
     lines = []
+    places = {node["id"]: node["line"] for node in model["graph"]["nodes"]}
     for seam in model["seams"]:
+        found = (places.get(seam["source"]), places.get(seam["target"]))
+        where = next((f"line {line}, " for line in found if line is not None), "")
         ends = f"{end_name(model, seam['source'])} -> {end_name(model, seam['target'])}"
-        lines.append(f"[{seam['code']}] {ends}: {visible(seam['sentence'])}; {seam['hint']}")
+        lines.append(f"[{seam['code']}] {where}{ends}: {visible(seam['sentence'])}; {seam['hint']}")
     for item in [] if lines else model["declined"]:
         where = "" if item["line"] is None else f"line {item['line']}, "
         op = visible(item["op"] or "the function")

@@ -1,20 +1,21 @@
-"""Pointing at the user's text: the lines of a function, and a caret under a place in a line."""
+"""The user's text: parsing it, the lines of a function, a caret under a place in a line."""
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import linecache
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["UserText", "at_line", "set_user_text", "user_text"]
+from fusekit.errors import UsageError
+from fusekit.ir import Loc
+
+__all__ = ["UserText", "at_line", "expression", "parse", "set_user_text", "user_text"]
 
 _TEXT = "__fusekit_text__"
-_CELL = re.compile(r"<ipython-input-|.*[/\\]ipykernel_\d+[/\\]\d+\.py$")
-"""Names that IPython and ipykernel give to cells."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,7 @@ def user_text(function: Callable[..., Any]) -> UserText:
     except (OSError, TypeError):
         return UserText("", 1, "")
     linecache.checkcache(file)
-    shown = "notebook cell" if _CELL.match(file) else Path(file).name
+    shown = "notebook cell" if Loc(file, first).in_cell else Path(file).name
     return UserText("".join(lines).rstrip("\n"), max(first, 1), shown)
 
 
@@ -62,3 +63,47 @@ def at_line(message: str, line: str, offset: int | None) -> str:
         return shown
     column = offset - 1 - (len(line) - len(line.lstrip()))
     return f"{shown}\n    {' ' * max(column, 0)}^"
+
+
+def parse(text: str, file: str, *, flags: int = 0) -> list[ast.stmt]:
+    """The statements of a cell.
+
+    Args:
+        text: the cell, as long as it is in the notebook: a magic's line stands as an empty line.
+        file: under which name tracebacks and views find the text.
+        flags: of the notebook's compiler (its `from __future__ import`s).
+
+    Raises:
+        UsageError: the cell is not Python; the message shows where.
+    """
+    try:
+        tree = compile(text, file, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
+        compile(text, file, "exec", flags, dont_inherit=True)  # `return` outside a function ...
+    except (SyntaxError, ValueError) as error:  # ValueError: a null byte
+        raise UsageError(_syntax_message(error, text)) from None
+    assert isinstance(tree, ast.Module)
+    return tree.body
+
+
+def _syntax_message(error: SyntaxError | ValueError, text: str) -> str:
+    if not isinstance(error, SyntaxError):
+        return f"the cell is not Python: {error}"
+    lines = text.splitlines()
+    line = lines[error.lineno - 1] if error.lineno and error.lineno <= len(lines) else ""
+    hint = ""
+    if line.lstrip().startswith(("%", "!")) or line.rstrip().endswith("?"):
+        hint = "; a fused cell holds Python only: put magics and shell commands into another cell"
+    elif "await" in error.msg:
+        hint = "; await in a cell without %%fuse, and fuse what comes after it"
+    said = f"line {error.lineno}: {error.msg}{hint}"
+    return at_line(said, line, error.offset)
+
+
+def expression(text: str, what: str) -> ast.expr:
+    """Parse one expression; UsageError shows where it is none."""
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError) as error:
+        message = getattr(error, "msg", str(error))
+        said = f"{what}: {message}"
+        raise UsageError(at_line(said, text.strip(), getattr(error, "offset", None))) from None

@@ -41,13 +41,25 @@ def test_the_bundle_is_html_and_text_and_nothing_else(make):
 
 
 def test_a_view_that_cannot_be_drawn_is_still_displayed(monkeypatch):
-    def fail(model):
+    def fail(model, *, sections):
         raise RuntimeError("<no>")
 
     monkeypatch.setattr("fusekit.viz.view.block", fail)
     html = FusionView(models.lstm_cell())._repr_mimebundle_()["text/html"]
     assert "no picture: RuntimeError: &lt;no&gt;" in html
     assert "saves 184 MiB" in html
+
+
+def test_a_view_of_some_sections_and_languages():
+    view = FusionView(models.gated_mlp()).only("graph", "bytes", languages=["cuda"])
+    html = view._repr_mimebundle_()["text/html"]
+    assert "fk-sec fk-graph" in html
+    assert "fk-sec fk-code" not in html
+    assert {source["language"] for source in view.model["sources"]} == {"cuda"}
+    with pytest.raises(UsageError, match="no section 'grap'; there are graph, source"):
+        view.only("grap")
+    with pytest.raises(UsageError, match="no cobol source in this view; it holds cuda"):
+        view.only(languages=["cobol"])
 
 
 def test_a_view_is_frozen():

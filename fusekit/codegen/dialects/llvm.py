@@ -49,7 +49,9 @@ class LlvmDialect:
         self._schedule = schedule
         self._target = target
         self._lanes = schedule.lanes
-        self._loops = Loops(args, schedule.lanes, traps=spec.traps)
+        self._loops = Loops(
+            args, schedule.lanes, traps=spec.traps, streams_from=schedule.streams_from
+        )
         self._kernel = Code(schedule.lanes, loops=True)
         self._code = self._kernel
         self._helpers: dict[str, list[str]] = {}
@@ -141,6 +143,7 @@ class LlvmDialect:
         lines += threads.entry_point(
             symbol, parameters, self._args, lanes=self._lanes, grain=self._schedule.grain
         )
+        lines += self._loops.metadata
         return KernelSource(
             language=self.language,
             text="\n".join(lines) + "\n",

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fusekit.codegen.dialects import llvm_lanes as lanes
+from fusekit.codegen.dialects.llvm_streams import Streams
 from fusekit.codegen.dialects.llvm_tensors import Tensor, extents, read_layout, tensors
 from fusekit.ir import DType
 from fusekit.specs import ArgSpec, Stride
@@ -38,7 +39,7 @@ class Loops:
     ACTIVE = "%active"
     """The vector of i1 that says which lanes hold an element; only in kernels that trap."""
 
-    def __init__(self, args: ArgSpec, lanes: int, *, traps: bool) -> None:
+    def __init__(self, args: ArgSpec, lanes: int, *, traps: bool, streams_from: int = 0) -> None:
         """Loops for arguments like `args`, in steps of `lanes`; `traps` asks for ACTIVE."""
         self.inputs, self.outputs = tensors(args, lanes)
         self._args = args
@@ -47,8 +48,14 @@ class Loops:
         self._extents = extents(args)
         self._inner = len(self._extents) - 1
         self._rows = self._inner > 0
+        self._streams = Streams(streams_from, self._extents, self.outputs)
         self._strided_inputs = [x for x in self.inputs if x.inner is Stride.STRIDED]
         self._strided_outputs = [x for x in self.outputs if x.inner is Stride.STRIDED]
+
+    @property
+    def metadata(self) -> tuple[str, ...]:
+        """What stands at the end of the module."""
+        return self._streams.metadata
 
     # the body
 
@@ -65,6 +72,8 @@ class Loops:
     def store(self, index: int, value: str) -> list[str]:
         """The instructions of the body that store an output."""
         tensor = self.outputs[index]
+        if self._streams.take(tensor):
+            return list(self._streams.store(tensor, value))
         if tensor.dtype is not DType.BOOL:
             return [tensor.store(value, tensor.here)]
         byte = f"%{tensor.name}.byte"
@@ -87,7 +96,7 @@ class Loops:
         scatter = "scatter" if self._strided_outputs else "onward"
         yield f"  br i1 %whole, label %{scatter}, label %{self._first_piece('unpack')}"
         yield from self._onward()
-        yield from self._pieces("unpack", "body", self._row_end, self.outputs)
+        yield from self._pieces("unpack", self._streams.end, self._row_end, self.outputs)
         if self._rows:
             yield ""
             yield "row.end:"
@@ -95,6 +104,7 @@ class Loops:
             yield "  br i1 %more.rows, label %row, label %done"
         yield ""
         yield "done:"
+        yield from self._streams.drain()
         if self._traps:
             yield "  %any = load i1, ptr %trapped"
             yield "  %answer = zext i1 %any to i32"
@@ -109,6 +119,7 @@ class Loops:
         if self._traps:
             yield "  %trapped = alloca i1"
             yield "  store i1 false, ptr %trapped"
+        yield from self._streams.decide()
         yield from once
         rest = "%first"
         for dim in range(self._inner, 0, -1):  # the coordinates of the first element
@@ -229,7 +240,9 @@ class Loops:
 
     def _onward(self) -> Iterator[str]:
         if self._strided_outputs:
-            yield from self._each_lane("scatter", "body", "onward", self._strided_outputs)
+            yield from self._each_lane(
+                "scatter", self._streams.end, "onward", self._strided_outputs
+            )
         yield ""
         yield "onward:"
         yield f"  %col.next = add i64 %col, {self._lanes}"

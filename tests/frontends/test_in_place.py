@@ -1,0 +1,166 @@
+"""Writes in place: to values nobody else sees, to values seen through views, to arguments."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import fusekit
+
+
+def fresh(x):
+    y = x * 2
+    y += 1
+    y.clamp_(0, 2)
+    return y * y
+
+
+def alias(x):
+    y = x * 2
+    z = y
+    y.add_(1)
+    return z * y
+
+
+def view_before(x):
+    y = x * 2
+    row = y[0]
+    y.add_(1)
+    return y, row
+
+
+def view_after(x):
+    y = x * 2
+    y.add_(1)
+    return y, y[0]
+
+
+def through_a_view(x):
+    y = x * 2
+    y[0] += 1
+    return y
+
+
+def both_ways(x):
+    y = x * 2
+    flat = y.view(16)
+    y.add_(1)
+    flat.mul_(2)
+    return y, flat
+
+
+def detached(x):
+    y = x * 2
+    other = y.detach()
+    y.add_(1)
+    return other
+
+
+def read_by_pytorch(x):
+    y = x * 2
+    total = y.sum()
+    y.mul_(total)
+    return y, total
+
+
+def with_itself(x):
+    y = x * 1
+    y.add_(y)
+    return y, x
+
+
+def argument(x):
+    x.add_(1)
+    y = x * 2
+    y.mul_(x)
+    return y
+
+
+def maybe_the_argument(x):
+    y = x.contiguous().to(torch.float32)
+    y.add_(1)
+    return y
+
+
+def factory(x):
+    y = torch.zeros(4, 4)
+    y += x
+    y.masked_fill_(x > 0, 2.0)
+    return y
+
+
+def narrower(x):
+    y = x + 0
+    y.sub_(torch.ones(4, dtype=torch.float64))
+    y.copy_(x[0]).fill_(3.0)
+    return y + x
+
+
+FUNCTIONS = (
+    *(fresh, alias, view_before, view_after, through_a_view, both_ways, detached),
+    *(read_by_pytorch, with_itself, argument, maybe_the_argument, factory, narrower),
+)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_it_is_eager_s_result_and_effect(function):
+    x = torch.randn(4, 4)
+    mine, eagers = x.clone(), x.clone()
+    got, expected = fusekit.fuse(function)(mine), function(eagers)
+    single = isinstance(got, torch.Tensor)
+    for one, other in zip(*([[r] if single else r for r in (got, expected)]), strict=True):
+        assert torch.equal(one, other)
+        assert one.dtype == other.dtype
+        assert one.stride() == other.stride()
+    assert torch.equal(mine, eagers)
+
+
+def test_a_fresh_value_costs_no_kernel():
+    x = torch.randn(4, 4)
+    for function in (fresh, alias, factory):
+        explanation = fusekit.explain(function, x)
+        assert len(explanation.groups) == 1
+        assert not explanation.declined
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: (x + 0).add_(torch.ones(2, 4, 4)),
+        lambda x: x.int().div_(2),
+        lambda x: (x * 2).add_((x * 2).double().cfloat()),
+    ],
+    ids=["shape", "int", "complex"],
+)
+def test_what_eager_rejects_is_rejected(function):
+    x = torch.randn(4, 4)
+    with pytest.raises(RuntimeError) as eagers:
+        function(x)
+    with pytest.raises(RuntimeError) as mine:
+        fusekit.fuse(function)(x)
+    assert str(mine.value) == str(eagers.value)
+
+
+def test_a_saved_tensor_that_was_overwritten_is_an_error_as_in_eager():
+    def function(x):
+        y = x.exp()
+        y.mul_(2)
+        return y
+
+    for run in (function, fusekit.fuse(function)):
+        made = run(torch.randn(4, requires_grad=True))
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            made.sum().backward()
+
+
+def test_the_gradient_of_clamp_is_fused():
+    """torch's own formula for it writes a mask in place."""
+    f = fusekit.fuse(lambda x: torch.clamp(x * x, 0.5, 2.0))
+    x = torch.randn(50, requires_grad=True)
+    made = f(x).sum()
+    before = fusekit.stats()
+    (got,) = torch.autograd.grad(made, x)
+    after = fusekit.stats()
+    assert after.fallbacks == before.fallbacks
+    assert after.launches == before.launches + 1
+    assert torch.equal(got, torch.autograd.grad(f.function(x).sum(), x)[0])
