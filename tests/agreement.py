@@ -97,7 +97,9 @@ def check_program(program: Program, fused: Callable[..., Any], seed: int) -> Non
     if eager != "ok":
         return
     _same_identity(found, fused_args, expected, eager_args)
-    writes = any(" = " not in s.text or s.text.startswith(s.target + "[") for s in program.statements)
+    writes = any(
+        " = " not in s.text or s.text.startswith(s.target + "[") for s in program.statements
+    )
     others = []
     if not program.is_exact:
         for number, sign in enumerate(_NUDGES):
@@ -113,11 +115,9 @@ def check_program(program: Program, fused: Callable[..., Any], seed: int) -> Non
         what = f"result {index}" if index < len(found) else f"argument {index - len(found)}"
         nearby = [made[index] for made in others]
         if isinstance(theirs, torch.Tensor):
-            assert_agrees(
-                ours, theirs, nearby, what, is_laid_out_exactly=not writes
-            )
+            assert_agrees(ours, theirs, nearby, what, is_laid_out_exactly=not writes)
         else:
-            same = ours == theirs or (ours != ours and theirs != theirs)  # noqa: PLR0124  NaN
+            same = ours == theirs or (ours != ours and theirs != theirs)
             assert type(ours) is type(theirs), what
             assert same, f"{what}: {ours!r} for {theirs!r}"
 
@@ -194,7 +194,7 @@ def has_same_strides(ours: torch.Tensor, theirs: torch.Tensor, *, exactly: bool 
 
 def assert_same_bits(ours: torch.Tensor, theirs: torch.Tensor, what: str) -> None:
     """AssertionError unless all values are equal; a NaN equals a NaN."""
-    good = (ours == theirs) | ((ours != ours) & (theirs != theirs))  # noqa: PLR0124  NaN
+    good = (ours == theirs) | ((ours != ours) & (theirs != theirs))
     if theirs.is_floating_point():
         good &= (ours.signbit() == theirs.signbit()) | (theirs != 0)
     _report(good, ours, theirs, what)

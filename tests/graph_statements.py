@@ -31,7 +31,10 @@ class Statement:
 
 _DTYPE_NAMES = [
     f"torch.{name}"
-    for name in "float32 float64 float16 bfloat16 bool int64 int32 int16 int8 uint8".split()
+    for name in (
+        *("float32", "float64", "float16", "bfloat16", "bool"),
+        *("int64", "int32", "int16", "int8", "uint8"),
+    )
 ]
 
 _UNARY = """-{x}|torch.abs({x})|torch.floor({x})|torch.ceil({x})|torch.trunc({x})|torch.round({x})
@@ -89,18 +92,20 @@ _VIEW = """{x}.transpose({d}, {e})|{x}.unsqueeze({d})|{x}.squeeze()|{x}.squeeze(
 {x}.diagonal()|{x}.flatten({d})|{x}.permute(*range({x}.dim())[::-1])|{x}[..., -1:]|{x}[0]
 {x}.expand_as({y})|{x}.view_as({x})|{x}.unflatten({d}, (-1, 2))|{x}.swapaxes({d}, {e})|{x}[:, :2]
 {x}.tensor_split(3, {d})[1]|torch.broadcast_to({x}, {y}.shape)|{x}.real|{x}.unfold({d}, 2, 1)
-torch.atleast_2d({x})|{x}[:0]|{x}.ravel()"""
+torch.atleast_2d({x})|torch.broadcast_tensors({x}, {y})[0]|{x}[:0]|{x}.ravel()"""
 
-_OPAQUE = """{x}.sum({d}, keepdim=True)|{x}.sum()|{x}.amax({d})|{x} @ {y}|{x}.cumsum({d})|{x}.flip({d})
-{x}.roll(1, {d})|{x}.any({d}, keepdim=True)|{x}.argmax({d})|{x}.repeat(2, *[1] * ({x}.dim() - 1))
-{x}.sort({d})[0]|{x}.mean({d}, keepdim=True)|{x}[{y}]|{x}.softmax({d})|{x}.tril()
-torch.arange({x}.numel()).view({x}.shape)|{x}.index_select({d}, torch.tensor([0, 0]))
-{x}.as_strided((2,), (1,))|torch.tensor([1.0, 2.0]) * 2|torch.tensor(3)|torch.empty_like({x}).fill_(3)
-{x}.view(torch.int32)|torch.zeros({x}.shape)|torch.ones(3, 1)|torch.linspace(0, 1, 3)"""
+_OPAQUE = """{x}.sum({d}, keepdim=True)|{x}.sum()|{x}.amax({d})|{x} @ {y}|{x}.cumsum({d})
+{x}.flip({d})|{x}.roll(1, {d})|{x}.any({d}, keepdim=True)|{x}.argmax({d})|{x}.tril()
+{x}.repeat(2, *[1] * ({x}.dim() - 1))|{x}.sort({d})[0]|{x}.mean({d}, keepdim=True)|{x}[{y}]
+{x}.softmax({d})|torch.arange({x}.numel()).view({x}.shape)|{x}.as_strided((2,), (1,))
+{x}.index_select({d}, torch.tensor([0, 0]))|torch.tensor([1.0, 2.0]) * 2|torch.tensor(3)
+torch.empty_like({x}).fill_(3)|{x}.view(torch.int32)|torch.zeros({x}.shape)|torch.ones(3, 1)
+torch.linspace(0, 1, 3)"""
 
 _JOIN = """torch.cat([{x}, {y}], {d})|torch.stack([{x}, {y}], {d})|torch.cat([{x}, {x}], {d})
 torch.cat([{x}, {y}, {x}], {d})|torch.stack([{x}, -{x}])|torch.hstack([{x}, {y}])
-torch.cat({x}.chunk(2, {d})[::-1], {d})|torch.cat([{x} * 2, {y} + 1], {d})|torch.stack([{x}] * 3, -1)"""
+torch.cat({x}.chunk(2, {d})[::-1], {d})|torch.cat([{x} * 2, {y} + 1], {d})
+torch.stack([{x}] * 3, -1)"""
 
 _WRITE = """{x}.add_({y})|{x}.mul_(2)|{x}.copy_({y})|{x}.zero_()|{x}.fill_(3)|{x}.neg_()
 {x}[0] = {y}[0]|{x}[1:] += 1|{x}.sub_({y})|{x}[..., 0] = 2|{x} += {y}|{x}[1:] *= {y}[1:]

@@ -57,7 +57,7 @@ SCALAR: dict[str, Case] = {
     **{f"rpow_{b}": (lambda x, b=b: b**x) for b in (2, 0.5, -1.5)},
     **{f"clamp_{lo}_{hi}": (lambda x, lo=lo, hi=hi: torch.clamp(x, lo, hi))
        for lo, hi in ((-1, 2), (0.5, None), (None, 1), (2, -1), (1.5, 1.5), (0, 100))},
-    **{f"{name}_{s}": (lambda x, f=getattr(torch, name), s=s: f(x, s))
+    **{f"{name}_{s}": (lambda x, name=name, s=s: getattr(torch, name)(x, s))
        for name in ("eq", "ne", "lt", "le", "gt", "ge") for s in (1, 0.1, 300)},
     "add_0.1": lambda x: x + 0.1,
     "add_3": lambda x: x + 3,
@@ -105,23 +105,18 @@ SCALAR: dict[str, Case] = {
 }  # fmt: skip
 """A tensor and literals."""
 
+_BINARY_TORCH = """add sub mul maximum minimum fmax fmin atan2 hypot logaddexp logaddexp2 copysign
+eq ne lt le gt ge logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor xlogy rsub
+pow clamp"""
+
 BINARY: dict[str, Case] = {
-    **{
-        name: getattr(torch, name)
-        for name in (
-            "add sub mul maximum minimum fmax fmin atan2 hypot logaddexp logaddexp2 copysign eq ne "
-            "lt le gt ge logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor "
-            "xlogy rsub"
-        ).split()
-    },
+    **{name: getattr(torch, name) for name in _BINARY_TORCH.split()},
     "add_alpha": lambda x, y: torch.add(x, y, alpha=3),
     "sub_alpha": lambda x, y: torch.sub(x, y, alpha=2),
     "add_alpha_float": lambda x, y: torch.add(x, y, alpha=0.3),
-    "pow": lambda x, y: torch.pow(x, y),
     "where": lambda x, y: torch.where(x > y, x, y),
     "where_cast": lambda x, y: torch.where(x != 0, x, y.float()),
     "masked_fill": lambda x, y: x.masked_fill(y > 0, 1),
-    "clamp": lambda x, y: torch.clamp(x, y),
     "clamp_max": lambda x, y: torch.clamp(x, max=y),
     "lerp_0.3": lambda x, y: torch.lerp(x, y, 0.3),
     "type_as": lambda x, y: (x > 0).type_as(y),
@@ -140,7 +135,7 @@ DIVISION: dict[str, Case] = {
     "div": lambda x, y: x / y,
     "floor_divide": lambda x, y: x // y,
     "remainder": lambda x, y: x % y,
-    "fmod": lambda x, y: torch.fmod(x, y),
+    "fmod": torch.fmod,
     "div_trunc": lambda x, y: torch.div(x, y, rounding_mode="trunc"),
     "div_floor": lambda x, y: torch.div(x, y, rounding_mode="floor"),
 }
@@ -152,7 +147,7 @@ TERNARY: dict[str, Case] = {
     "addcdiv": torch.addcdiv,
     "addcdiv_2": lambda x, y, z: torch.addcdiv(x, y, z, value=2),
     "lerp": torch.lerp,
-    "clamp": lambda x, y, z: torch.clamp(x, y, z),
+    "clamp": torch.clamp,
     "where": lambda x, y, z: torch.where(x > 0, y, z),
 }
 """Three tensors of one dtype."""

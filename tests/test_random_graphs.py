@@ -1,6 +1,10 @@
 """Random programs through every engine of the CPU, against eager PyTorch.
 
-20,000 of them by hand: FUSEKIT_TEST_EXAMPLES=20000 pytest tests/test_random_graphs.py -k llvm
+By hand, as many as there is time for:
+
+    FUSEKIT_TEST_EXAMPLES=20000 pytest tests/test_random_graphs.py -k llvm
+
+HYPOTHESIS_PROFILE=dev (the default at a desk) draws other programs in every run.
 """
 
 from __future__ import annotations
@@ -15,15 +19,17 @@ from tests.agreement import check_program
 from tests.graph_programs import Program, programs
 
 EXAMPLES = int(os.environ.get("FUSEKIT_TEST_EXAMPLES", "300"))
+
 SHARES = {"llvm": 1.0, "reference": 0.5, "cpp": 0.2}
 """A kernel takes g++ a third of a second, llvm a thirtieth."""
 
 
 @pytest.mark.parametrize("engine", SHARES)
 def test_random_programs_do_what_eager_does(engine: str) -> None:
-    count = max(int(EXAMPLES * SHARES[engine]), 1)
-
-    @hypothesis.settings(max_examples=count)
+    @hypothesis.settings(
+        max_examples=max(int(EXAMPLES * SHARES[engine]), 1),
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
     @hypothesis.given(programs())
     def run(program: Program) -> None:
         fused = fusekit.fuse(program.function(), engine=engine)

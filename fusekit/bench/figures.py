@@ -35,6 +35,9 @@ _RATIO_GOALS = {"relu_tanh": 0.5, "lstm_cell": 0.5, "black_scholes": 0.5}
 
 _FIRST_GOAL, _LATER_GOAL, _KERNEL_GOAL, _CALL_GOAL = 1.0, 0.2, 0.04, 4e-6
 
+_WIDEST = 0.3
+"""A spread of a larger share of the median shows the machine, not the contender."""
+
 _SETTINGS = Settings(runs=25, seconds=4.0)
 
 _FIRST = """
@@ -60,6 +63,7 @@ class Figure:
         unit: "s", or "" for a ratio.
         goal: the most it may be; None for what is only reported.
         detail: spread, runs, or why there is no number.
+        steady: False if the samples were too few, or too far apart, to judge by.
     """
 
     name: str
@@ -67,11 +71,12 @@ class Figure:
     unit: str
     goal: float | None
     detail: str
+    steady: bool = True
 
     @property
     def reached(self) -> bool | None:
-        """Whether the goal is reached; None if there is none, or no number."""
-        if self.goal is None or math.isnan(self.value):
+        """Whether the goal is reached; None if there is none, or no number to judge by."""
+        if self.goal is None or math.isnan(self.value) or not self.steady:
             return None
         return self.value <= self.goal
 
@@ -171,7 +176,13 @@ def _ratio(name: str, made: Comparison, goal: float | None) -> Figure:
         why = rows["fused"].declined or "; ".join(map(str, made.skipped))
         return Figure(name, math.nan, "", goal, why)
     detail = ", ".join(f"{n} {_spread(row.timing)}" for n, row in rows.items())
-    return Figure(name, rows["fused"].seconds / rows["inductor"].seconds, "", goal, detail)
+    steady = all(_is_steady(rows[who].timing) for who in ("fused", "inductor"))
+    ratio = rows["fused"].seconds / rows["inductor"].seconds
+    return Figure(name, ratio, "", goal, detail, steady)
+
+
+def _is_steady(timing: Timing) -> bool:
+    return timing.reliable and timing.runs >= 5 and timing.spread < _WIDEST * timing.median
 
 
 def _spread(timing: Timing) -> str:
@@ -182,7 +193,7 @@ def _spread(timing: Timing) -> str:
 
 
 def _timing(name: str, timing: Timing, goal: float | None) -> Figure:
-    return Figure(name, timing.median, "s", goal, _spread(timing))
+    return Figure(name, timing.median, "s", goal, _spread(timing), _is_steady(timing))
 
 
 def _seconds(name: str, samples: Sequence[float], goal: float) -> Figure:
@@ -190,14 +201,17 @@ def _seconds(name: str, samples: Sequence[float], goal: float) -> Figure:
     return Figure(name, statistics.median(samples), "s", goal, detail)
 
 
-_REACHED = {True: "yes", False: "NO", None: ""}
-
-
 def figures_text(figures: Sequence[Figure]) -> str:
     """A table, and on what machine."""
     head = ("figure", "measured", "at most", "reached")
-    rows = [(f.name, f.text(f.value), f.text(f.goal), _REACHED[f.reached]) for f in figures]
+    rows = [(f.name, f.text(f.value), f.text(f.goal), _judged(f)) for f in figures]
     return f"\n{text_table(head, rows)}\n{_machine()}"
+
+
+def _judged(figure: Figure) -> str:
+    if figure.goal is not None and not figure.steady:
+        return "cannot tell: busy"
+    return "" if figure.reached is None else "yes" if figure.reached else "NO"
 
 
 def figures_json(figures: Sequence[Figure]) -> str:

@@ -217,15 +217,19 @@ def _signature(tree: Any) -> Any:
 
 _LIKE = frozenset(
     f"aten.{name}"
-    for name in "_to_copy clone empty_like zeros_like ones_like full_like hardtanh nan_to_num huber_loss".split()
+    for name in (
+        *("_to_copy", "clone", "empty_like", "zeros_like", "ones_like", "full_like", "hardtanh"),
+        *("nan_to_num", "huber_loss"),
+    )
 )
 """Operators that keep even those strides of their argument that no element needs."""
 
 _ITERATED = frozenset(
     f"aten.{name}"
     for name in (
-        "logit sinc hardshrink softshrink heaviside nan_to_num mse_loss smooth_l1_loss huber_loss"
-    ).split()
+        *("logit", "sinc", "hardshrink", "softshrink", "heaviside", "nan_to_num"),
+        *("mse_loss", "smooth_l1_loss", "huber_loss"),
+    )
 )
 """Operators without a rule whose results are laid out like those of the others."""
 
@@ -235,10 +239,9 @@ _CONTIGUOUS = frozenset({"aten.masked_fill.Scalar", "aten.masked_fill.Tensor", "
 
 def _layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Shape and strides of an elementwise result; None where they take more than these rules."""
-    if given.get("reduction"):
-        return None
     wanted = given.get("memory_format")
-    if wanted not in (None, torch.contiguous_format, torch.preserve_format):
+    known = wanted in (None, torch.contiguous_format, torch.preserve_format)
+    if not known or given.get("reduction"):
         return None
     if "size" in given:
         size = tuple(given["size"])
@@ -251,10 +254,15 @@ def _layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[in
         return None
     if wanted is torch.contiguous_format or qualified(func) in _CONTIGUOUS:
         return shape, contiguous_strides(shape)
-    name = name_of(func)
+    return shape, _strides(name_of(func), given, tensors, shape)
+
+
+def _strides(
+    name: str, given: dict[str, Any], tensors: list[torch.Tensor], shape: tuple[int, ...]
+) -> tuple[int, ...]:
     is_like = name in _LIKE or (name == "aten.isinf" and not tensors[0].is_floating_point())
     if is_like and (_is_dense(tensors[0]) or not tensors[0].numel()):
-        return shape, tensors[0].stride()
+        return tensors[0].stride()
     tensors = _as_read(given, tensors)
     # eager makes 0-dim tensors of numbers among the operands
     numbers = any(isinstance(given.get(key), bool | int | float) for key in ("self", "other"))
@@ -262,13 +270,13 @@ def _layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[in
     if name == "aten.isinf":  # abs(x) == inf
         like = torch.empty_strided(shape, strides, device="meta")
         strides = elementwise_strides(shape, [like], of_one_shape=False)
-    return shape, strides
+    return strides
 
 
 def _as_read(given: dict[str, Any], tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     """The operands as the loop reads them: on the CPU, those that it converts are copied first."""
     operands = [given[name] for name in ("self", "other", "exponent") if name in given]
-    if len(operands) != 2 or None in operands or tensors[0].device.type != "cpu":  # noqa: PLR2004
+    if len(operands) != 2 or None in operands or tensors[0].device.type != "cpu":
         return tensors
     with torch._C._DisableTorchDispatch():  # noqa: SLF001  twins are for no mode to see
         common = torch.result_type(
@@ -293,13 +301,9 @@ def elementwise_strides(
     `of_one_shape`, to which numbers do not belong, take a short cut.
     """
     if of_one_shape and all(tuple(t.shape) == shape for t in tensors):
-        if all(t.is_contiguous() for t in tensors):
-            return contiguous_strides(shape)
-        if all(_is_channels_last(t) for t in tensors):
-            _, channels, height, width = shape
-            return (channels * height * width, 1, channels * width, channels)
-        if len({t.stride() for t in tensors}) == 1 and _is_dense(tensors[0]):
-            return tensors[0].stride()
+        common = _common_strides(shape, tensors)
+        if common is not None:
+            return common
     strides = [_expanded_strides(tensor, shape) for tensor in tensors]
     order = list(range(len(shape)))[::-1]
     for start in range(1, len(order)):
@@ -318,6 +322,18 @@ def elementwise_strides(
         found[dim] = step
         step *= shape[dim]
     return tuple(found)
+
+
+def _common_strides(
+    shape: tuple[int, ...], tensors: Sequence[torch.Tensor]
+) -> tuple[int, ...] | None:
+    if all(t.is_contiguous() for t in tensors):
+        return contiguous_strides(shape)
+    if all(_is_channels_last(t) for t in tensors):
+        _, channels, height, width = shape
+        return (channels * height * width, 1, channels * width, channels)
+    same = len({t.stride() for t in tensors}) == 1 and _is_dense(tensors[0])
+    return tensors[0].stride() if same else None
 
 
 def _expanded_strides(tensor: torch.Tensor, shape: tuple[int, ...]) -> list[int]:

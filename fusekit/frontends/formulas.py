@@ -173,7 +173,7 @@ def masked_fill(op: Lowering) -> Expr | None:
 
 def _stored(op: Lowering, name: str) -> Expr:
     """The argument in the result's dtype; eager raises where a number does not fit that."""
-    if op.result.bits < 32 and op.result not in (DType.BOOL, DType.BF16):  # noqa: PLR2004
+    if op.result.bits < 32 and op.result not in (DType.BOOL, DType.BF16):
         op.number(name)  # so that another number is looked at again
     return op.tensor(name, op.result)
 

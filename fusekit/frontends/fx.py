@@ -20,6 +20,7 @@ from fusekit.errors import FusionDeclined
 from fusekit.frontends.calls import UnknownTensorError, repeat_view
 from fusekit.frontends.fake import Fakes
 from fusekit.frontends.free import Free, free_variables
+from fusekit.frontends.rehearsal import Identities
 from fusekit.frontends.scalars import ScalarTrace, concrete
 from fusekit.frontends.trace import MutationError, SizeQuestions, Tracer
 from fusekit.ir import Graph, GraphBuilder, Node
@@ -156,7 +157,9 @@ class _Attempt:
         fakes = [self._leaf(index, leaf) for index, leaf in enumerate(self.leaves)]
         made = self._call(fakes)
         if self.tracer.rehearsal.active:
-            self.written = [isinstance(x, torch.Tensor) and self.tracer.rehearsal.wrote(x) for x in fakes]
+            self.written = [
+                isinstance(x, torch.Tensor) and self.tracer.rehearsal.wrote(x) for x in fakes
+            ]
             raise MutationError
         return self._package(fakes, made)
 
@@ -227,7 +230,7 @@ class _Attempt:
             return [item for item in made if isinstance(item, torch.Tensor)]
 
         run = torch.func.functionalize(over_tensors, remove="mutations")
-        with _quiet(), self.fakes.mode, self.tracer, self.questions:
+        with _quiet(), self.fakes.mode, self.tracer, self.questions, Identities():
             tensors = iter(run(*[fakes[i] for i in where]))
         made = [next(tensors) if isinstance(item, torch.Tensor) else item for item in rest["made"]]
         made = [made[i] if same is None else fakes[same] for i, same in enumerate(rest["same"])]

@@ -2,23 +2,25 @@
 
 Functionalisation accepts writes that eager PyTorch rejects (a float result into an integer tensor),
 and loses some (into a tensor that an operator returned as it was, `x.type_as(x)`). A rehearsal
-runs the real in-place operators, so that torch checks them, and notes who is written.
+runs the real in-place operators, so that torch checks them, and notes who is written; `Identities`
+keeps the wrappers of functionalisation apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.overrides import TorchFunctionMode
 
 from fusekit.frontends.aten import RULES
-from fusekit.frontends.calls import map_leaves, name_of, tensors_in
+from fusekit.frontends.calls import map_leaves, map_tensors, name_of, tensors_in
 from fusekit.frontends.fake import is_supported
 from fusekit.frontends.scalars import concrete
 
-__all__ = ["Rehearsal"]
+__all__ = ["Identities", "Rehearsal"]
 
 
 class Rehearsal:
@@ -57,5 +59,36 @@ class Rehearsal:
         return _memory(fake) in self._written
 
 
+class Identities(TorchFunctionMode):
+    """Under functionalisation, operators that return an argument as it is return that very object.
+
+    torch wraps what `x.type_as(x)` returns anew, and the wrappers then miss each other's writes.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """The result, with arguments in place of their second wrappers."""
+        made = func(*args, **(kwargs or {}))
+        given = {id(_wrapped(x)): x for x in tensors_in(args) if _is_wrapper(x)}
+        if not given:
+            return made
+
+        def original(tensor: torch.Tensor) -> torch.Tensor:
+            return given.get(id(_wrapped(tensor)), tensor) if _is_wrapper(tensor) else tensor
+
+        if isinstance(made, torch.Tensor):
+            return original(made)
+        return map_tensors(original, made) if type(made) in (list, tuple) else made
+
+
+def _is_wrapper(tensor: torch.Tensor) -> bool:
+    return bool(torch._is_functional_tensor(tensor))  # noqa: SLF001  no public spelling
+
+
+def _wrapped(tensor: torch.Tensor) -> Any:
+    return torch._from_functional_tensor(tensor)  # noqa: SLF001  no public spelling
+
+
 def _memory(fake: torch.Tensor) -> int:
-    return fake.untyped_storage()._cdata  # noqa: SLF001  what tells storages apart on "meta"
+    return int(fake.untyped_storage()._cdata)  # noqa: SLF001  what tells storages apart on "meta"

@@ -187,20 +187,14 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Record one operator and return its fake result."""
         with torch._C.DisableTorchFunction():  # noqa: SLF001  our own questions do not count
+            if self.rehearsal.active and not self._depth:
+                return self.rehearsal.run(func, args, kwargs or {})
             return self._record(func, args, kwargs or {})
 
     def _record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self.rehearsal.active and not self._depth:
-            return self.rehearsal.run(func, args, kwargs)
         if func._schema.is_mutable and not self._is_write_back(func):  # noqa: SLF001
             made = self._in_place(func, args, kwargs)
-            if made is not None:
-                return made
-            if self.functional:
-                raise UnknownTensorError(f"{func} writes in place where it cannot be replayed")
-            if self._depth:
-                raise MutationError
-            return self.rehearsal.run(func, args, kwargs)
+            return self._rehearse(func, args, kwargs) if made is None else made
         if _is_composite(func):
             with self:
                 return func.decompose(*args, **kwargs)  # each of its operators is a site
@@ -218,6 +212,14 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.builder.rollback(mark)
             self._forget(mark[0])
         return self._call(func, args, kwargs)
+
+    def _rehearse(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The first write of a trace that will be repeated under functionalisation."""
+        if self.functional:
+            raise UnknownTensorError(f"{func} writes in place where it cannot be replayed")
+        if self._depth:
+            raise MutationError
+        return self.rehearsal.run(func, args, kwargs)
 
     def _in_place(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Give a tensor that nobody else sees a new value; None where it takes more than that."""

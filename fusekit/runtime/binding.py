@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from fusekit.codegen.layout import layout_fields
 from fusekit.ir import DType
+from fusekit.runtime.tiling import Dim, tile
 from fusekit.specs import ArgSpec, Stride, TensorDesc
 
 __all__ = ["Binding", "Operand", "bind", "expand_strides"]
@@ -62,7 +63,7 @@ def bind(
 ) -> Binding:
     """The binding of operands whose strides are given over `shape`, the map shape."""
     operands = (*outputs, *inputs)
-    dims = _collapse(shape, [operand.strides for operand in operands])
+    dims = tile(_collapse(shape, [operand.strides for operand in operands]))
     descs = [
         TensorDesc(
             operand.dtype,
@@ -88,9 +89,7 @@ def bind(
     return Binding(args, tuple(layout), numel)
 
 
-def _collapse(
-    shape: Sequence[int], strides: Sequence[tuple[int, ...]]
-) -> list[tuple[int, tuple[int, ...]]]:
+def _collapse(shape: Sequence[int], strides: Sequence[tuple[int, ...]]) -> list[Dim]:
     """(extent, stride of each operand) for each dimension that is left, outermost first."""
     dims = [
         (extent, tuple(each[dim] for each in strides))
@@ -98,7 +97,7 @@ def _collapse(
         if extent != 1
     ]
     dims.sort(key=lambda dim: dim[1], reverse=True)
-    merged: list[tuple[int, tuple[int, ...]]] = []
+    merged: list[Dim] = []
     for extent, steps in dims:
         if merged:
             outer, outer_steps = merged[-1]

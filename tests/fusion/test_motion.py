@@ -97,7 +97,7 @@ def test_costly_work_is_not_repeated_by_views() -> None:
 
     divided = program(function, X)
     costly = [call for call in divided.kernels if "lgamma" in {n.op for n in call.group.nodes}]
-    assert [call.group.shape for call in costly] == [(4, 6)]
+    assert [torch.Size(call.group.shape).numel() for call in costly] == [24]
 
 
 def test_empty_pieces() -> None:

@@ -91,3 +91,18 @@ def test_a_binding_visits_the_same_elements_as_the_map_shape(data: st.DataObject
     )
     found = sorted(zip(*(addresses(binding, t) for t in range(len(inputs) + 1)), strict=True))
     assert found == expected
+
+
+def test_a_large_transposed_operand_is_walked_in_tiles() -> None:
+    n, m = 256, 96 * 16
+    binding = bind((n, m), [f32(1, n), f32(m, 1)], [f32(m, 1)])
+    assert binding.args.ndim == 4
+    assert binding.args.inputs[1].strides[-1] is Stride.UNIT
+    assert sorted(addresses(binding, 0)) == list(range(n * m))
+    pairs = set(zip(addresses(binding, 0), addresses(binding, 2), strict=True))
+    assert pairs == {(i + j * n, i * m + j) for i in range(n) for j in range(m)}
+
+
+def test_small_and_indivisible_extents_are_not_tiled() -> None:
+    assert bind((64, 64), [f32(1, 64)], [f32(64, 1)]).args.ndim == 2
+    assert bind((509, 1024), [f32(1, 509)], [f32(1024, 1)]).args.ndim == 2
