@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import enum
 import logging
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,9 +22,10 @@ from fusekit.errors import FusionDeclined
 from fusekit.frontends.calls import UnknownTensorError, repeat_view
 from fusekit.frontends.fake import Fakes
 from fusekit.frontends.free import Free, free_variables
+from fusekit.frontends.questions import SizeQuestions
 from fusekit.frontends.rehearsal import Identities
 from fusekit.frontends.scalars import ScalarTrace, concrete
-from fusekit.frontends.trace import MutationError, SizeQuestions, Tracer
+from fusekit.frontends.trace import MutationError, Tracer
 from fusekit.ir import Graph, GraphBuilder, Node
 from fusekit.specs import Decline, Reason
 
@@ -118,6 +121,13 @@ def _quiet() -> Iterator[None]:
         log.disabled = before
 
 
+_CONSTANTS = (
+    *(bool, int, float, complex, str, bytes, type(None), type, enum.Enum, types.FunctionType),
+    *(torch.dtype, torch.device, torch.layout, torch.memory_format, torch.Size),
+)
+"""What a function may return beside tensors: the same object at every call."""
+
+
 class _Attempt:
     """One way of tracing one call."""
 
@@ -199,10 +209,12 @@ class _Attempt:
 
         self.questions = SizeQuestions()
         try:
-            if not self.functional:
+            if self.functional:
+                made = self._call_functional(flat, fakes)
+            else:
                 with _quiet(), self.fakes.mode, self.tracer, self.questions:
-                    return flat(*fakes)
-            return self._call_functional(flat, fakes)
+                    made = flat(*fakes)
+            self.tracer.check()
         except (FusionDeclined, MutationError):
             raise
         except (DataDependentOutputException, DynamicOutputShapeException) as error:
@@ -212,6 +224,7 @@ class _Attempt:
         except Exception as error:  # eager decides whether it is the user's error
             detail = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             raise FusionDeclined(Decline(Reason.CAPTURE, detail, "", self.builder.loc)) from error
+        return made
 
     def _call_functional(self, flat: Callable[..., Any], fakes: list[Any]) -> Any:
         """Only tensors go through torch's functionalisation; it wants nothing else."""
@@ -281,6 +294,9 @@ class _Attempt:
                 if fake is item:
                     return Result(leaf=index)
             item.node.pin()
+        if not isinstance(value, _CONSTANTS):
+            detail = f"it returns a {type(value).__name__}, which may hold tensors"
+            raise FusionDeclined(Decline(Reason.CAPTURE, detail))
         return Result(constant=value)
 
     def _check_writes(self) -> None:

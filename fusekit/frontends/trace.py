@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from torch._decomp import decomposition_table
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fusekit.frontends.aten import RULES, UNWRITTEN_POINTWISE
@@ -42,7 +41,7 @@ from fusekit.frontends.rehearsal import Rehearsal
 from fusekit.frontends.scalars import ScalarNode, ScalarTrace, concrete
 from fusekit.ir import DType, GraphBuilder, Loc
 
-__all__ = ["MutationError", "SizeQuestions", "Tracer"]
+__all__ = ["MutationError", "Tracer"]
 
 _HERE = Path(__file__).parent
 _HIDDEN = ("<frozen", *map(str, (Path(torch.__file__).parent, _HERE, _HERE.parent / "runtime")))
@@ -56,44 +55,13 @@ class MutationError(BaseException):
     """
 
 
-class SizeQuestions(TorchFunctionMode):
-    """Notices whether the function asks a tensor for its extents; torch's own code asks unseen.
-
-    Attributes:
-        asked: it did.
-    """
-
-    def __init__(self) -> None:
-        """Nothing asked yet."""
-        super().__init__()
-        self.asked = False
-
-    def __torch_function__(
-        self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
-    ) -> Any:
-        """Let everything pass."""
-        name = getattr(func, "__name__", "")
-        if name == "__get__":
-            name = getattr(func.__self__, "__name__", "")
-        self.asked = self.asked or name in _QUESTIONS
-        return func(*args, **(kwargs or {}))
-
-
-_QUESTIONS = frozenset(
-    (
-        *("shape", "size", "numel", "nelement", "__len__", "stride", "is_contiguous", "unbind"),
-        *("storage_offset", "nbytes", "untyped_storage", "data_ptr", "__iter__", "__contains__"),
-    )
-)
-"""What depends on extents and is no operator."""
-
-
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Collects a captured graph.
 
     Attributes:
         builder: the graph so far.
         scalars: expression over argument names -> id of the scalar input that carries it.
+        trouble: the first exception that an operator raised.
         constants: tensors made from literals inside the function, by value id.
     """
 
@@ -116,6 +84,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._adopt = adopt
         self.rehearsal = Rehearsal(fakes.like)
         self.states_sizes = False
+        self.trouble: Exception | None = None
         self._ids: dict[int, int] = {}
         self._depth = 0
         self._owned: set[int] = set()
@@ -176,6 +145,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.scalars[node.expression] = self.builder.scalar(dtype)
         return self.scalars[node.expression]
 
+    def check(self) -> None:
+        """Raise what an operator raised and the function caught: eager might not have raised it."""
+        if self.trouble is not None:
+            raise self.trouble
+
     # operators
 
     def __torch_dispatch__(
@@ -187,9 +161,14 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Record one operator and return its fake result."""
         with torch._C.DisableTorchFunction():  # noqa: SLF001  our own questions do not count
-            if self.rehearsal.active and not self._depth:
-                return self.rehearsal.run(func, args, kwargs or {})
-            return self._record(func, args, kwargs or {})
+            try:
+                if self.rehearsal.active and not self._depth:
+                    return self.rehearsal.run(func, args, kwargs or {})
+                return self._record(func, args, kwargs or {})
+            except Exception as error:
+                if self._depth == 0 and self.trouble is None:
+                    self.trouble = error
+                raise
 
     def _record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if func._schema.is_mutable and not self._is_write_back(func):  # noqa: SLF001

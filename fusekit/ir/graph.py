@@ -62,7 +62,7 @@ class Ref:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Token:
-    """A torch object among the arguments of a `call`, by kind and name: torch_dtype(float32), device(cpu)."""
+    """A torch object among a `call`'s arguments, such as torch_dtype(float32) or device(cpu)."""
 
     kind: str
     name: str

@@ -79,7 +79,9 @@ def doctor() -> Doctor:
     detail = torch.cuda.get_device_name() if has_gpu else "no CUDA device: kernels run on the CPU"
     found.append(Finding("gpu", has_gpu, detail))
     found += [_package(name, purpose) for name, purpose in _PACKAGES.items()]
-    found.append(Finding("disk cache", works=True, detail=str(cache.info())))
+    info = cache.info()
+    size = f"{info.entries} entries, {info.size / 2**20:.1f} of {info.limit / 2**20:.0f} MiB"
+    found.append(Finding("disk cache", not info.off, info.off or f"{info.folder}, {size}"))
     return Doctor(tuple(found))
 
 

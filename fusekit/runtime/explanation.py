@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
-from fusekit.ir import Graph, Node
+from fusekit.fusion import Seam
+from fusekit.ir import Graph, Loc, Node
 from fusekit.runtime.dispatch import Entry
 from fusekit.runtime.program import KernelCall, Program
 from fusekit.runtime.reasons import declines
@@ -139,7 +139,7 @@ def _seams(program: Program) -> tuple[SeamInfo, ...]:
         SeamInfo(
             seam.value,
             graph.values[seam.value].nbytes,
-            Decline(seam.reason, _seam_detail(graph, seam.value), *_origin(graph, seam.value)),
+            Decline(seam.reason, _seam_detail(graph, seam.value), *_culprit(program, seam)),
         )
         for seam in program.partition.seams
     )
@@ -150,9 +150,14 @@ def _seam_detail(graph: Graph, value: int) -> str:
     return f"{found.dtype!r}{list(found.shape or ())}, {_bytes(found.nbytes)} through memory"
 
 
-def _origin(graph: Graph, value: int) -> tuple[str, Any]:
-    node = graph.producers.get(value)
-    return (node.origin, node.loc) if node else ("", None)
+def _culprit(program: Program, seam: Seam) -> tuple[str, Loc | None]:
+    """The operator that the reason is about: the one no kernel has, else what made the value."""
+    steps = program.partition.steps
+    for step in (steps[seam.producer], steps[seam.consumer]):
+        if isinstance(step, Node):
+            return step.origin, step.loc
+    node = program.graph.producers[seam.value]
+    return node.origin, node.loc
 
 
 def _count(number: int, noun: str) -> str:

@@ -107,7 +107,7 @@ def row(op: str, dtype: DType, divisor: int | None) -> str | None:
     if divisor in (None, 0):
         text = _GUARD + _QUOTIENT[dtype].replace("{y}", "%.divisor")
         ending = ending.replace("{y}", "%.divisor")
-    elif divisor == -1:
+    elif divisor == -1 and dtype.kind is Kind.INT:  # an unsigned constant of ones reads so too
         text = "%.quotient = sub {t} zeroinitializer, {x}"
     else:
         text = _BY_CONSTANT[dtype.kind]

@@ -1,0 +1,42 @@
+"""Whether a function asks its tensors for their extents: then one capture serves one size only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["SizeQuestions"]
+
+
+class SizeQuestions(TorchFunctionMode):
+    """Notices whether the function asks a tensor for its extents; torch's own code asks unseen.
+
+    Attributes:
+        asked: it did.
+    """
+
+    def __init__(self) -> None:
+        """Nothing asked yet."""
+        super().__init__()
+        self.asked = False
+
+    def __torch_function__(
+        self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Let everything pass."""
+        name = getattr(func, "__name__", "")
+        if name == "__get__":
+            name = getattr(func.__self__, "__name__", "")
+        self.asked = self.asked or name in _QUESTIONS
+        return func(*args, **(kwargs or {}))
+
+
+_QUESTIONS = frozenset(
+    (
+        *("shape", "size", "numel", "nelement", "__len__", "stride", "is_contiguous", "unbind"),
+        *("storage_offset", "nbytes", "untyped_storage", "data_ptr", "__iter__", "__contains__"),
+    )
+)
+"""What depends on extents and is no operator."""
