@@ -74,7 +74,8 @@ F.mse_loss({x}, {y}, reduction='none')|F.smooth_l1_loss({x}, {y}, reduction='non
 _CANCELLING = """torch.sub({x}, {y}, alpha=3)|torch.add({x}, {y}, alpha=2)|torch.lerp({x}, {y}, 0.3)
 torch.addcmul({x}, {y}, {x})|torch.addcdiv({x}, {y}, {x})|torch.addcmul({x}, {x}, {y}, value=0.5)
 torch.lerp({x}, {y}, {x})|torch.sub({x}, {x}, alpha={s})|torch.add({x}, {x}, alpha={s})
-torch.lerp({x}, {x}, {s})|torch.addcmul({x}, {x}, {x}, value={s})|F.tanhshrink({x})|torch.logit({x}, 0.1)"""
+torch.lerp({x}, {x}, {s})|torch.addcmul({x}, {x}, {x}, value={s})
+F.tanhshrink({x})|torch.logit({x}, 0.1)"""
 
 _SCALAR = """{x} + {s}|{x} * {s}|{x} - {s}|{s} - {x}|{x} / {s}|{x} < {s}|{x} == {s}|{x} >= {s}
 torch.where({x} > {s}, {x}, {s})|torch.masked_fill({x}, {x} > 1, {s})

@@ -10,8 +10,8 @@ from torch.utils import _pytree as pytree
 
 from fusekit.errors import FusionDeclined, GraphError
 from fusekit.frontends.dtypes import FROM_TORCH, TO_TORCH
-from fusekit.frontends.fake import elementwise_strides
 from fusekit.frontends.fx import Capture, Result, Source
+from fusekit.frontends.strides import elementwise_strides
 from fusekit.ir import DType, Graph, GraphBuilder, Node, Ref
 from fusekit.ir.graph import Attr, broadcast_shapes
 from fusekit.specs import Decline, Reason

@@ -9,11 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import linecache
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -36,16 +32,13 @@ from fusekit.frontends.calls import (
 )
 from fusekit.frontends.dtypes import FROM_TORCH
 from fusekit.frontends.fake import Fakes, is_supported, result_dtype
+from fusekit.frontends.lines import user_line
 from fusekit.frontends.lowering import Lowering
 from fusekit.frontends.rehearsal import Rehearsal
 from fusekit.frontends.scalars import ScalarNode, ScalarTrace, concrete
-from fusekit.ir import DType, GraphBuilder, Loc
+from fusekit.ir import DType, GraphBuilder
 
 __all__ = ["MutationError", "Tracer"]
-
-_HERE = Path(__file__).parent
-_HIDDEN = ("<frozen", *map(str, (Path(torch.__file__).parent, _HERE, _HERE.parent / "runtime")))
-"""Files whose path starts like this are not the user's."""
 
 
 class MutationError(BaseException):
@@ -253,7 +246,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _stamp(self, func: Any) -> None:
         """Nodes of a decomposition belong to the operator that the user called."""
         self.builder.site += 1
-        self.builder.loc = _user_line()
+        self.builder.loc = user_line()
         self.builder.origin = str(func)
 
     def _pointwise(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -405,15 +398,3 @@ def pinned_tree(tree: Any) -> Any:
         return value
 
     return map_leaves(pin, tree)
-
-
-def _user_line() -> Loc | None:
-    """The innermost frame that is neither torch's nor ours."""
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  inspect.stack takes milliseconds
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith(_HIDDEN):
-            text = linecache.getline(file, frame.f_lineno).strip()
-            return Loc(file, frame.f_lineno, text)
-        frame = frame.f_back
-    return None

@@ -1,0 +1,166 @@
+"""Shapes and strides of elementwise results, as eager PyTorch chooses them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from fusekit.frontends.calls import name_of, qualified, tensors_in
+from fusekit.ir.graph import broadcast_shapes, contiguous_strides
+
+__all__ = ["elementwise_strides", "layout", "twin_of"]
+
+_LIKE = frozenset(
+    f"aten.{name}"
+    for name in (
+        *("_to_copy", "clone", "empty_like", "zeros_like", "ones_like", "full_like", "hardtanh"),
+        *("nan_to_num", "huber_loss"),
+    )
+)
+"""Operators that keep even those strides of their argument that no element needs."""
+
+_CONTIGUOUS = frozenset({"aten.masked_fill.Scalar", "aten.masked_fill.Tensor", "aten.pow.Scalar"})
+"""Operators whose result is contiguous whatever their arguments are."""
+
+
+def layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Shape and strides of an elementwise result; None where they take more than these rules."""
+    wanted = given.get("memory_format")
+    known = wanted in (None, torch.contiguous_format, torch.preserve_format)
+    if not known or given.get("reduction"):
+        return None
+    if "size" in given:
+        size = tuple(given["size"])
+        return size, contiguous_strides(size)
+    tensors = list(tensors_in(tuple(given.values())))
+    if name_of(func) == "aten.rsub":  # sub(other, self)
+        tensors.reverse()
+    shape = broadcast_shapes([tuple(t.shape) for t in tensors])
+    if shape is None:
+        return None
+    if wanted is torch.contiguous_format or qualified(func) in _CONTIGUOUS:
+        return shape, contiguous_strides(shape)
+    return shape, _strides(name_of(func), given, tensors, shape)
+
+
+def _strides(
+    name: str, given: dict[str, Any], tensors: list[torch.Tensor], shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    is_like = name in _LIKE or (name == "aten.isinf" and not tensors[0].is_floating_point())
+    if is_like and (_is_dense(tensors[0]) or not tensors[0].numel()):
+        return tensors[0].stride()
+    tensors = _as_read(given, tensors)
+    # eager makes 0-dim tensors of numbers among the operands
+    numbers = any(isinstance(given.get(key), bool | int | float) for key in ("self", "other"))
+    strides = elementwise_strides(shape, tensors, of_one_shape=not numbers)
+    if name == "aten.isinf":  # abs(x) == inf
+        like = torch.empty_strided(shape, strides, device="meta")
+        strides = elementwise_strides(shape, [like], of_one_shape=False)
+    return strides
+
+
+def _as_read(given: dict[str, Any], tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The operands as the loop reads them: on the CPU, those that it converts are copied first."""
+    operands = [given[name] for name in ("self", "other", "exponent") if name in given]
+    if len(operands) != 2 or None in operands or tensors[0].device.type != "cpu":
+        return tensors
+    with torch._C._DisableTorchDispatch():  # noqa: SLF001  twins are for no mode to see
+        common = torch.result_type(
+            *(twin_of(x) if isinstance(x, torch.Tensor) else x for x in operands)
+        )
+        return [
+            tensor
+            if tensor.dtype in (common, torch.bool) or _is_dense(tensor) or not tensor.numel()
+            else torch.empty_strided(
+                tensor.shape, elementwise_strides(tuple(tensor.shape), [tensor]), device="meta"
+            )
+            for tensor in tensors
+        ]
+
+
+def elementwise_strides(
+    shape: tuple[int, ...], tensors: Sequence[torch.Tensor], *, of_one_shape: bool = True
+) -> tuple[int, ...]:
+    """What eager PyTorch gives a new result: aten/src/ATen/TensorIterator.cpp, reorder_dimensions.
+
+    The dimensions are sorted by the operands' strides, an earlier operand deciding first; operands
+    `of_one_shape`, to which numbers do not belong, take a short cut.
+    """
+    if of_one_shape and all(tuple(t.shape) == shape for t in tensors):
+        common = _common_strides(shape, tensors)
+        if common is not None:
+            return common
+    strides = [_expanded_strides(tensor, shape) for tensor in tensors]
+    order = list(range(len(shape)))[::-1]
+    for start in range(1, len(order)):
+        moving = start
+        for other in range(start - 1, -1, -1):
+            verdict = _compare(order[other], order[moving], shape, strides)
+            if verdict > 0:
+                order[other], order[moving] = order[moving], order[other]
+                moving = other
+            elif verdict < 0:
+                break
+    if order == list(range(len(shape)))[::-1]:
+        return contiguous_strides(shape)
+    found, step = [0] * len(shape), 1
+    for dim in order:
+        found[dim] = step
+        step *= shape[dim]
+    return tuple(found)
+
+
+def _common_strides(
+    shape: tuple[int, ...], tensors: Sequence[torch.Tensor]
+) -> tuple[int, ...] | None:
+    if all(t.is_contiguous() for t in tensors):
+        return contiguous_strides(shape)
+    if all(_is_channels_last(t) for t in tensors):
+        _, channels, height, width = shape
+        return (channels * height * width, 1, channels * width, channels)
+    same = len({t.stride() for t in tensors}) == 1 and _is_dense(tensors[0])
+    return tensors[0].stride() if same else None
+
+
+def _expanded_strides(tensor: torch.Tensor, shape: tuple[int, ...]) -> list[int]:
+    """The tensor's strides in the result's dimensions, 0 where it is broadcast."""
+    missing = len(shape) - tensor.dim()
+    dims = zip(tensor.shape, tensor.stride(), shape[missing:], strict=True)
+    return [0] * missing + [0 if own == 1 != full else stride for own, stride, full in dims]
+
+
+def _compare(
+    first: int, second: int, shape: tuple[int, ...], strides: Sequence[Sequence[int]]
+) -> int:
+    """1 if `first` varies more slowly in memory than `second`, -1 if faster, 0 if undecided."""
+    for operand in strides:
+        one, two = operand[first], operand[second]
+        if 0 in (one, two):
+            continue
+        if one != two:
+            return 1 if one > two else -1
+        if shape[first] > shape[second]:
+            return 1
+    return 0
+
+
+def _is_channels_last(tensor: torch.Tensor) -> bool:
+    return tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def _is_dense(tensor: torch.Tensor) -> bool:
+    """True if no two elements overlap and none of the memory between them is unused."""
+    expected = 1
+    for stride, extent in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if extent != 1 and stride != expected:
+            return False
+        expected *= extent
+    return True
+
+
+def twin_of(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor without data, on the meta device, laid out the same."""
+    size, stride = tuple(tensor.shape), tensor.stride()
+    return torch.empty_strided(size, stride, dtype=tensor.dtype, device="meta")
