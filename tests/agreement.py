@@ -60,10 +60,10 @@ class _Nudged:
         if not isinstance(value, torch.Tensor):
             return value
         copy = value.clone()
-        self.nudge(copy)
+        self.nudge(copy, ulps=1)  # other than results, so that no two nudges cancel
         return copy
 
-    def nudge(self, tensor: torch.Tensor) -> None:
+    def nudge(self, tensor: torch.Tensor, ulps: int = _NUDGE_ULPS) -> None:
         if not tensor.is_floating_point():
             return
         sign = (
@@ -72,7 +72,7 @@ class _Nudged:
             else self.sign
         )
         wide = tensor.double()
-        step = torch.finfo(tensor.dtype).eps * _NUDGE_ULPS
+        step = torch.finfo(tensor.dtype).eps * ulps
         tensor.copy_(torch.where(wide.isfinite(), wide * (1 + step * sign), wide))
 
 

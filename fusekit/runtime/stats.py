@@ -50,6 +50,15 @@ class CallCounter:
         self.count = itertools.count()
         self.tick: Callable[[], int] = self.count.__next__
 
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Tally:
+    """What is left of a call counter when its plan is gone."""
+
+    count: itertools.count[int]
+    launches: int
+    opaque_calls: int
+
     @property
     def calls(self) -> int:
         """How often it ticked (an itertools.count shows its state only in its repr)."""
@@ -62,7 +71,9 @@ class Counters:
     def __init__(self) -> None:
         """All zero."""
         self._lock = threading.Lock()
-        self._plans: weakref.WeakSet[CallCounter] = weakref.WeakSet()
+        self._live: dict[int, _Tally] = {}
+        self._dead: collections.deque[int] = collections.deque()
+        self._numbers = itertools.count()
         self._retired: collections.Counter[str] = collections.Counter()
         self._fallbacks: collections.Counter[str] = collections.Counter()
         self.kernels = 0
@@ -72,18 +83,21 @@ class Counters:
 
     def add_plan(self, counter: CallCounter) -> None:
         """Include a plan's counter in the sums, also after the plan is gone."""
+        tally = _Tally(counter.count, counter.launches, counter.opaque_calls)
         with self._lock:
-            self._plans.add(counter)
-        weakref.finalize(
-            counter, self._retire, counter.launches, counter.opaque_calls, counter.count
-        )
+            self._bury()
+            number = next(self._numbers)
+            self._live[number] = tally
+        # garbage collection may run this while our lock is held: it must not take it
+        weakref.finalize(counter, self._dead.append, number)
 
-    def _retire(self, launches: int, opaque_calls: int, count: itertools.count[int]) -> None:
-        calls = int(repr(count)[6:-1])
-        with self._lock:
-            self._retired["hits"] += max(calls - 1, 0)
-            self._retired["launches"] += calls * launches
-            self._retired["opaque_calls"] += calls * opaque_calls
+    def _bury(self) -> None:
+        """Add up the tallies of plans that are gone; the lock is held."""
+        while self._dead:
+            tally = self._live.pop(self._dead.popleft())
+            self._retired["hits"] += max(tally.calls - 1, 0)
+            self._retired["launches"] += tally.calls * tally.launches
+            self._retired["opaque_calls"] += tally.calls * tally.opaque_calls
 
     def compiled(self, seconds: float) -> None:
         """Count one more kernel."""
@@ -105,7 +119,8 @@ class Counters:
     def snapshot(self) -> Stats:
         """The counters as they are now."""
         with self._lock:
-            live = [(c.calls, c.launches, c.opaque_calls) for c in self._plans]
+            self._bury()
+            live = [(t.calls, t.launches, t.opaque_calls) for t in self._live.values()]
             # the first call of a plan is the one that missed
             hits = self._retired["hits"] + sum(max(n - 1, 0) for n, _, _ in live)
             return Stats(
