@@ -76,6 +76,18 @@ def _why_no_gpu() -> str | None:
     return f"no usable NVIDIA GPU (torch is {build}, torch.cuda.is_available() is False)"
 
 
+def _needs_cxx(item: pytest.Item) -> bool:
+    """The mark, or the parameter `engine`, says so."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return bool(item.get_closest_marker("cxx")) or parameters.get("engine") == "cpp"
+
+
+def _why_no_cxx() -> str | None:
+    from fusekit.compilers.host_cxx import HostCxx
+
+    return HostCxx().unavailable()
+
+
 def _why_no_browser(config: pytest.Config) -> str | None:
     # A live playwright leaves an event loop in the main thread: asyncio.run() of any later test
     # in the same process would raise.
@@ -90,6 +102,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     gpu = [item for item in items if item.get_closest_marker("gpu")]
     if gpu and (reason := _why_no_gpu()):
         for item in gpu:
+            item.add_marker(pytest.mark.skip(reason=reason))
+    cxx = [item for item in items if _needs_cxx(item)]
+    if cxx and (reason := _why_no_cxx()):
+        for item in cxx:
             item.add_marker(pytest.mark.skip(reason=reason))
     browser = [item for item in items if item.get_closest_marker("browser")]
     if browser and (reason := _why_no_browser(config)):

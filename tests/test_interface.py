@@ -557,6 +557,7 @@ def test_fuse_obeys_the_switch():
     assert "FK0301" in str(f.explain(x))
 
 
+@pytest.mark.cxx
 def test_only_llvm_on_the_cpu():
     x = torch.randn(4)
     cpp = fusekit.fuse(lambda x: torch.relu(x) + 2, engine="cpp")

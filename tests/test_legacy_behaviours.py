@@ -112,6 +112,7 @@ def test_abs_cpu(engine):
     assert_fused(absolute, engine, torch.randn(5, 5))
 
 
+@pytest.mark.cxx
 def test_abs_cpu_unicode_temp_dir(tmp_path: Path):
     """Compilers get along with folders whose names are not ASCII."""
     folder = tmp_path / "Übung 中文"

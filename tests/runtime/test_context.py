@@ -36,6 +36,7 @@ def test_the_default_dtype_that_integers_are_promoted_to():
     assert f(n).dtype is torch.float64
 
 
+@pytest.mark.cxx
 def test_the_engine_option():
     f = fusekit.fuse(lambda x: torch.relu(x) * 1.25)
     x = torch.randn(5)
