@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import importlib.util
 import os
 import random
 import re
@@ -18,6 +19,8 @@ import pytest
 TESTS = Path(__file__).parent
 SEED = int(os.environ.get("FUSEKIT_TEST_SEED", "0"))
 EXAMPLES = int(os.environ.get("FUSEKIT_TEST_EXAMPLES", "50"))
+
+collect_ignore = [] if importlib.util.find_spec("nbformat") else ["browser"]  # a bare server
 
 # No deadlines: a first example compiles. In CI the examples are the same in every run and every
 # failure prints what reproduces it; at a desk they wander.

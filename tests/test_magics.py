@@ -7,6 +7,8 @@ import textwrap
 
 import pytest
 import torch
+
+pytest.importorskip("IPython", reason="IPython is not installed (the extra `lab`)")
 from IPython.core.error import UsageError as MagicError
 from IPython.core.history import HistoryManager
 from IPython.core.interactiveshell import InteractiveShell

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("nbval", reason="nbval is not installed (the extra `dev`)")
 from nbval.plugin import get_sanitize_patterns
 
 CONFIG = Path(__file__).with_name("nbval_sanitize.cfg")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-import nbformat
 import pytest
+
+pytest.importorskip("nbconvert", reason="nbconvert is not installed (the extra `dev`)")
+import nbformat
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
