@@ -34,7 +34,7 @@ class Reason(enum.Enum):
     RANDOM = (
         "FK0103",
         "draws random numbers",
-        "move the draw out of the function and pass its result in",
+        "kernels draw rand, rand_like, uniform_, bernoulli and dropout; pass other draws in",
     )
     VIEW_OF_INTERMEDIATE = (
         "FK0104",
@@ -199,6 +199,7 @@ class KernelSpec:
         output_partitions: one entry for each output; None if it is not a cat.
         tensors_in: value ids that a kernel loads: an input's own, or its pieces'.
         tensors_out: value ids that a kernel stores: an output's own, or its pieces'.
+        indices: value ids of the `index` nodes, in order.
     """
 
     key: str
@@ -208,6 +209,7 @@ class KernelSpec:
     output_partitions: tuple[PartitionDesc | None, ...]
     tensors_in: tuple[int, ...]
     tensors_out: tuple[int, ...]
+    indices: tuple[int, ...] = ()
 
     @property
     def symbol(self) -> str:
@@ -261,6 +263,8 @@ class ArgSpec:
         inputs: one for each of `KernelSpec.tensors_in`.
         outputs: one for each of `KernelSpec.tensors_out`.
         index_bits: 32 or 64.
+        indices: one for each of `KernelSpec.indices`: how it moves. It has no pointer; where a
+            tensor would have an address, an index has a value.
     """
 
     device: str
@@ -268,8 +272,14 @@ class ArgSpec:
     inputs: tuple[TensorDesc, ...]
     outputs: tuple[TensorDesc, ...]
     index_bits: int = 64
+    indices: tuple[TensorDesc, ...] = ()
 
     @property
     def tensors(self) -> tuple[TensorDesc, ...]:
-        """Inputs, then outputs."""
+        """Inputs, then outputs: what has an address."""
         return self.inputs + self.outputs
+
+    @property
+    def operands(self) -> tuple[TensorDesc, ...]:
+        """The tensors, then the indices: what has strides."""
+        return self.tensors + self.indices

@@ -3,7 +3,9 @@
 One class serves two stages. A *captured* graph is a whole user function: its values carry shapes
 and strides, and `call` nodes stand for what PyTorch itself will run. A *group* graph is what one
 kernel computes: pointwise nodes only (with `chunk` at its inputs and `cat` at its outputs), and no
-sizes, because a kernel is never specialised on them.
+sizes, because a kernel is never specialised on them. An `index` node stands beside the groups of a
+captured graph, because it has no operands and takes no memory; each group that reads it has one of
+its own.
 """
 
 from __future__ import annotations
@@ -176,7 +178,7 @@ class Node:
     @property
     def is_pointwise(self) -> bool:
         """True when element i of the result depends on element i of the operands alone."""
-        return self.row.rule not in (Rule.CALL, Rule.CHUNK, Rule.CAT)
+        return self.row.rule not in (Rule.CALL, Rule.CHUNK, Rule.CAT, Rule.INDEX)
 
     def attr(self, name: str) -> Attr:
         """The attribute `name`; KeyError if the node has none."""

@@ -152,6 +152,10 @@ class CLike(abc.ABC):
         """A scalar input."""
 
     @abc.abstractmethod
+    def index(self, position: int, result: int) -> str:
+        """The position of the current element in the shape of a random draw."""
+
+    @abc.abstractmethod
     def store(self, tensor: int, value: str) -> None:
         """Write the current element of an output."""
 
