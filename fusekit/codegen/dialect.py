@@ -17,10 +17,10 @@ V = TypeVar("V")
 class Dialect(Protocol[V]):
     """A target language.
 
-    A dialect object generates one kernel. The walk calls `begin`, then `scalar`, `load`, `index` and
-    the node methods in data-flow order, then `store` for each output and `end`; all of it happens
-    inside the innermost loop, which `begin` opens and `end` closes. `result` is the id of the
-    value being computed: dialects name it n<id>, so that the same names show in every language.
+    A dialect object generates one kernel. The walk calls `begin`, then `scalar`, `load`, `index`
+    and the node methods in data-flow order, then `store` for each output and `end`; all of it
+    happens inside the innermost loop, which `begin` opens and `end` closes. `result` is the id of
+    the value being computed: dialects name it n<id>, so that the same names show in every language.
 
     `V` is a value: C++ text, an LLVM value, a tensor.
     """

@@ -23,19 +23,19 @@ from fusekit.frontends.calls import (
     bind,
     encode,
     is_view,
-    map_leaves,
     map_tensors,
     name_of,
     out_of_place,
     qualified,
     tensors_in,
 )
+from fusekit.frontends.draws import DRAWS, Draws
 from fusekit.frontends.dtypes import FROM_TORCH
 from fusekit.frontends.fake import Fakes, is_supported, result_dtype
 from fusekit.frontends.lines import user_line
 from fusekit.frontends.lowering import Lowering
 from fusekit.frontends.rehearsal import Rehearsal
-from fusekit.frontends.scalars import ScalarNode, ScalarTrace, concrete
+from fusekit.frontends.scalars import ScalarNode, ScalarTrace, concrete_tree, pinned_tree
 from fusekit.ir import DType, GraphBuilder
 
 __all__ = ["MutationError", "Tracer"]
@@ -74,6 +74,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.constants: dict[int, torch.Tensor] = {}
         self.device: torch.device | None = None
         self.functional = False
+        self.draws = Draws(builder, fakes, self.identify, self.symbol)
         self._adopt = adopt
         self.rehearsal = Rehearsal(fakes.like)
         self.states_sizes = False
@@ -197,11 +198,15 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Give a tensor that nobody else sees a new value; None where it takes more than that."""
         twin = out_of_place(func)
         target: Any = args[0] if args else None
-        if twin is None or id(target) not in self._owned or torch.is_grad_enabled():
+        if twin is None or id(target) not in self._owned or _records((args, kwargs)):
             return None
         mark = self.builder.mark()
         self._stamp(func)
-        made = self._pointwise(twin, *map_tensors(self._known, (args, kwargs)))
+        args, kwargs = map_tensors(self._known, (args, kwargs))
+        if name_of(twin) in DRAWS:
+            made = self._drawn(func, args, kwargs, like=target)
+        else:
+            made = self._pointwise(twin, args, kwargs)
         if made is None or not _is_alike(made, target):
             self.builder.rollback(mark)
             self._forget(mark[0])
@@ -242,6 +247,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _forget(self, first: int) -> None:
         self._ids = {key: value for key, value in self._ids.items() if value < first}
         self.scalars = {text: value for text, value in self.scalars.items() if value < first}
+        self.draws.forget(first)
 
     def _stamp(self, func: Any) -> None:
         """Nodes of a decomposition belong to the operator that the user called."""
@@ -256,6 +262,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._cat(func, args, kwargs)
         if not self._all_plain((args, kwargs)):
             return None
+        if name in DRAWS:
+            return self._drawn(func, args, kwargs)
         rule = RULES.get(name)
         if rule is not None:
             made = self._by_rule(rule, func, args, kwargs)
@@ -285,6 +293,17 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return None
         self._finish(made.cast(dtype).id, first, fake)
         return fake
+
+    def _drawn(self, func: Any, args: Any, kwargs: Any, like: torch.Tensor | None = None) -> Any:
+        """The result of a random operator, laid out `like` another tensor if one is given."""
+        first = len(self.builder.values)
+        made = self.draws.lower(func, args, kwargs, like)
+        if made is None:
+            return None
+        self.states_sizes |= name_of(func) == "aten.rand"
+        for fake, each in made:
+            self._finish(each.id, first, fake)
+        return made[0][0] if len(made) == 1 else tuple(fake for fake, _ in made)
 
     def _finish(self, value_id: int, first: int, fake: torch.Tensor) -> None:
         """Give a lowered result its own value with the shape and strides torch states."""
@@ -369,6 +388,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return []
 
 
+def _records(tree: Any) -> bool:
+    """True if autograd writes down what happens to these tensors."""
+    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors_in(tree))
+
+
 def _is_alike(one: torch.Tensor, other: torch.Tensor) -> bool:
     same = one.dtype == other.dtype and one.shape == other.shape
     return same and one.stride() == other.stride()
@@ -382,19 +406,3 @@ def _is_composite(func: Any) -> bool:
     if func.namespace != "aten" or name_of(func) in RULES:
         return False
     return bool(has(func.name(), key))
-
-
-def concrete_tree(tree: Any) -> Any:
-    """`tree` with numbers in place of symbolic scalars."""
-    return map_leaves(concrete, tree)
-
-
-def pinned_tree(tree: Any) -> Any:
-    """`tree` with numbers in place of symbolic scalars, which the trace then depends on."""
-
-    def pin(value: Any) -> Any:
-        if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
-            return value.node.pin()
-        return value
-
-    return map_leaves(pin, tree)

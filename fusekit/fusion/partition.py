@@ -5,8 +5,9 @@ joins those of its operands; then groups of one shape that read the same tensors
 same cat, join. Two groups may join unless a path leads from one to the other through anything
 else: the joined kernel would wait for itself.
 
-Nodes that cost little and have a smaller shape than all their readers, or no tensor among their
-operands at all, belong to no group: every group that reads them computes them anew.
+An `index` takes no memory: whoever reads it counts for itself. Nodes that cost little and have a
+smaller shape than all their readers, or no tensor among their operands at all, belong to no group:
+every group that reads them computes them anew.
 """
 
 from __future__ import annotations
@@ -236,6 +237,7 @@ class _Partitioner:
         inside = set(members)
         scalars = set(self.graph.scalar_inputs)
         loaded = {v for i in inside for v in self._reads(i) if self.makers.get(v) not in inside}
+        loaded = {v for v in loaded if not self._is_index(v)}
         return (loaded - scalars) | set(self._stores(inside))
 
     def _reads(self, i: int) -> Iterable[int]:
@@ -284,7 +286,16 @@ class _Partitioner:
                 for value in self._reads(i):
                     found.setdefault(self._base(value), []).append(i)
         scalars = set(self.graph.scalar_inputs)
-        return [users for value, users in found.items() if value not in scalars]
+        return [
+            users
+            for value, users in found.items()
+            if value not in scalars and not self._is_index(value)
+        ]
+
+    def _is_index(self, value: int) -> bool:
+        """True for an index, or a view of one."""
+        maker = self.makers.get(self._base(value))
+        return maker is not None and self.graph.nodes[maker].op == "index"
 
     def _base(self, value: int) -> int:
         maker = self.makers.get(value)
@@ -341,7 +352,7 @@ class _Partitioner:
             for operand in dict.fromkeys(self._reads(i)):
                 base = self._base(operand)
                 maker = self.makers.get(base)
-                if maker is None or self.unit[maker] == unit:
+                if maker is None or self.unit[maker] == unit or self._is_index(base):
                     continue
                 source = self.unit[maker]
                 if any(self.graph.nodes[end].is_pointwise for end in (source, unit)):

@@ -21,10 +21,14 @@ __all__ = ["Binding", "Operand", "bind", "expand_strides"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Operand:
-    """One tensor of a kernel call: element type, and strides in elements over the map shape."""
+    """One tensor of a kernel call: element type, and strides in elements over the map shape.
+
+    Or one index, which is like a tensor that holds its own offsets: `start` is the first.
+    """
 
     dtype: DType
     strides: tuple[int, ...]
+    start: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,11 +63,16 @@ def expand_strides(
 
 
 def bind(
-    shape: Sequence[int], inputs: Sequence[Operand], outputs: Sequence[Operand], device: str = "cpu"
+    shape: Sequence[int],
+    inputs: Sequence[Operand],
+    outputs: Sequence[Operand],
+    device: str = "cpu",
+    indices: Sequence[Operand] = (),
 ) -> Binding:
     """The binding of operands whose strides are given over `shape`, the map shape."""
-    operands = (*outputs, *inputs)
-    dims = tile(_collapse(shape, [operand.strides for operand in operands]))
+    operands = (*outputs, *inputs, *indices)
+    n_tensors = len(outputs) + len(inputs)
+    dims = tile(_collapse(shape, [operand.strides for operand in operands]), n_tensors)
     descs = [
         TensorDesc(
             operand.dtype,
@@ -75,14 +84,25 @@ def bind(
         )
         for position, operand in enumerate(operands)
     ]
-    args = ArgSpec(device, len(dims), tuple(descs[len(outputs) :]), tuple(descs[: len(outputs)]))
+    args = ArgSpec(
+        device,
+        len(dims),
+        inputs=tuple(descs[len(outputs) : n_tensors]),
+        outputs=tuple(descs[: len(outputs)]),
+        indices=tuple(descs[n_tensors:]),
+    )
     layout = []
     for field in layout_fields(args):
-        extent, strides = dims[field.dim]
-        if field.tensor is None:
-            layout.append(extent)
-        else:  # ArgSpec counts inputs first, `operands` outputs first
-            layout.append(strides[(field.tensor + len(outputs)) % len(operands)])
+        position = field.tensor
+        if position is not None and position < n_tensors:
+            # ArgSpec counts inputs first, `operands` outputs first
+            position = (position + len(outputs)) % n_tensors
+        if position is None:
+            layout.append(dims[field.dim][0])
+        elif field.is_start:
+            layout.append(operands[position].start)
+        else:
+            layout.append(dims[field.dim][1][position])
     numel = 1
     for extent in shape:
         numel *= extent

@@ -174,7 +174,8 @@ class _Writer:
             ]
         else:
             arguments += [self._strided(place) for place in places]
-            self.names[f"k{index}"] = self.engine.load_launcher()(call.spec, call.group.shape)
+            launcher = self.engine.load_launcher()
+            self.names[f"k{index}"] = launcher(call.spec, call.group.shape, call.indices)
         launch = f"k{index}({', '.join(arguments)})"
         if call.spec.traps:
             self.names["trap"] = functools.partial(self._give_up, Decline(Reason.TRAP))

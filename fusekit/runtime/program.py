@@ -10,7 +10,7 @@ from fusekit.frontends.calls import view_geometry
 from fusekit.frontends.fx import Capture
 from fusekit.fusion import Group, Partition, move, partition, simplify
 from fusekit.fusion.motion import Geometry
-from fusekit.ir import Graph, Node, Value
+from fusekit.ir import DType, Graph, Node, Value
 from fusekit.registry import group_graph
 from fusekit.runtime.binding import Binding, Operand, bind, expand_strides
 from fusekit.runtime.kernels import specs
@@ -59,6 +59,7 @@ class KernelCall:
         tensors: ids of the tensors the kernel loads.
         reads: where each of them lies.
         writes: where each tensor the kernel stores lies.
+        indices: where each of the kernel's indices would lie if it were a tensor.
         numbering: value id in the program's graph -> id in `spec.graph`.
     """
 
@@ -69,10 +70,11 @@ class KernelCall:
     tensors: tuple[int, ...]
     reads: tuple[Place, ...]
     writes: tuple[Place, ...]
+    indices: tuple[Place, ...]
     numbering: Mapping[int, int]
 
     def traffic(self) -> Iterator[tuple[Place, int]]:
-        """Each place that is read or written, with its bytes."""
+        """Each place that is read or written, with its bytes; indices are in no memory."""
         places = (*self.reads, *self.writes)
         for place, desc in zip(places, self.binding.args.tensors, strict=True):
             yield place, place.footprint * desc.dtype.itemsize
@@ -118,19 +120,24 @@ def build(capture: Capture, max_arguments: int) -> Program:
 
 def rebind(program: Program) -> Program:
     """The program with places and bindings computed anew for the shapes of its graph."""
-    places = _places(program.graph)
+    graph = program.graph
+    places = _places(graph)
     groups = {group.index: group for group in program.partition.groups}
-    kernels = tuple(
-        dataclasses.replace(
-            call,
-            group=groups[call.group.index],
-            binding=_binding(program.graph, groups[call.group.index], call.tensors, places),
-            reads=tuple(places[i] for i in call.tensors),
-            writes=tuple(places[i] for i in call.group.outputs),
+    kernels = []
+    for call in program.kernels:
+        group = groups[call.group.index]
+        indices = tuple(places[place.base] for place in call.indices)  # no views: each is a base
+        kernels.append(
+            dataclasses.replace(
+                call,
+                group=group,
+                binding=_binding(graph, group, call.tensors, indices, places),
+                reads=tuple(places[i] for i in call.tensors),
+                writes=tuple(places[i] for i in group.outputs),
+                indices=indices,
+            )
         )
-        for call in program.kernels
-    )
-    return dataclasses.replace(program, kernels=kernels, places=places)
+    return dataclasses.replace(program, kernels=tuple(kernels), places=places)
 
 
 def _places(graph: Graph) -> dict[int, Place]:
@@ -139,6 +146,7 @@ def _places(graph: Graph) -> dict[int, Place]:
     for value_id in graph.tensor_inputs:
         _own(places, graph.values[value_id])
     for node in graph.nodes:
+        # an index is a tensor in no memory, whose elements are their own offsets
         base = places.get(node.inputs[0]) if node.op == "view" else None
         if base is None:
             for result in node.outputs:
@@ -182,36 +190,47 @@ def _kernel_call(graph: Graph, group: Group, places: Mapping[int, Place]) -> Ker
         dataclasses.replace(node, inputs=tuple(alias.get(i, i) for i in node.inputs))
         for node in group.nodes
     ]
-    inputs = tuple(dict.fromkeys(alias.get(i, i) for i in group.inputs))
+    read = dict.fromkeys(alias.get(i, i) for i in group.inputs)
+    counted = [i for i in read if i in places and _is_index(graph, places[i].base)]
+    nodes += [Node("index", (), (i,)) for i in counted]
+    inputs = tuple(i for i in read if i not in counted)
     normal, numbering = group_graph(graph, nodes, inputs, group.outputs)
     numbering |= {old: numbering[new] for old, new in alias.items()}
     spec = specs.intern(normal, graph.name)
     tensors = [i for i in inputs if not graph.values[i].scalar]
-    binding = _binding(graph, group, tensors, places)
+    indices = tuple(places[i] for i in sorted(counted, key=numbering.__getitem__))
     return KernelCall(
-        group,
-        spec,
-        binding,
-        tuple(i for i in inputs if graph.values[i].scalar),
-        tuple(tensors),
-        tuple(places[i] for i in tensors),
-        tuple(places[i] for i in group.outputs),
-        numbering,
+        group=group,
+        spec=spec,
+        binding=_binding(graph, group, tensors, indices, places),
+        scalars=tuple(i for i in inputs if graph.values[i].scalar),
+        tensors=tuple(tensors),
+        reads=tuple(places[i] for i in tensors),
+        writes=tuple(places[i] for i in group.outputs),
+        indices=indices,
+        numbering=numbering,
     )
+
+
+def _is_index(graph: Graph, value_id: int) -> bool:
+    maker = graph.producers.get(value_id)
+    return maker is not None and maker.op == "index"
 
 
 def _binding(
-    graph: Graph, group: Group, tensors: Iterable[int], places: Mapping[int, Place]
+    graph: Graph,
+    group: Group,
+    tensors: Iterable[int],
+    indices: Iterable[Place],
+    places: Mapping[int, Place],
 ) -> Binding:
     return bind(
         group.shape,
-        [_operand(graph, places, i, group.shape) for i in tensors],
-        [_operand(graph, places, i, group.shape) for i in group.outputs],
+        [_operand(places[i], graph.dtype(i), group.shape) for i in tensors],
+        [_operand(places[i], graph.dtype(i), group.shape) for i in group.outputs],
+        indices=[_operand(place, DType.I64, group.shape) for place in indices],
     )
 
 
-def _operand(
-    graph: Graph, places: Mapping[int, Place], value_id: int, target: tuple[int, ...]
-) -> Operand:
-    place = places[value_id]
-    return Operand(graph.dtype(value_id), expand_strides(place.shape, place.strides, target))
+def _operand(place: Place, dtype: DType, target: tuple[int, ...]) -> Operand:
+    return Operand(dtype, expand_strides(place.shape, place.strides, target), place.offset)
