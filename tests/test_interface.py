@@ -470,7 +470,7 @@ def test_every_output_counts_once_and_a_new_number_compiles_nothing(engine):
 RANDOM = """
 graph(%a : Tensor):
   %n : NoneType = prim::Constant()
-  %r : Tensor = aten::rand_like(%a, %n, %n, %n, %n, %n)
+  %r : Tensor = aten::randn_like(%a, %n, %n, %n, %n, %n)
   return (%r)
 """
 

@@ -17,7 +17,7 @@ from torch._decomp import decomposition_table
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fusekit.frontends.aten import RULES, UNWRITTEN_POINTWISE
+from fusekit.frontends.aten import RULES, UNWRITTEN_POINTWISE, is_composite
 from fusekit.frontends.calls import (
     UnknownTensorError,
     bind,
@@ -34,7 +34,7 @@ from fusekit.frontends.dtypes import FROM_TORCH
 from fusekit.frontends.fake import Fakes, is_supported, result_dtype
 from fusekit.frontends.lines import user_line
 from fusekit.frontends.lowering import Lowering
-from fusekit.frontends.rehearsal import Rehearsal
+from fusekit.frontends.rehearsal import Rehearsal, is_alike, is_recorded
 from fusekit.frontends.scalars import ScalarNode, ScalarTrace, concrete_tree, pinned_tree
 from fusekit.ir import DType, GraphBuilder
 
@@ -168,11 +168,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func._schema.is_mutable and not self._is_write_back(func):  # noqa: SLF001
             made = self._in_place(func, args, kwargs)
             return self._rehearse(func, args, kwargs) if made is None else made
-        if _is_composite(func):
+        if is_composite(func):
             with self:
                 return func.decompose(*args, **kwargs)  # each of its operators is a site
         if func is torch.ops.aten.lift_fresh.default and not self._is_fake(args[0]):
             return self._literal(args[0])
+        if func is torch.ops.aten.detach.default and id(args[0]) in self._owned:
+            return self._detached(args[0])
         args, kwargs = map_tensors(self._known, (args, kwargs))
         if self._depth == 0:
             self._stamp(func)
@@ -198,7 +200,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Give a tensor that nobody else sees a new value; None where it takes more than that."""
         twin = out_of_place(func)
         target: Any = args[0] if args else None
-        if twin is None or id(target) not in self._owned or _records((args, kwargs)):
+        if twin is None or id(target) not in self._owned or is_recorded((args, kwargs)):
             return None
         mark = self.builder.mark()
         self._stamp(func)
@@ -207,7 +209,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             made = self._drawn(func, args, kwargs, like=target)
         else:
             made = self._pointwise(twin, args, kwargs)
-        if made is None or not _is_alike(made, target):
+        if made is None or not is_alike(made, target):
             self.builder.rollback(mark)
             self._forget(mark[0])
             return None
@@ -235,6 +237,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """`torch.tensor([...])` inside the function: a constant of the trace."""
         fake = self.fakes.like(tensor)
         self.constants[self.new_input(fake)] = tensor
+        return fake
+
+    def _detached(self, tensor: torch.Tensor) -> torch.Tensor:
+        """What factory functions return: new memory under a second name, so no longer owned."""
+        fake = self.fakes.like_of(tensor, tensor.dtype)
+        self.bind(fake, self.identify(tensor))
+        self._owned.discard(id(tensor))
         return fake
 
     def _known(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -386,23 +395,3 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def writes(self) -> list[tuple[int, int]]:
         """(value of an input, value written into it), in order."""
         return []
-
-
-def _records(tree: Any) -> bool:
-    """True if autograd writes down what happens to these tensors."""
-    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors_in(tree))
-
-
-def _is_alike(one: torch.Tensor, other: torch.Tensor) -> bool:
-    same = one.dtype == other.dtype and one.shape == other.shape
-    return same and one.stride() == other.stride()
-
-
-@functools.cache
-def _is_composite(func: Any) -> bool:
-    """True for what torch itself runs as other operators (seen here in inference mode only)."""
-    key = "CompositeImplicitAutograd"
-    has = torch._C._dispatch_has_kernel_for_dispatch_key  # noqa: SLF001  no public spelling
-    if func.namespace != "aten" or name_of(func) in RULES:
-        return False
-    return bool(has(func.name(), key))

@@ -105,6 +105,7 @@ class _Partitioner:
         # calls keep the user's order: they may draw random numbers
         self.next_call = dict(itertools.pairwise(calls))
         self.uniform = self._find_uniform()
+        self.drawn = self._find_drawn()
         self.inlined = self._find_inlined()
         self.unit = {i: i for i in range(len(graph.nodes)) if i not in self.inlined}
         self.members = {i: [i] for i in self.unit}
@@ -135,6 +136,19 @@ class _Partitioner:
                 found.add(i)
         return found
 
+    def _find_drawn(self) -> set[int]:
+        """Random draws, and what follows from them in their own shape: that is what to keep.
+
+        To draw again for every element costs more than to read what was drawn.
+        """
+        found: set[int] = set()
+        for i, node in enumerate(self.graph.nodes):
+            makers = [self.makers.get(operand) for operand in node.inputs]
+            drawn = [m for m in makers if m in found and self._shape(m) == self._shape(i)]
+            if node.is_pointwise and (node.op == "philox" or drawn):
+                found.add(i)
+        return found
+
     def _find_inlined(self) -> set[int]:
         found: set[int] = set()
         cost: dict[int, int] = {}
@@ -154,7 +168,7 @@ class _Partitioner:
     ) -> bool:
         """True if all readers have larger shapes and repeating the node costs little."""
         values, node = self.graph.values, self.graph.nodes[i]
-        if node.row.traps:  # its readers may be empty
+        if node.row.traps or i in self.drawn:  # its readers may be empty
             return False
         shape = values[node.output].shape or ()
         later = [cost.get(r, 0) for r in readers]
