@@ -257,6 +257,8 @@ class CLike(abc.ABC):
             return operand
         if target is DType.BOOL:
             return f"{operand} != 0"
+        if source is DType.BOOL and target.is_float:  # g++ vectorises no conversion of a bool
+            return f"{operand} ? {self.literal(1.0, target)} : {self.literal(0.0, target)}"
         if source.is_float and target.is_integral:
             return self._whole(operand, source, target)
         return f"{self.types[target]}({operand})"
