@@ -135,7 +135,8 @@ class _Instance:
         shape = broadcast_shapes([tuple(x.shape) for x in tensors])
         if shape is None:
             raise FusionDeclined(Decline(Reason.SHAPES, "an index counts in the common shape"))
-        self.new_id[node.output] = self.builder.index(shape)
+        # a copy, because an index itself is in no memory and might be returned
+        self.new_id[node.output] = self.builder.apply("copy", self.builder.index(shape))
         self._remember(node.output, torch.empty(shape, device="meta"))
 
     def _pointwise(self, node: Node) -> None:

@@ -294,7 +294,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return None
         dtype = FROM_TORCH[fake.dtype]
         arguments = bind(func, args, kwargs)
-        self.states_sizes |= bool(arguments.get("size"))
+        self._note_size(arguments)
         lowering = Lowering(self.builder, arguments, dtype, self.identify, self.symbol)
         first = len(self.builder.values)
         made = rule(lowering)
@@ -309,10 +309,14 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = self.draws.lower(func, args, kwargs, like)
         if made is None:
             return None
-        self.states_sizes |= name_of(func) == "aten.rand"
+        self._note_size(bind(func, args, kwargs))
         for fake, each in made:
             self._finish(each.id, first, fake)
         return made[0][0] if len(made) == 1 else tuple(fake for fake, _ in made)
+
+    def _note_size(self, arguments: dict[str, Any]) -> None:
+        """A stated size is part of the graph, also one that comes from a Python number."""
+        self.states_sizes |= bool(pinned_tree(arguments.get("size")))
 
     def _finish(self, value_id: int, first: int, fake: torch.Tensor) -> None:
         """Give a lowered result its own value with the shape and strides torch states."""
