@@ -9,22 +9,16 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import math
 from collections.abc import Sequence
 
 from fusekit.codegen.layout import layout_fields
-from fusekit.ir import DType
+from fusekit.runtime.gpu_binding import describe_gpu, index_bits, inner_multiple
+from fusekit.runtime.operand import Operand, stride_class
 from fusekit.runtime.tiling import Dim, tile
-from fusekit.specs import ArgSpec, Stride, TensorDesc
+from fusekit.specs import ArgSpec, TensorDesc
 
-__all__ = ["Binding", "Operand", "bind", "expand_strides"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Operand:
-    """One tensor of a kernel call: element type, and strides in elements over the map shape."""
-
-    dtype: DType
-    strides: tuple[int, ...]
+__all__ = ["Binding", "bind", "expand_strides"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,19 +57,20 @@ def bind(
 ) -> Binding:
     """The binding of operands whose strides are given over `shape`, the map shape."""
     operands = (*outputs, *inputs)
-    dims = tile(_collapse(shape, [operand.strides for operand in operands]))
+    dims = _collapse(shape, [operand.strides for operand in operands])
+    if device == "cpu":
+        dims = tile(dims)
+    describe = _describe if device == "cpu" else describe_gpu
     descs = [
-        TensorDesc(
-            operand.dtype,
-            tuple(
-                _stride_class(strides[position], is_inner=dim == len(dims) - 1)
-                for dim, (_, strides) in enumerate(dims)
-            ),
-            operand.dtype.itemsize,
-        )
-        for position, operand in enumerate(operands)
+        describe(operand, [(extent, strides[i]) for extent, strides in dims])
+        for i, operand in enumerate(operands)
     ]
-    args = ArgSpec(device, len(dims), tuple(descs[len(outputs) :]), tuple(descs[: len(outputs)]))
+    found, results = tuple(descs[len(outputs) :]), tuple(descs[: len(outputs)])
+    args = ArgSpec(device, len(dims), found, results)
+    if device != "cpu":
+        args = dataclasses.replace(
+            args, index_bits=index_bits(dims), inner_multiple=inner_multiple(dims)
+        )
     layout = []
     for field in layout_fields(args):
         extent, strides = dims[field.dim]
@@ -83,10 +78,16 @@ def bind(
             layout.append(extent)
         else:  # ArgSpec counts inputs first, `operands` outputs first
             layout.append(strides[(field.tensor + len(outputs)) % len(operands)])
-    numel = 1
-    for extent in shape:
-        numel *= extent
-    return Binding(args, tuple(layout), numel)
+    return Binding(args, tuple(layout), math.prod(shape))
+
+
+def _describe(operand: Operand, steps: Sequence[tuple[int, int]]) -> TensorDesc:
+    """What a CPU kernel is specialised on."""
+    strides = tuple(
+        stride_class(stride, may_be_unit=dim == len(steps) - 1)
+        for dim, (_, stride) in enumerate(steps)
+    )
+    return TensorDesc(operand.dtype, strides, operand.dtype.itemsize)
 
 
 def _collapse(shape: Sequence[int], strides: Sequence[tuple[int, ...]]) -> list[Dim]:
@@ -106,9 +107,3 @@ def _collapse(shape: Sequence[int], strides: Sequence[tuple[int, ...]]) -> list[
                 continue
         merged.append((extent, steps))
     return merged
-
-
-def _stride_class(stride: int, *, is_inner: bool) -> Stride:
-    if stride == 0:
-        return Stride.BROADCAST
-    return Stride.UNIT if is_inner and stride == 1 else Stride.STRIDED

@@ -12,8 +12,9 @@ from fusekit.fusion import Group, Partition, move, partition, simplify
 from fusekit.fusion.motion import Geometry
 from fusekit.ir import Graph, Node, Value
 from fusekit.registry import group_graph
-from fusekit.runtime.binding import Binding, Operand, bind, expand_strides
+from fusekit.runtime.binding import Binding, bind, expand_strides
 from fusekit.runtime.kernels import specs
+from fusekit.runtime.operand import Operand
 from fusekit.specs import KernelSpec
 
 __all__ = ["KernelCall", "Place", "Program", "build", "rebind"]
@@ -106,7 +107,8 @@ def build(capture: Capture, max_arguments: int) -> Program:
     graph = simplify(move(simplify(capture.graph), view_geometry))
     divided = partition(graph, max_arguments)
     places = _places(graph)
-    kernels = tuple(_kernel_call(graph, group, places) for group in divided.groups)
+    device = capture.device.type
+    kernels = tuple(_kernel_call(graph, group, places, device) for group in divided.groups)
     position = {old: i for i, old in enumerate(capture.graph.inputs)}
     n_results = len(graph.outputs) - len(capture.writes)
     writes = tuple(
@@ -116,15 +118,20 @@ def build(capture: Capture, max_arguments: int) -> Program:
     return Program(capture, graph, divided, kernels, places, graph.outputs[:n_results], writes)
 
 
-def rebind(program: Program) -> Program:
-    """The program with places and bindings computed anew for the shapes of its graph."""
+def rebind(program: Program, device: str = "") -> Program:
+    """The program with places and bindings computed anew for the shapes of its graph.
+
+    `device` is the device type to bind for, if it is not that of the arguments: kernels can be
+    written, and read, for a GPU that is not there.
+    """
     places = _places(program.graph)
+    device = device or program.capture.device.type
     groups = {group.index: group for group in program.partition.groups}
     kernels = tuple(
         dataclasses.replace(
             call,
             group=groups[call.group.index],
-            binding=_binding(program.graph, groups[call.group.index], call.tensors, places),
+            binding=_binding(program.graph, groups[call.group.index], call.tensors, places, device),
             reads=tuple(places[i] for i in call.tensors),
             writes=tuple(places[i] for i in call.group.outputs),
         )
@@ -170,7 +177,9 @@ def _place_pieces(places: dict[int, Place], graph: Graph, cat: Node) -> None:
         start += shape[dim]
 
 
-def _kernel_call(graph: Graph, group: Group, places: Mapping[int, Place]) -> KernelCall:
+def _kernel_call(
+    graph: Graph, group: Group, places: Mapping[int, Place], device: str
+) -> KernelCall:
     # values at the same place are one operand
     same: dict[tuple[Place, object], int] = {}
     alias: dict[int, int] = {}
@@ -187,7 +196,7 @@ def _kernel_call(graph: Graph, group: Group, places: Mapping[int, Place]) -> Ker
     numbering |= {old: numbering[new] for old, new in alias.items()}
     spec = specs.intern(normal, graph.name)
     tensors = [i for i in inputs if not graph.values[i].scalar]
-    binding = _binding(graph, group, tensors, places)
+    binding = _binding(graph, group, tensors, places, device)
     return KernelCall(
         group,
         spec,
@@ -201,12 +210,13 @@ def _kernel_call(graph: Graph, group: Group, places: Mapping[int, Place]) -> Ker
 
 
 def _binding(
-    graph: Graph, group: Group, tensors: Iterable[int], places: Mapping[int, Place]
+    graph: Graph, group: Group, tensors: Iterable[int], places: Mapping[int, Place], device: str
 ) -> Binding:
     return bind(
         group.shape,
         [_operand(graph, places, i, group.shape) for i in tensors],
         [_operand(graph, places, i, group.shape) for i in group.outputs],
+        device,
     )
 
 
@@ -214,4 +224,5 @@ def _operand(
     graph: Graph, places: Mapping[int, Place], value_id: int, target: tuple[int, ...]
 ) -> Operand:
     place = places[value_id]
-    return Operand(graph.dtype(value_id), expand_strides(place.shape, place.strides, target))
+    strides = expand_strides(place.shape, place.strides, target)
+    return Operand(graph.dtype(value_id), strides, place.offset)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -46,6 +47,7 @@ class ReferenceDialect:
     """
 
     language = "ir"
+    own_functions: ClassVar[bool] = False
 
     def __init__(
         self, spec: KernelSpec, inputs: Sequence[torch.Tensor], scalars: Sequence[Literal]
