@@ -16,7 +16,7 @@ from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.explanation import Explanation, explanation_of
 from fusekit.runtime.kernels import generate
-from fusekit.runtime.program import KernelCall
+from fusekit.runtime.program import KernelCall, rebind
 from fusekit.runtime.stats import Stats, counters
 from fusekit.specs import Decline, Reason
 
@@ -35,6 +35,8 @@ _EXPLORE = "fusekit.viz.collect"
 
 _LANGUAGES = {"llvm": "llvm", "cpp": "cpp", "cuda": "cuda", "ptx": "cuda", "sass": "cuda"}
 """Language -> the engine that writes it; "ir" needs none, "asm" is the running engine's."""
+
+_ASSEMBLIES = ("asm", "ptx", "sass")
 
 
 class FusedFunction(Dispatcher):
@@ -89,8 +91,11 @@ class FusedFunction(Dispatcher):
         if language not in (None, "ir", "asm", *_LANGUAGES):
             known = ", ".join((*_LANGUAGES, "asm", "ir"))
             raise UsageError(f"no language {language!r}; there are {known}")
-        texts = [_source(call, entry.plan.engine, language) for call in entry.program.kernels]
-        return "\n".join(texts)
+        program, engine = entry.program, entry.plan.engine
+        writer = ENGINES[_LANGUAGES[language]] if language in _LANGUAGES else engine
+        if writer.device not in (program.capture.device.type, "any"):
+            program = rebind(program, writer.device)
+        return "\n".join(_source(call, writer, language) for call in program.kernels)
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """What a call with these arguments fuses, what it leaves to PyTorch, and why."""
@@ -119,13 +124,10 @@ def _obstacle(engine: Engine, device: str) -> str | None:
 def _source(call: KernelCall, engine: Engine, language: str | None) -> str:
     if language == "ir" or not engine.compiler:
         return print_graph(call.spec.graph)
-    if language in (None, "asm"):
-        source = generate(engine, call.spec, call.binding.args)
-        return engine.load_compiler().assembly(source) if language == "asm" else source.text
-    writer = ENGINES.get(_LANGUAGES[str(language)])
-    if writer is None:
-        raise UsageError(f"no engine of this version writes {language}")
-    return generate(writer, call.spec, call.binding.args).text
+    source = generate(engine, call.spec, call.binding.args)
+    if language in _ASSEMBLIES:
+        return engine.load_compiler().assembly(source, language)
+    return source.text
 
 
 @overload
@@ -151,7 +153,8 @@ def fuse(
 
     Args:
         fn: any function, method or module that works on tensors.
-        engine: "auto", or the name of the engine that must serve ("llvm", "cpp", "reference").
+        engine: "auto", or the name of the engine that must serve: "llvm", "cpp", "cuda",
+            "reference".
         name: what to call it in displays; its own name if not given.
         dynamic: Python numbers among the arguments stay arguments of the kernel; False compiles
             their values in.

@@ -11,7 +11,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -47,15 +47,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that may wait with its arguments until they are needed: the bench imports torch."""
+
+    fill: Callable[[], None] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As in argparse."""
+        if self.fill is not None:
+            self.fill()
+        return super().parse_known_args(args, namespace)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("fusekit", description="Fused tensor kernels to look into.")
+    parser = _Parser("fusekit", description="Fused tensor kernels to look into.")
     parser.add_argument("--version", action="version", version=f"fusekit {fusekit.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _demo_parser(commands)
     _show_parser(commands)
     bench = commands.add_parser("bench", help="measure the figures of docs/performance.md")
-    bench.add_argument("--json", metavar="PATH", help="write them there, too")
-    bench.add_argument("--size", type=_count, default=1 << 22, help="elements (4194304)")
+    bench.fill = lambda: importlib.import_module("fusekit.bench.command").add_arguments(bench)
     bench.set_defaults(run=_bench)
     doctor = commands.add_parser("doctor", help="what works on this machine")
     doctor.set_defaults(run=_doctor)
@@ -80,12 +91,6 @@ def _show_parser(commands: Any) -> None:
     show.add_argument("--engine", default="auto", help="llvm, cpp, reference")
     show.add_argument("--html", metavar="PATH", help="write the view there, too")
     show.set_defaults(run=_show)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of elements")
-    return int(text)
 
 
 # demo
@@ -264,13 +269,8 @@ def _arguments(module: ModuleType, text: str | None) -> tuple[tuple[Any, ...], d
 
 
 def _bench(options: argparse.Namespace) -> int:
-    figures = importlib.import_module("fusekit.bench.figures")
-    target = _writable(options.json) if options.json else None
-    found = figures.measure_figures(options.size, say=print)
-    print(figures.figures_text(found))
-    if target:
-        target.write_text(figures.figures_json(found), encoding="utf-8")
-    return 0
+    code: int = importlib.import_module("fusekit.bench.command").run(options, _out)
+    return code
 
 
 def _doctor(_options: argparse.Namespace) -> int:
@@ -304,6 +304,15 @@ def _rich() -> Any | None:
     if not sys.stdout.isatty() or importlib.util.find_spec("rich") is None:
         return None
     return importlib.import_module("rich.console").Console(highlight=False)
+
+
+def _out(shown: object) -> None:
+    """A line, or an object that rich can draw; at once, since minutes may pass until the next."""
+    console = _rich() if hasattr(shown, "__rich__") else None
+    if console is None:
+        print(shown, flush=True)
+    else:
+        console.print(shown)
 
 
 def _heading(text: str) -> None:

@@ -137,6 +137,12 @@ class Reason(enum.Enum):
         "PyTorch ran it again to raise its own error",
     )
 
+    LAUNCH_FAILED = (
+        "FK0308",
+        "the driver refused to launch the kernel",
+        "the detail has the driver's error; PyTorch ran the call instead",
+    )
+
     def __init__(self, code: str, sentence: str, hint: str) -> None:
         """Name the three parts of the value."""
         self.code = code
@@ -243,8 +249,8 @@ class TensorDesc:
 
     Attributes:
         dtype: element type.
-        strides: one class for each collapsed dimension, outermost first. UNIT appears only in
-            the innermost.
+        strides: one class for each collapsed dimension, outermost first. On the CPU, UNIT appears
+            only in the innermost.
         alignment: bytes that the address and every row are a multiple of; at least the itemsize.
     """
 
@@ -263,6 +269,8 @@ class ArgSpec:
         inputs: one for each of `KernelSpec.tensors_in`.
         outputs: one for each of `KernelSpec.tensors_out`.
         index_bits: 32 or 64.
+        inner_multiple: on a GPU, the largest power of two, at most 16, that divides the innermost
+            extent; 16 where that is the only one, because its rest can be masked.
         indices: one for each of `KernelSpec.indices`: how it moves. It has no pointer; where a
             tensor would have an address, an index has a value.
     """
@@ -272,6 +280,7 @@ class ArgSpec:
     inputs: tuple[TensorDesc, ...]
     outputs: tuple[TensorDesc, ...]
     index_bits: int = 64
+    inner_multiple: int = 1
     indices: tuple[TensorDesc, ...] = ()
 
     @property

@@ -16,7 +16,7 @@ import torch
 import fusekit
 from tests.matrix_cases import ARITIES, DTYPES, LAYOUTS, divisible, representable, values
 
-ENGINES = ("llvm", "cpp")
+ENGINES = ("llvm", "cpp", pytest.param("cuda", marks=pytest.mark.gpu))
 
 EITHER_ZERO = frozenset({
     "maximum", "minimum", "fmax", "fmin", "relu", "relu6", "hardtanh", "hardtanh_int", "clamp",
@@ -63,9 +63,11 @@ def arguments(family: str, dtype: torch.dtype) -> list[torch.Tensor]:
 
 
 @functools.cache
-def sorted_out(family: str, dtype: torch.dtype) -> tuple[dict[str, Any], dict[str, Exception]]:
+def sorted_out(
+    family: str, dtype: torch.dtype, device: str = "cpu"
+) -> tuple[dict[str, Any], dict[str, Exception]]:
     """Name -> what eager returns; name -> what it raises."""
-    given = arguments(family, dtype)
+    given = [x.to(device) for x in arguments(family, dtype)]
     made = {name: attempt(case, given) for name, case in ARITIES[family][1].items()}
     accepted = {name: x for name, x in made.items() if not isinstance(x, Exception)}
     return accepted, {name: x for name, x in made.items() if isinstance(x, Exception)}
@@ -75,11 +77,12 @@ def sorted_out(family: str, dtype: torch.dtype) -> tuple[dict[str, Any], dict[st
 @pytest.mark.parametrize("family", ARITIES)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_values(engine: str, family: str, dtype: torch.dtype) -> None:
-    expected, _ = sorted_out(family, dtype)
+    device = "cuda" if engine == "cuda" else "cpu"
+    expected, _ = sorted_out(family, dtype, device)
     if not expected:
         pytest.skip(f"eager has no {family} operator for {name_of(dtype)}")
     cases = ARITIES[family][1]
-    given = arguments(family, dtype)
+    given = [x.to(device) for x in arguments(family, dtype)]
     fused = fusekit.fuse(together([cases[name] for name in expected]), engine=engine)
     found = fused(*given)
     explained = fused.explain(*given)
@@ -102,6 +105,7 @@ def disagreement(
     theirs: torch.Tensor,
 ) -> str:
     """What is wrong with a result, or nothing."""
+    given, ours, theirs = [x.cpu() for x in given], ours.cpu(), theirs.cpu()
     if (ours.dtype, ours.shape, ours.stride()) != (theirs.dtype, theirs.shape, theirs.stride()):
         return (
             f"{name}: {ours.dtype} {ours.shape} {ours.stride()}, eager has {theirs.dtype} "

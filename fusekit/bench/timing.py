@@ -19,7 +19,7 @@ from typing import Literal
 
 import torch
 
-__all__ = ["Outcome", "Settings", "Timing", "Verdict", "judge", "measure"]
+__all__ = ["Outcome", "Settings", "Timing", "Verdict", "judge", "measure", "no_collection"]
 
 Outcome = Literal["faster", "slower", "tie", "cannot tell"]
 
@@ -189,7 +189,7 @@ def measure(
     watches = [_Watch(name, call, how, synchronize) for name, call in contenders.items()]
     for watch in watches:
         watch.start((firsts or {}).get(watch.name))
-    with _no_collection():
+    with no_collection():
         _rounds(watches, how)
     return {watch.name: watch.timing() for watch in watches}
 
@@ -317,7 +317,7 @@ def _flush() -> None:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """The garbage collector comes when it likes, and would be counted."""
     was_enabled = gc.isenabled()
     gc.disable()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from fusekit.codegen.source import KernelSource
 from fusekit.ir import DType, Graph
@@ -23,9 +23,15 @@ class Dialect(Protocol[V]):
     the value being computed: dialects name it n<id>, so that the same names show in every language.
 
     `V` is a value: C++ text, an LLVM value, a tensor.
+
+    Attributes:
+        language: what `KernelSource.language` says.
+        own_functions: True where the target has float32 functions of its own that are as good as
+            eager PyTorch's, because it calls the same; vecmath's are not used then.
     """
 
     language: str
+    own_functions: ClassVar[bool]
 
     def begin(self) -> None:
         """Open the kernel and the loops."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from fusekit.codegen.gpu_schedule import GpuSchedule, choose_gpu
 from fusekit.ir import Graph
 from fusekit.specs import ArgSpec, KernelSpec, Stride
 
@@ -27,7 +28,7 @@ class Target:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Schedule:
-    """How the elements are walked.
+    """How the elements are walked on a CPU.
 
     Attributes:
         lanes: elements that one step of the inner loop computes together.
@@ -58,11 +59,15 @@ _LONG = 16
 """A chain of so many additions is bound by latency, not by memory."""
 
 
-def choose(spec: KernelSpec, args: ArgSpec, target: Target) -> Schedule:
-    """The schedule for `spec` with arguments like `args` on `target`.
+def choose(spec: KernelSpec, args: ArgSpec, target: Target) -> Schedule | GpuSchedule:
+    """The schedule for `spec` with arguments like `args` on `target`."""
+    return choose_gpu(args) if args.device == "cuda" else _choose_cpu(spec, args, target)
 
-    Lanes fill some registers of float32, or of the widest type if no float32 takes part:
-    independent chains hide the latency of one.
+
+def _choose_cpu(spec: KernelSpec, args: ArgSpec, target: Target) -> Schedule:
+    """Lanes fill some registers of float32, or of the widest type if no float32 takes part.
+
+    Independent chains hide the latency of one.
     """
     widths = [spec.graph.dtype(value.id).itemsize for value in spec.graph.values if value.dtype]
     width = 4 if 4 in widths else max(widths, default=4)

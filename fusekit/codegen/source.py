@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from fusekit.codegen.geometry import Geometry
 from fusekit.ir import DType
 
 __all__ = ["KernelSource", "Parameter"]
@@ -14,7 +15,8 @@ class Parameter:
     """One parameter of the kernel's entry point.
 
     Attributes:
-        kind: "layout" (a pointer to int64 sizes and strides), "scalar", "input" or "output".
+        kind: "layout" (a pointer to int64 sizes and strides), "scalar", "input", "output", or
+            "word" (one of `Geometry.words`).
         name: its name in the text.
         dtype: element type; f64, i64 or bool for a scalar; i64 for the layout.
     """
@@ -32,9 +34,10 @@ class KernelSource:
         language: "cpp", "cuda", "llvm" or "ir".
         text: the whole translation unit.
         symbol: the entry point.
-        parameters: in order: the layout, scalars, inputs, outputs.
+        parameters: in order: the layout, scalars, inputs, outputs; on a GPU, words at the end.
         lines: value id -> (first, last) line of `text` that compute it, counted from 1.
         includes_target: the text depends on this host (vector width, CPU features).
+        geometry: how a GPU kernel is launched; None for one that runs on the CPU.
     """
 
     language: str
@@ -43,6 +46,7 @@ class KernelSource:
     parameters: tuple[Parameter, ...]
     lines: tuple[tuple[int, tuple[int, int]], ...] = ()
     includes_target: bool = False
+    geometry: Geometry | None = None
 
     def lines_of(self, value_id: int) -> tuple[int, int] | None:
         """The line span that computes a value, or None if it has no line of its own."""

@@ -15,7 +15,7 @@ class Artifact:
     """A compiled kernel, loaded into this process.
 
     Attributes:
-        address: of the entry point.
+        address: of the entry point; on a GPU the driver's handle of the kernel.
         source: what it was compiled from.
         cached: True when the machine code came from the disk cache.
         keepalive: whatever must live as long as the code does.
@@ -39,5 +39,9 @@ class Compiler(Protocol):
     def compile(self, source: KernelSource) -> Artifact:
         """Compile and load; CompileError with the log otherwise."""
 
-    def assembly(self, source: KernelSource) -> str:
-        """The machine code as assembly text."""
+    def assembly(self, source: KernelSource, language: str = "asm") -> str:
+        """The machine code as text; a GPU's also as "sass".
+
+        Raises:
+            EngineUnavailableError: this machine lacks what that takes.
+        """

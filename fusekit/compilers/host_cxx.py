@@ -81,8 +81,9 @@ class HostCxx:
         cache.put(key, code)
         return _artifact(library, source, cached=False)
 
-    def assembly(self, source: KernelSource) -> str:
+    def assembly(self, source: KernelSource, language: str = "asm") -> str:
         """The compiler's assembly text."""
+        del language  # there is one
         toolchain = self._working()
         flags = (*_flags(toolchain), "-fno-asynchronous-unwind-tables", "-S")
         return run([*toolchain.command.program, *flags], source.text, "kernel.s").decode()

@@ -66,8 +66,9 @@ class LlvmJit:
         cache.put(key, image)
         return artifact
 
-    def assembly(self, source: KernelSource) -> str:
+    def assembly(self, source: KernelSource, language: str = "asm") -> str:
         """The machine code as assembly text."""
+        del language  # there is one
         with _lock:
             return str(_machine().emit_assembly(_optimised(source)))
 

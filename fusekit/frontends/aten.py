@@ -154,7 +154,12 @@ UNWRITTEN_POINTWISE = frozenset(
         *("hardshrink_backward", "_prelu_kernel", "_prelu_kernel_backward", "glu"),
         *("glu_backward", "mse_loss_backward", "smooth_l1_loss_backward", "huber_loss_backward"),
         *("nan_to_num", "lerp", "addcmul", "addcdiv"),
-        *("mse_loss", "smooth_l1_loss", "huber_loss"),  # without their reduction
+        *(
+            "native_dropout_backward",
+            "mse_loss",
+            "smooth_l1_loss",
+            "huber_loss",
+        ),  # without their reduction
     )
 )
 """Elementwise operators that torch's `pointwise` tag misses: their decompositions are traced."""

@@ -9,26 +9,16 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import math
 from collections.abc import Sequence
 
 from fusekit.codegen.layout import layout_fields
-from fusekit.ir import DType
+from fusekit.runtime.gpu_binding import describe_gpu, index_bits, inner_multiple
+from fusekit.runtime.operand import Operand, stride_class
 from fusekit.runtime.tiling import Dim, tile
-from fusekit.specs import ArgSpec, Stride, TensorDesc
+from fusekit.specs import ArgSpec, TensorDesc
 
-__all__ = ["Binding", "Operand", "bind", "expand_strides"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Operand:
-    """One tensor of a kernel call: element type, and strides in elements over the map shape.
-
-    Or one index, which is like a tensor that holds its own offsets: `start` is the first.
-    """
-
-    dtype: DType
-    strides: tuple[int, ...]
-    start: int = 0
+__all__ = ["Binding", "bind", "expand_strides"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,17 +62,13 @@ def bind(
     """The binding of operands whose strides are given over `shape`, the map shape."""
     operands = (*outputs, *inputs, *indices)
     n_tensors = len(outputs) + len(inputs)
-    dims = tile(_collapse(shape, [operand.strides for operand in operands]), n_tensors)
+    dims = _collapse(shape, [operand.strides for operand in operands])
+    if device == "cpu":
+        dims = tile(dims, n_tensors)
+    describe = _describe if device == "cpu" else describe_gpu
     descs = [
-        TensorDesc(
-            operand.dtype,
-            tuple(
-                _stride_class(strides[position], is_inner=dim == len(dims) - 1)
-                for dim, (_, strides) in enumerate(dims)
-            ),
-            operand.dtype.itemsize,
-        )
-        for position, operand in enumerate(operands)
+        describe(operand, [(extent, strides[i]) for extent, strides in dims])
+        for i, operand in enumerate(operands)
     ]
     args = ArgSpec(
         device,
@@ -91,22 +77,38 @@ def bind(
         outputs=tuple(descs[: len(outputs)]),
         indices=tuple(descs[n_tensors:]),
     )
+    if device != "cpu":
+        starts = [0] * n_tensors + [operand.offset for operand in indices]
+        args = dataclasses.replace(
+            args, index_bits=index_bits(dims, starts), inner_multiple=inner_multiple(dims)
+        )
+    return Binding(args, _layout(args, dims, indices), math.prod(shape))
+
+
+def _layout(args: ArgSpec, dims: Sequence[Dim], indices: Sequence[Operand]) -> tuple[int, ...]:
+    """What `layout_fields` asks for; `dims` count outputs, then inputs, then indices."""
+    n_inputs, n_tensors = len(args.inputs), len(args.tensors)
     layout = []
     for field in layout_fields(args):
         position = field.tensor
-        if position is not None and position < n_tensors:
-            # ArgSpec counts inputs first, `operands` outputs first
-            position = (position + len(outputs)) % n_tensors
         if position is None:
             layout.append(dims[field.dim][0])
         elif field.is_start:
-            layout.append(operands[position].start)
+            layout.append(indices[position - n_tensors].offset)
         else:
+            if position < n_tensors:
+                position = (position + n_tensors - n_inputs) % n_tensors
             layout.append(dims[field.dim][1][position])
-    numel = 1
-    for extent in shape:
-        numel *= extent
-    return Binding(args, tuple(layout), numel)
+    return tuple(layout)
+
+
+def _describe(operand: Operand, steps: Sequence[tuple[int, int]]) -> TensorDesc:
+    """What a CPU kernel is specialised on."""
+    strides = tuple(
+        stride_class(stride, may_be_unit=dim == len(steps) - 1)
+        for dim, (_, stride) in enumerate(steps)
+    )
+    return TensorDesc(operand.dtype, strides, operand.dtype.itemsize)
 
 
 def _collapse(shape: Sequence[int], strides: Sequence[tuple[int, ...]]) -> list[Dim]:
@@ -126,9 +128,3 @@ def _collapse(shape: Sequence[int], strides: Sequence[tuple[int, ...]]) -> list[
                 continue
         merged.append((extent, steps))
     return merged
-
-
-def _stride_class(stride: int, *, is_inner: bool) -> Stride:
-    if stride == 0:
-        return Stride.BROADCAST
-    return Stride.UNIT if is_inner and stride == 1 else Stride.STRIDED

@@ -39,6 +39,8 @@ default_dtype = torch.get_default_dtype
 
 n_modes = torch._C._len_torch_dispatch_stack  # noqa: SLF001  the plans' own checks miss make_fx
 
+_DEVICES = ("cpu", "cuda")
+
 _HOT = 6
 """Plans tried in turn before the signature is computed."""
 
@@ -212,7 +214,7 @@ class Dispatcher:
             torch.is_grad_enabled(),
             torch.is_inference_mode_enabled(),
             torch.get_default_dtype(),
-            torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu"),
+            *(torch.is_autocast_enabled(d) and torch.get_autocast_dtype(d) for d in _DEVICES),
             options.engine,
             options.fast,
             options.max_arguments,

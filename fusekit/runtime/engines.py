@@ -25,7 +25,7 @@ class Engine:
         device: the device type it serves; "any" for the reference.
         dialect: "module:class" that generates its source.
         compiler: "module:class" that compiles it; "" if nothing is compiled.
-        launcher: "module:function" that turns a compiled artifact into a Python callable.
+        launcher: "module:function" that turns a compiled artifact into a `Launcher`.
         summary: one line for the user.
     """
 
@@ -72,6 +72,14 @@ ENGINES: Mapping[str, Engine] = {
             "fusekit.compilers.host_cxx:HostCxx",
             "fusekit.runtime.launch:cpu_launcher",
             "readable C++ with OpenMP, compiled by g++ or clang++",
+        ),
+        Engine(
+            "cuda",
+            "cuda",
+            "fusekit.codegen.dialects.cuda:CudaDialect",
+            "fusekit.compilers.nvrtc:Nvrtc",
+            "fusekit.runtime.gpu_launch:cuda_launcher",
+            "CUDA C++, compiled in process by NVRTC",
         ),
         Engine(
             "reference",

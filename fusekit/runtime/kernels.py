@@ -6,7 +6,6 @@ import dataclasses
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -16,6 +15,7 @@ from fusekit.config import current
 from fusekit.errors import CompileError, FusionDeclined
 from fusekit.registry import Store
 from fusekit.runtime.engines import Engine
+from fusekit.runtime.launch import Launcher
 from fusekit.runtime.stats import counters
 from fusekit.specs import ArgSpec, Decline, KernelSpec, Reason
 
@@ -36,7 +36,7 @@ class Kernel:
         args: for which arguments.
         engine: what made it.
         source: its text.
-        function: called with layout array, scalars, addresses; 0 if all went well, 1 for a trap.
+        launcher: what runs it.
         seconds: what generating and compiling took.
         cached: True when the machine code came from the disk cache.
     """
@@ -45,7 +45,7 @@ class Kernel:
     args: ArgSpec
     engine: Engine
     source: KernelSource
-    function: Callable[..., int]
+    launcher: Launcher
     seconds: float
     cached: bool = False
 
@@ -60,7 +60,8 @@ def kernel_for(engine: Engine, spec: KernelSpec, args: ArgSpec) -> Kernel:
     Raises:
         FusionDeclined: it did not compile, now or the first time; the decline carries the log.
     """
-    key = (engine.name, spec.key, args, current().fast)
+    target = engine.load_compiler().target().name
+    key = (engine.name, target, spec.key, args, current().fast)
     found = _kernels.get(key)
     if found is not None:
         return found.result()
@@ -102,11 +103,11 @@ def _compile(engine: Engine, spec: KernelSpec, args: ArgSpec) -> Kernel:
     if current().debug:
         sys.stderr.write(source.text)
     artifact = engine.load_compiler().compile(source)
-    function = engine.load_launcher()(artifact)
+    launcher = engine.load_launcher()(artifact)
     seconds = time.perf_counter() - start
     counters.compiled(seconds)
     events.emit(events.Compiled(spec.symbol, engine.name, seconds, artifact.cached))
-    return Kernel(spec, args, engine, source, function, seconds, artifact.cached)
+    return Kernel(spec, args, engine, source, launcher, seconds, artifact.cached)
 
 
 def n_compiled() -> int:

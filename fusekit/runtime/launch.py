@@ -3,27 +3,52 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from fusekit.compilers.base import Artifact
 from fusekit.ir import DType
+from fusekit.runtime.binding import Binding
 
-__all__ = ["cpu_launcher"]
+__all__ = ["CpuLauncher", "Launcher", "cpu_launcher"]
 
 _SCALARS = {DType.F64: ctypes.c_double, DType.I64: ctypes.c_int64, DType.BOOL: ctypes.c_bool}
 
 
-def cpu_launcher(artifact: Artifact) -> Callable[..., int]:
-    """The kernel as a function of layout array, scalars and addresses; 1 means it trapped.
+class Launcher(Protocol):
+    """What runs a compiled kernel."""
 
-    ctypes releases the GIL while the kernel runs.
+    @property
+    def function(self) -> Callable[..., int]:
+        """Called with a layout, scalars and addresses; not 0 if PyTorch has to run the call."""
+
+    def layout(self, binding: Binding, device: int) -> Any:
+        """What `function` takes first, for one binding on the device of that index."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CpuLauncher:
+    """Calls one kernel.
+
+    Attributes:
+        function: the entry point; 1 means that it trapped.
     """
+
+    function: Callable[..., int]
+
+    def layout(self, binding: Binding, device: int) -> Any:
+        """The layout array in memory."""
+        del device  # there is one CPU
+        return binding.layout_array()
+
+
+def cpu_launcher(artifact: Artifact) -> CpuLauncher:
+    """The kernel as a ctypes function, which releases the GIL while it runs."""
     types: list[Any] = [
         _SCALARS[parameter.dtype] if parameter.kind == "scalar" else ctypes.c_void_p
         for parameter in artifact.source.parameters
     ]
     function: Any = ctypes.CFUNCTYPE(ctypes.c_int32, *types)(artifact.address)
     function.keepalive = artifact  # the code lives as long as this
-    launch: Callable[..., int] = function
-    return launch
+    return CpuLauncher(function)

@@ -36,6 +36,7 @@ from fusekit.runtime.kernels import Kernel, kernel_for
 from fusekit.runtime.memory import LARGE, with_huge_pages
 from fusekit.runtime.program import KernelCall, Place, Program
 from fusekit.runtime.stats import CallCounter, counters
+from fusekit.runtime.unaligned import Unaligned
 from fusekit.specs import Decline, Reason
 
 __all__ = ["MISS", "Plan", "make_plan"]
@@ -96,8 +97,9 @@ class _Writer:
         self.kernels = kernels
         self.leaves = leaves
         self.fallback = fallback
+        self.device = program.capture.device
         self.lines: list[str] = []
-        self.names: dict[str, Any] = {"MISS": MISS, "new": _allocator(program)}
+        self.names: dict[str, Any] = {"MISS": MISS, "new": _allocator(program.capture.device)}
         self.tensor: dict[int, str] = {}
         self.pointer: dict[int, str] = {}
         self.calls = dict(
@@ -112,6 +114,7 @@ class _Writer:
         counters.add_plan(counter)
         self.names["tick"] = counter.tick
         self._write_guard()
+        self._write_device()
         self.lines.append("tick()")
         last = self._last_steps()
         for index, step in enumerate(self.program.partition.steps):
@@ -126,6 +129,8 @@ class _Writer:
         self._write_return()
         text = "def run(a):\n" + "".join(f"    {line}\n" for line in self.lines)
         run = types.FunctionType(_compiled(text), self.names, "run")
+        if self.device.type == "cuda":
+            self.names["run"] = run
         return Plan(self.program, self.engine, self.kernels, text, run, counter)
 
     # arguments
@@ -149,6 +154,21 @@ class _Writer:
                 )
                 self.lines += [f"if shares({name}, {', '.join(others)}):", "    return overlap(a)"]
 
+    def _write_device(self) -> None:
+        """On a GPU that is not the current one, the plan calls itself where it is."""
+        if self.device.type != "cuda":
+            return
+        self.names["current_device"] = torch._C._cuda_getDevice  # noqa: SLF001  a tenth of the public one's price
+        self.names["elsewhere"] = self._run_elsewhere
+        self.lines += [
+            f"if current_device() != {self.device.index or 0}:",
+            "    return elsewhere(run, a)",
+        ]
+
+    def _run_elsewhere(self, run: Callable[[Sequence[Any]], Any], leaves: Sequence[Any]) -> Any:
+        with torch.cuda.device(self.device):
+            return run(leaves)
+
     def _give_up(self, decline: Decline, leaves: Sequence[Any]) -> Any:
         return self.fallback(leaves, decline)
 
@@ -160,28 +180,59 @@ class _Writer:
         if not call.binding.numel:
             return
         index = call.group.index
-        self.names[f"l{index}"] = call.binding.layout_array()
-        arguments = [f"l{index}", *(self._scalar(i) for i in call.scalars)]
+        scalars = [self._scalar(i) for i in call.scalars]
         places = (*call.reads, *call.writes)
-        if self.engine.compiler:
-            kernel = next(
-                k for k in self.kernels if (k.spec, k.args) == (call.spec, call.binding.args)
-            )
-            self.names[f"k{index}"] = kernel.function
-            dtypes = [desc.dtype for desc in call.binding.args.tensors]
-            arguments += [
-                self._address(place, dtype) for place, dtype in zip(places, dtypes, strict=True)
-            ]
-        else:
-            arguments += [self._strided(place) for place in places]
-            launcher = self.engine.load_launcher()
-            self.names[f"k{index}"] = launcher(call.spec, call.group.shape, call.indices)
-        launch = f"k{index}({', '.join(arguments)})"
-        if call.spec.traps:
+        if not self.engine.compiler:
+            launch = self.engine.load_launcher()(call.spec, call.group.shape, call.counts)
+            self.names[f"k{index}"] = launch
+            arguments = ["None", *scalars, *(self._strided(place) for place in places)]
+            self._write_launch(call, f"k{index}({', '.join(arguments)})")
+            return
+        launcher = next(
+            k.launcher for k in self.kernels if (k.spec, k.args) == (call.spec, call.binding.args)
+        )
+        self.names[f"k{index}"] = launcher.function
+        self.names[f"l{index}"] = launcher.layout(call.binding, self.device.index or 0)
+        dtypes = [desc.dtype for desc in call.binding.args.tensors]
+        addresses = [
+            self._address(place, dtype) for place, dtype in zip(places, dtypes, strict=True)
+        ]
+        launch = f"k{index}({', '.join([f'l{index}', *scalars, *addresses])})"
+        if self.engine.device == "cuda":
+            launch = self._write_alignment(call, addresses, [*scalars, *addresses], launch)
+        self._write_launch(call, launch)
+
+    def _write_launch(self, call: KernelCall, launch: str) -> None:
+        """The launch; what it returns means that PyTorch has to run the call."""
+        if self.engine.device == "cuda":
+            self.names["refused"] = self._refused
+            self.lines += [f"error = {launch}", "if error:", "    return refused(error, a)"]
+        elif call.spec.traps:
             self.names["trap"] = functools.partial(self._give_up, Decline(Reason.TRAP))
             self.lines += [f"if {launch}:", "    return trap(a)"]
         else:
             self.lines.append(launch)
+
+    def _write_alignment(
+        self, call: KernelCall, addresses: Sequence[str], arguments: Sequence[str], launch: str
+    ) -> str:
+        """The launch of the kernel that fits the alignment of this call's inputs."""
+        index, args = call.group.index, call.binding.args
+        loose: dict[int, list[str]] = {}
+        for desc, address in zip(args.inputs, addresses, strict=False):
+            if desc.alignment > desc.dtype.itemsize:
+                loose.setdefault(desc.alignment, []).append(address)
+        if not loose:
+            return launch
+        self.names[f"u{index}"] = Unaligned(self.engine, call, self.device.index or 0)
+        tests = [f"({' | '.join(each)}) & {alignment - 1}" for alignment, each in loose.items()]
+        other = f"u{index}({', '.join(arguments)})"
+        return f"{other} if {' or '.join(tests)} else {launch}"
+
+    def _refused(self, error: int | Decline, leaves: Sequence[Any]) -> Any:
+        if not isinstance(error, Decline):
+            error = Decline(Reason.LAUNCH_FAILED, f"CUDA error {error}")
+        return self._give_up(error, leaves)
 
     def _allocate(self, value_id: int) -> None:
         if value_id in self.tensor:
@@ -193,7 +244,7 @@ class _Writer:
         self.names[f"d{value_id}"] = TO_TORCH[self.graph.dtype(value_id)]
         self.tensor[value_id] = f"v{value_id}"
         new = "new"
-        if value.nbytes >= LARGE and self.program.capture.device.type == "cpu":
+        if value.nbytes >= LARGE and self.device.type == "cpu":
             new = "new_large"
             self.names[new] = with_huge_pages(self.names["new"])
         self.lines.append(f"v{value_id} = {new}(h{value_id}, s{value_id}, d{value_id})")
@@ -332,12 +383,11 @@ def _needed_on_host(program: Program) -> set[int]:
     return needed
 
 
-def _allocator(program: Program) -> Callable[..., torch.Tensor]:
-    """`new(shape, strides, dtype)` on the program's device."""
-    quick = getattr(torch._C._dynamo.guards, "_empty_strided_cpu", None)  # noqa: SLF001  half the price
-    if program.capture.device.type == "cpu" and quick is not None:
+def _allocator(device: torch.device) -> Callable[..., torch.Tensor]:
+    """`new(shape, strides, dtype)` on the device, which is the current one."""
+    quick = getattr(torch._C._dynamo.guards, f"_empty_strided_{device.type}", None)  # noqa: SLF001  half the price
+    if quick is not None:
         return quick  # type: ignore[no-any-return]
-    device = program.capture.device
     return lambda shape, strides, dtype: torch.empty_strided(
         shape, strides, dtype=dtype, device=device
     )

@@ -10,10 +10,11 @@ from fusekit.frontends.calls import view_geometry
 from fusekit.frontends.fx import Capture
 from fusekit.fusion import Group, Partition, move, partition, simplify
 from fusekit.fusion.motion import Geometry
-from fusekit.ir import DType, Graph, Node, Value
+from fusekit.ir import Graph, Node, Value
 from fusekit.registry import group_graph
-from fusekit.runtime.binding import Binding, Operand, bind, expand_strides
+from fusekit.runtime.binding import Binding, bind, expand_strides
 from fusekit.runtime.kernels import specs
+from fusekit.runtime.operand import Operand
 from fusekit.specs import KernelSpec
 
 __all__ = ["KernelCall", "Place", "Program", "build", "rebind"]
@@ -59,7 +60,8 @@ class KernelCall:
         tensors: ids of the tensors the kernel loads.
         reads: where each of them lies.
         writes: where each tensor the kernel stores lies.
-        indices: where each of the kernel's indices would lie if it were a tensor.
+        indices: ids of the indices the kernel counts, or of views of such.
+        counts: where each of them would lie if it were a tensor.
         numbering: value id in the program's graph -> id in `spec.graph`.
     """
 
@@ -70,7 +72,8 @@ class KernelCall:
     tensors: tuple[int, ...]
     reads: tuple[Place, ...]
     writes: tuple[Place, ...]
-    indices: tuple[Place, ...]
+    indices: tuple[int, ...]
+    counts: tuple[Place, ...]
     numbering: Mapping[int, int]
 
     def traffic(self) -> Iterator[tuple[Place, int]]:
@@ -108,7 +111,8 @@ def build(capture: Capture, max_arguments: int) -> Program:
     graph = simplify(move(simplify(capture.graph), view_geometry))
     divided = partition(graph, max_arguments)
     places = _places(graph)
-    kernels = tuple(_kernel_call(graph, group, places) for group in divided.groups)
+    device = capture.device.type
+    kernels = tuple(_kernel_call(graph, group, places, device) for group in divided.groups)
     position = {old: i for i, old in enumerate(capture.graph.inputs)}
     n_results = len(graph.outputs) - len(capture.writes)
     writes = tuple(
@@ -118,23 +122,27 @@ def build(capture: Capture, max_arguments: int) -> Program:
     return Program(capture, graph, divided, kernels, places, graph.outputs[:n_results], writes)
 
 
-def rebind(program: Program) -> Program:
-    """The program with places and bindings computed anew for the shapes of its graph."""
+def rebind(program: Program, device: str = "") -> Program:
+    """The program with places and bindings computed anew for the shapes of its graph.
+
+    `device` is the device type to bind for, if it is not that of the arguments: kernels can be
+    written, and read, for a GPU that is not there.
+    """
     graph = program.graph
     places = _places(graph)
+    device = device or program.capture.device.type
     groups = {group.index: group for group in program.partition.groups}
     kernels = []
     for call in program.kernels:
         group = groups[call.group.index]
-        indices = tuple(places[place.base] for place in call.indices)  # no views: each is a base
         kernels.append(
             dataclasses.replace(
                 call,
                 group=group,
-                binding=_binding(graph, group, call.tensors, indices, places),
+                binding=_binding(graph, group, call.tensors, call.indices, places, device=device),
                 reads=tuple(places[i] for i in call.tensors),
                 writes=tuple(places[i] for i in group.outputs),
-                indices=indices,
+                counts=tuple(places[i] for i in call.indices),
             )
         )
     return dataclasses.replace(program, kernels=tuple(kernels), places=places)
@@ -178,7 +186,9 @@ def _place_pieces(places: dict[int, Place], graph: Graph, cat: Node) -> None:
         start += shape[dim]
 
 
-def _kernel_call(graph: Graph, group: Group, places: Mapping[int, Place]) -> KernelCall:
+def _kernel_call(
+    graph: Graph, group: Group, places: Mapping[int, Place], device: str
+) -> KernelCall:
     # values at the same place are one operand
     same: dict[tuple[Place, object], int] = {}
     alias: dict[int, int] = {}
@@ -198,16 +208,17 @@ def _kernel_call(graph: Graph, group: Group, places: Mapping[int, Place]) -> Ker
     numbering |= {old: numbering[new] for old, new in alias.items()}
     spec = specs.intern(normal, graph.name)
     tensors = [i for i in inputs if not graph.values[i].scalar]
-    indices = tuple(places[i] for i in sorted(counted, key=numbering.__getitem__))
+    indices = sorted(counted, key=numbering.__getitem__)
     return KernelCall(
         group=group,
         spec=spec,
-        binding=_binding(graph, group, tensors, indices, places),
+        binding=_binding(graph, group, tensors, indices, places, device=device),
         scalars=tuple(i for i in inputs if graph.values[i].scalar),
         tensors=tuple(tensors),
         reads=tuple(places[i] for i in tensors),
         writes=tuple(places[i] for i in group.outputs),
-        indices=indices,
+        indices=tuple(indices),
+        counts=tuple(places[i] for i in indices),
         numbering=numbering,
     )
 
@@ -221,16 +232,20 @@ def _binding(
     graph: Graph,
     group: Group,
     tensors: Iterable[int],
-    indices: Iterable[Place],
+    indices: Iterable[int],
     places: Mapping[int, Place],
+    *,
+    device: str,
 ) -> Binding:
-    return bind(
-        group.shape,
-        [_operand(places[i], graph.dtype(i), group.shape) for i in tensors],
-        [_operand(places[i], graph.dtype(i), group.shape) for i in group.outputs],
-        indices=[_operand(place, DType.I64, group.shape) for place in indices],
-    )
+    def operands(values: Iterable[int]) -> list[Operand]:
+        return [_operand(graph, places, i, group.shape) for i in values]
+
+    return bind(group.shape, operands(tensors), operands(group.outputs), device, operands(indices))
 
 
-def _operand(place: Place, dtype: DType, target: tuple[int, ...]) -> Operand:
-    return Operand(dtype, expand_strides(place.shape, place.strides, target), place.offset)
+def _operand(
+    graph: Graph, places: Mapping[int, Place], value_id: int, target: tuple[int, ...]
+) -> Operand:
+    place = places[value_id]
+    strides = expand_strides(place.shape, place.strides, target)
+    return Operand(graph.dtype(value_id), strides, place.offset)

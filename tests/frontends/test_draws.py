@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812  the usual name
 
 import fusekit
 from fusekit.compilers.host_cxx import HostCxx
+from fusekit.runtime.seeded import Seeded
 from fusekit.specs import Reason
 
 ENGINES = ["llvm", "reference"] + ["cpp"] * (HostCxx().unavailable() is None)
@@ -332,3 +333,48 @@ def test_the_views_show_one_opaque_seed() -> None:
     assert model["ledger"]["fused"] == 2 * 64 * 64 * 4 + 64 * 4 + 16
     assert model["totals"]["eager_launches"] == 6
     assert "1 seam" in repr(view)
+
+
+# on a GPU
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("strides", [(65, 1), (1, 33)])
+def test_a_gpu_draws_what_the_cpu_draws(strides: tuple[int, int]) -> None:
+    def function(x, y):
+        u = torch.rand_like(x)
+        return F.dropout(x, 0.4) * u, u.t()[3:] + 1, torch.rand_like(y) * x, torch.bernoulli(x)
+
+    x = torch.empty_strided((33, 65), strides).uniform_()
+    expected = Seeded(function)(torch.tensor(77), x, torch.ones(65))
+    fused = fusekit.fuse(Seeded(function))
+    made = fused(*(t.cuda() for t in (torch.tensor(77), x, torch.ones(65))))
+    for one, other in zip(made[1:], expected[1:], strict=True):
+        assert torch.equal(one.cpu(), other)
+    torch.testing.assert_close(made[0].cpu(), expected[0])
+
+
+@pytest.mark.gpu
+def test_a_cuda_graph_draws_anew_at_each_replay() -> None:
+    fused = fusekit.fuse(lambda x: F.dropout(x, 0.5))
+    x = torch.ones(1 << 16, device="cuda")
+    for _ in range(3):
+        fused(x)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        made = fused(x)
+    found = []
+    for _ in range(2):
+        graph.replay()
+        found.append(made.clone())
+    assert not torch.equal(*found)
+    assert all(0.48 < (each == 0).float().mean() < 0.52 for each in found)
+
+
+@pytest.mark.gpu
+def test_gradients_on_a_gpu_use_the_forwards_mask() -> None:
+    fused = fusekit.fuse(lambda x: F.dropout(x * 3, 0.25))
+    x = torch.ones(999, device="cuda", requires_grad=True)
+    made = fused(x)
+    made.sum().backward()
+    torch.testing.assert_close(x.grad, (made != 0).float() * 4)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from fusekit.codegen.layout import layout_fields
 from fusekit.ir import DType
 from fusekit.ir.graph import contiguous_strides
-from fusekit.runtime.binding import Binding, Operand, bind, expand_strides
+from fusekit.runtime.binding import Binding, bind, expand_strides
+from fusekit.runtime.operand import Operand
 from fusekit.specs import Stride
 
 

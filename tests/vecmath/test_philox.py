@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import fusekit
 from fusekit.codegen import emit
 from fusekit.codegen.dialects.cpp import CppDialect
 from fusekit.codegen.dialects.reference import ReferenceDialect
@@ -85,3 +86,10 @@ def test_no_bits_make_one(engine: str, dtype: DType) -> None:
     below = 1 - 2.0**-digits
     assert found.tolist() == [below, 0.0, 0.25]
     assert found[0] < one
+
+
+@pytest.mark.gpu
+def test_a_gpu_computes_the_published_vectors() -> None:
+    columns = [torch.tensor([signed(row[i]) for row in VECTORS], device="cuda") for i in range(3)]
+    (found,) = fusekit.debug_launch_graph(harness.single("philox", DType.I64), columns)
+    assert found.tolist() == [signed(high << 32 | low) for *_, (low, high) in VECTORS]

@@ -19,7 +19,7 @@ from fusekit.codegen.source import KernelSource
 from fusekit.ir import OPS, DType, Graph, Kind, Rule
 from fusekit.ir.graph import Literal
 
-__all__ = ["LIBRARY", "CLike", "Line"]
+__all__ = ["LIBRARY", "CLike", "Line", "spans"]
 
 Line = tuple[str, int | None]
 """A line of text, and the id of the value it computes, if it computes one."""
@@ -123,6 +123,8 @@ class CLike(abc.ABC):
         types: dtype -> its type in the text.
         helpers: what a template may call besides the library.
         inline: how a function that has to be inlined is declared.
+        own_functions: as in `Dialect`.
+        single: op -> the template for float32, where it is not the table's.
         depth: indentation of the line being written, in steps.
     """
 
@@ -130,6 +132,8 @@ class CLike(abc.ABC):
     types: ClassVar[Mapping[DType, str]] = _TYPES
     helpers: ClassVar[Mapping[str, Helper]] = HELPERS
     inline: ClassVar[str] = "static inline"
+    own_functions: ClassVar[bool] = False
+    single: ClassVar[Mapping[str, str]] = _SINGLE
 
     def __init__(self) -> None:
         self.depth = 1
@@ -187,13 +191,16 @@ class CLike(abc.ABC):
         if irregular:
             text = irregular(self, operands, dtype)
         else:
-            text = self._filled(_template(op, dtype), operands, dtype)
+            text = self._filled(self._template(op, dtype), operands, dtype)
         compares = OPS[op].rule is Rule.COMPARE
         return self.assign(DType.BOOL if compares else dtype, result, text)
 
     def call(self, function: Graph, operands: Sequence[str], dtype: DType, result: int) -> str:
-        """One line that calls a vecmath function, which is written out at its first call."""
-        if function.name not in self._functions:
+        """One line that calls a vecmath function, which is written out at its first call.
+
+        A helper of that name takes its place.
+        """
+        if function.name not in self._functions and function.name not in self.helpers:
             self._functions[function.name] = self._function(function)
         return self.assign(dtype, result, f"{function.name}({', '.join(operands)})")
 
@@ -237,6 +244,10 @@ class CLike(abc.ABC):
         return f"{single!s}f" if np.isfinite(single) else self.nonfinite(float(single), dtype)
 
     # what does not fit a table ----------------------------------------------------------------
+
+    def _template(self, op: str, dtype: DType) -> str:
+        is_single = dtype is DType.F32 and op in self.single
+        return self.single[op] if is_single else _TEMPLATES[dtype.kind][op]
 
     def _filled(self, template: str, operands: Sequence[str], dtype: DType) -> str:
         return template.format(
@@ -323,12 +334,6 @@ _IRREGULAR: Mapping[str, Callable[[CLike, Sequence[str], DType], str]] = {
 }
 
 
-def _template(op: str, dtype: DType) -> str:
-    if dtype is DType.F32 and op in _SINGLE:
-        return _SINGLE[op]
-    return _TEMPLATES[dtype.kind][op]
-
-
 def _wrapped(number: int, dtype: DType) -> int:
     """`number` modulo the width of `dtype`."""
     low = number % (1 << dtype.bits)
@@ -345,3 +350,12 @@ def _half_bits(value: float, dtype: DType) -> int:
         return 0x7FC0
     bits = int(single.view(np.uint32))
     return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+
+
+def spans(lines: Sequence[Line]) -> tuple[tuple[int, tuple[int, int]], ...]:
+    """Value id -> first and last line that compute it, counted from 1."""
+    spans: dict[int, tuple[int, int]] = {}
+    for number, (_, value) in enumerate(lines, start=1):
+        if value is not None:
+            spans[value] = (spans.get(value, (number, number))[0], number)
+    return tuple(sorted(spans.items()))

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from fusekit.codegen.dialects.c_helpers import called
-from fusekit.codegen.dialects.clike import LIBRARY, CLike, Line
+from fusekit.codegen.dialects.clike import LIBRARY, CLike, Line, spans
 from fusekit.codegen.layout import layout_fields
 from fusekit.codegen.schedule import Schedule, Target
 from fusekit.codegen.source import KernelSource, Parameter
@@ -149,7 +149,7 @@ class CppDialect(CLike):
             text="\n".join(text for text, _ in lines) + "\n",
             symbol=self.spec.symbol,
             parameters=self._parameters(),
-            lines=_spans(lines),
+            lines=spans(lines),
         )
 
     # the entry point --------------------------------------------------------------------------
@@ -278,12 +278,3 @@ def _prototypes(text: str) -> Iterator[str]:
         for function, kind in ((f"{name}f", "float"), (name, "double")):
             if function in names:
                 yield f'extern "C" {kind} {function}({", ".join([kind] * arity)});'
-
-
-def _spans(lines: Sequence[Line]) -> tuple[tuple[int, tuple[int, int]], ...]:
-    """Value id -> first and last line, counted from 1."""
-    spans: dict[int, tuple[int, int]] = {}
-    for number, (_, value) in enumerate(lines, start=1):
-        if value is not None:
-            spans[value] = (spans.get(value, (number, number))[0], number)
-    return tuple(sorted(spans.items()))

@@ -7,6 +7,7 @@ The text of a kernel, from top to bottom: helper functions (vecmath, library cal
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from fusekit.codegen.dialects import llvm_casts as casts
 from fusekit.codegen.dialects import llvm_division as division
@@ -41,6 +42,7 @@ class LlvmDialect:
     """
 
     language = "llvm"
+    own_functions: ClassVar[bool] = False
 
     def __init__(self, spec: KernelSpec, args: ArgSpec, schedule: Schedule, target: Target) -> None:
         """A kernel of `spec` for arguments like `args`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -50,6 +51,7 @@ class ReferenceDialect:
     """
 
     language = "ir"
+    own_functions: ClassVar[bool] = False
 
     def __init__(
         self,

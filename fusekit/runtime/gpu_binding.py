@@ -1,0 +1,62 @@
+"""What a GPU kernel is specialised on beside dtypes and strides: alignment and index width.
+
+Allocators give memory far better aligned than a vector needs, so binding assumes that of a tensor's
+first element; the plan looks at each call's addresses, and `realigned` is for those that are not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+
+from fusekit.codegen.gpu_schedule import MAX_VECTOR_BYTES
+from fusekit.runtime.operand import Operand, stride_class
+from fusekit.runtime.tiling import Dim
+from fusekit.specs import ArgSpec, Stride, TensorDesc
+
+__all__ = ["describe_gpu", "index_bits", "inner_multiple", "realigned"]
+
+_LARGEST_INDEX = 2**31 - 2**20
+"""Up to here 32 bits do, the threads of the last block beyond the end included."""
+
+
+def describe_gpu(operand: Operand, steps: Sequence[tuple[int, int]]) -> TensorDesc:
+    """The description of an operand, given (extent, stride) of each dimension."""
+    strides = tuple(stride_class(stride, may_be_unit=True) for _, stride in steps)
+    alignment = operand.dtype.itemsize
+    if strides and strides[-1] is Stride.UNIT:
+        offsets = [operand.offset, *(stride for _, stride in steps[:-1])]
+        alignment = _power_of_two(offset * operand.dtype.itemsize for offset in offsets)
+    return TensorDesc(operand.dtype, strides, alignment)
+
+
+def index_bits(dims: Sequence[Dim], starts: Sequence[int]) -> int:
+    """32 if every offset (each counted from its start) and every element's number fits, else 64."""
+    spans = [
+        start + sum((extent - 1) * strides[i] for extent, strides in dims)
+        for i, start in enumerate(starts)
+    ]
+    numel = math.prod(extent for extent, _ in dims)
+    return 32 if max(numel, *spans, 0) < _LARGEST_INDEX else 64
+
+
+def inner_multiple(dims: Sequence[Dim]) -> int:
+    """`ArgSpec.inner_multiple`."""
+    return _power_of_two([dims[-1][0]]) if len(dims) > 1 else MAX_VECTOR_BYTES
+
+
+def realigned(args: ArgSpec, addresses: Sequence[int]) -> ArgSpec:
+    """`args` for inputs and outputs at these addresses."""
+    descs = [
+        dataclasses.replace(desc, alignment=_power_of_two([address, desc.alignment]))
+        for desc, address in zip(args.tensors, addresses, strict=True)
+    ]
+    n = len(args.inputs)
+    return dataclasses.replace(args, inputs=tuple(descs[:n]), outputs=tuple(descs[n:]))
+
+
+def _power_of_two(numbers: Iterable[int]) -> int:
+    """The largest power of two, at most `MAX_VECTOR_BYTES`, that divides all of them."""
+    divisor = math.gcd(MAX_VECTOR_BYTES, *numbers)
+    return divisor & -divisor
