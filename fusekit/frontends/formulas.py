@@ -345,10 +345,6 @@ RULES: Mapping[str, Rule] = {
     "aten.full": _filled("fill_value"),
     "aten.full_like": _filled("fill_value"),
     "aten.new_full": _filled("fill_value"),
-    # nothing may be read of it before it is written, and these are written in place
-    "aten.empty": _filled("", 0),
-    "aten.empty_like": _filled("", 0),
-    "aten.new_empty": _filled("", 0),
     "aten.zeros": _filled("", 0),
     "aten.zeros_like": _filled("", 0),
     "aten.new_zeros": _filled("", 0),

@@ -393,6 +393,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return fake  # a question about metadata, answered
         op = "view" if is_view(func) and len(inputs) == 1 else "call"
         self.builder.call(qualified(func), *encoded, inputs, outputs, op=op)
+        if self.builder.nodes[-1].is_allocation:
+            self._owned.add(id(fake))
         return fake
 
     @functools.cached_property

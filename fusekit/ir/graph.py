@@ -141,6 +141,9 @@ class Value:
         return contiguous_strides(self.shape) if self.strides is None else self.strides
 
 
+_ALLOCATIONS = ("aten.empty.", "aten.empty_like.", "aten.new_empty.")
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Node:
     """One operation.
@@ -186,6 +189,11 @@ class Node:
             if key == name:
                 return value
         raise KeyError(f"{self.op} has no attribute {name!r}")
+
+    @property
+    def is_allocation(self) -> bool:
+        """True for a call that only takes memory: who does not read it does not need it."""
+        return self.op == "call" and str(self.attr("target")).startswith(_ALLOCATIONS)
 
     @property
     def literal(self) -> Literal:

@@ -59,7 +59,9 @@ def is_generic(program: Program, leaves: Sequence[Any]) -> bool:
 
 
 def _is_free_of_sizes(node: Node) -> bool:
-    return node.is_pointwise or node.op == "index" or is_seed(node)
+    if node.op == "call":
+        return is_seed(node) or node.attr("target") == "aten.empty_like.default"
+    return node.is_pointwise or node.op == "index"
 
 
 def resize(program: Program, extents: Mapping[int, int]) -> Program:

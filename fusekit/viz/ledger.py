@@ -18,12 +18,8 @@ def eager_launches(graph: Graph) -> int:
 
 
 def _is_work(node: Node) -> bool:
-    is_idle = node.op in ("view", "const", "index") or is_seed(node)
-    return not is_idle and not node.origin.startswith(_ALLOCATIONS)
-
-
-_ALLOCATIONS = ("aten.empty", "aten.new_empty")
-"""Operators that only take memory."""
+    is_idle = node.op in ("view", "const", "index")
+    return not (is_idle or is_seed(node) or node.is_allocation)
 
 
 def ledger(program: Program, names: dict[int, str]) -> Ledger:

@@ -315,6 +315,17 @@ def test_other_distributions_are_left_to_pytorch(name: str) -> None:
     assert torch.equal(*found)
 
 
+def test_memory_that_pytorch_fills_is_not_filled_before() -> None:
+    fused = fusekit.fuse(lambda x: torch.empty_like(x).exponential_() + x)
+    x = torch.zeros(20)
+    (group,) = fused.explain(x).groups
+    assert group.ops == ("add",)
+    torch.manual_seed(6)
+    made = fused(x)
+    torch.manual_seed(6)
+    assert torch.equal(made, fused.function(x))
+
+
 # what users are shown
 
 

@@ -396,7 +396,7 @@ def test_sixteen_threads_compile_one_kernel() -> None:
     assert fusekit.stats().kernels <= before + 1
 
 
-@pytest.mark.parametrize("make", [torch.zeros, torch.rand, torch.empty])
+@pytest.mark.parametrize("make", [torch.zeros, torch.rand])
 def test_a_size_that_is_a_number_among_the_arguments(make) -> None:
     fused = fusekit.fuse(lambda x, n: make(n, 2) * 0 + x)
     for n in (3, 5, 3):

@@ -10,6 +10,7 @@ from fusekit.codegen import emit
 from fusekit.codegen.dialects.cpp import CppDialect
 from fusekit.codegen.dialects.reference import ReferenceDialect
 from fusekit.compilers.host_cxx import HostCxx
+from fusekit.errors import GraphError
 from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.ir import DType, Graph, GraphBuilder, parse_graph, print_graph
 from tests.codegen import harness
@@ -67,6 +68,15 @@ def test_the_text_form_holds_an_index_and_philox() -> None:
         "}\n"
     )
     assert print_graph(parse_graph(text)) == text
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["%1: f32[4] = index", "%1: i64[4] = index %0", "%1: i32[] = philox %0, %0, %0"],
+)
+def test_a_graph_is_checked(line: str) -> None:
+    with pytest.raises(GraphError):
+        parse_graph(f"graph wrong(%0: i32[]) {{\n  {line}\n  return %1\n}}\n")
 
 
 @pytest.mark.parametrize("dtype", [DType.F16, DType.BF16, DType.F32, DType.F64], ids=repr)
