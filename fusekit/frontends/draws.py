@@ -45,15 +45,10 @@ class Draws:
         self._seed: int | None = None
         self._drawn: list[int] = []
 
-    def lower(
-        self, func: Any, args: Any, kwargs: Any, like: torch.Tensor | None = None
-    ) -> list[tuple[torch.Tensor, Expr]] | None:
-        """The fake results of a random operator and what they are; None if PyTorch is to draw.
-
-        The results are laid out as eager's, or `like` the tensor that is written in place.
-        """
+    def lower(self, func: Any, args: Any, kwargs: Any) -> list[tuple[torch.Tensor, Expr]] | None:
+        """The fake results of a random operator and what they are; None if PyTorch is to draw."""
         given = bind(func, args, kwargs)
-        fake = self._fake(func, concrete_tree(given), like)
+        fake = self._fake(func, concrete_tree(given))
         if fake is None or fake.dtype not in FROM_TORCH or given.get("generator") is not None:
             return None
         op = Draw(
@@ -92,9 +87,7 @@ class Draws:
         if self._seed is not None and self._seed >= first:
             self._seed = None
 
-    def _fake(self, func: Any, given: dict[str, Any], like: Any) -> torch.Tensor | None:
-        if like is not None:
-            return self.fakes.like_of(like, like.dtype)
+    def _fake(self, func: Any, given: dict[str, Any]) -> torch.Tensor | None:
         if given.get("layout") not in (None, torch.strided) or given.get("pin_memory"):
             return None
         source = given.get("self", given.get("input"))

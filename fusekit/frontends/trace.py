@@ -34,7 +34,7 @@ from fusekit.frontends.dtypes import FROM_TORCH
 from fusekit.frontends.fake import Fakes, is_supported, result_dtype
 from fusekit.frontends.lines import user_line
 from fusekit.frontends.lowering import Lowering
-from fusekit.frontends.rehearsal import Rehearsal, is_alike, is_recorded
+from fusekit.frontends.rehearsal import Rehearsal, is_recorded
 from fusekit.frontends.scalars import ScalarNode, ScalarTrace, concrete_tree, pinned_tree
 from fusekit.ir import DType, GraphBuilder
 
@@ -171,7 +171,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if is_composite(func):
             with self:
                 return func.decompose(*args, **kwargs)  # each of its operators is a site
-        if func is torch.ops.aten.lift_fresh.default and not self._is_fake(args[0]):
+        if func is torch.ops.aten.lift_fresh.default and not isinstance(args[0], FakeTensor):
             return self._literal(args[0])
         if func is torch.ops.aten.detach.default and id(args[0]) in self._owned:
             return self._detached(args[0])
@@ -206,13 +206,14 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._stamp(func)
         args, kwargs = map_tensors(self._known, (args, kwargs))
         if name_of(twin) in DRAWS:
-            made = self._drawn(func, args, kwargs, like=target)
+            made = self._drawn(func, args, kwargs)
         else:
             made = self._pointwise(twin, args, kwargs)
-        if made is None or not is_alike(made, target):
+        if made is None or (made.dtype, made.shape) != (target.dtype, target.shape):
             self.builder.rollback(mark)
             self._forget(mark[0])
             return None
+        self.builder.set_strides(self.identify(made), target.stride())
         self.bind(target, self.identify(made))
         return target
 
@@ -229,9 +230,6 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _is_write_back(self, func: Any) -> bool:
         """The copies into inputs with which functionalisation ends."""
         return self.functional and func is torch.ops.aten.copy_.default
-
-    def _is_fake(self, tensor: object) -> bool:
-        return isinstance(tensor, FakeTensor)
 
     def _literal(self, tensor: torch.Tensor) -> torch.Tensor:
         """`torch.tensor([...])` inside the function: a constant of the trace."""
@@ -303,10 +301,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._finish(made.cast(dtype).id, first, fake)
         return fake
 
-    def _drawn(self, func: Any, args: Any, kwargs: Any, like: torch.Tensor | None = None) -> Any:
-        """The result of a random operator, laid out `like` another tensor if one is given."""
+    def _drawn(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """The result of a random operator, in memory of its own even if it writes in place."""
         first = len(self.builder.values)
-        made = self.draws.lower(func, args, kwargs, like)
+        made = self.draws.lower(func, args, kwargs)
         if made is None:
             return None
         self._note_size(bind(func, args, kwargs))

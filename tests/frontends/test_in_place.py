@@ -164,3 +164,14 @@ def test_the_gradient_of_clamp_is_fused():
     assert after.fallbacks == before.fallbacks
     assert after.launches == before.launches + 1
     assert torch.equal(got, torch.autograd.grad(f.function(x).sum(), x)[0])
+
+
+def test_memory_of_ones_own_keeps_its_strides() -> None:
+    def function(x, y):
+        made = x + y
+        made.masked_fill_(made > 0, 1)
+        return -made, made.bernoulli_(0.5) * 2
+
+    x, y = torch.randn(3, 4), torch.randn(4, 3).t()
+    for ours, theirs in zip(fusekit.fuse(function)(y, x), function(y, x), strict=True):
+        assert ours.stride() == theirs.stride()
