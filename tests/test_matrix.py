@@ -37,6 +37,13 @@ def name_of(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+def on(device: str, tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in memory that is laid out alike, on another device."""
+    count = tensor.untyped_storage().nbytes() // tensor.itemsize
+    whole = tensor.as_strided((count,), (1,), 0).to(device)
+    return whole.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+
 def together(cases: Sequence[Callable[..., Any]]) -> Callable[..., tuple[Any, ...]]:
     """One function with the results of all of them."""
 
@@ -212,7 +219,8 @@ MIXED = ("float32", "float16", "float64", "int32", "uint8", "bool")
 def test_loops_over_layouts(layout: str, engine: str) -> None:
     """Values through every kind of loop, with tensors of different element sizes."""
     kinds = [getattr(torch, name) for name in MIXED]
-    given = [LAYOUTS[layout](dtype)[i % 3] for i, dtype in enumerate(kinds)]
+    device = "cuda" if engine == "cuda" else "cpu"
+    given = [on(device, LAYOUTS[layout](dtype)[i % 3]) for i, dtype in enumerate(kinds)]
 
     def function(*x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return x[0] * x[1] + x[3], (x[4] + x[3]) * 2, x[2] - x[0], x[5] & (x[0] > x[4]), x[1] / x[4]

@@ -30,6 +30,7 @@ class GpuSchedule:
         block: threads of a block.
         lanes: elements that one thread computes.
         adjacent: its elements are neighbours, a vector; otherwise they are a block apart.
+        flat: vectors run on across the ends of rows; operands that do not are read one by one.
         tile: side of the squares that transposed inputs are read in, through shared memory;
             0 for none.
         tile_dim: the dimension along which those inputs are contiguous.
@@ -38,6 +39,7 @@ class GpuSchedule:
     block: int = _BLOCK
     lanes: int = 1
     adjacent: bool = True
+    flat: bool = False
     tile: int = 0
     tile_dim: int = -1
 
@@ -54,6 +56,11 @@ def choose_gpu(args: ArgSpec) -> GpuSchedule:
     transposed = transposed_dim(args)
     if transposed is not None:
         return GpuSchedule(lanes=_TILE * _TILE // _BLOCK, tile=_TILE, tile_dim=transposed)
+    if args.outputs[0].flat:
+        widest = max(desc.dtype.itemsize for desc in args.tensors if desc.flat)
+        lanes = min(MAX_VECTOR_BYTES // widest, *(_fits(desc) for desc in args.outputs))
+        if lanes > 1:
+            return GpuSchedule(lanes=lanes, flat=True)
     rows = [desc for desc in args.tensors if desc.strides[-1] is Stride.UNIT]
     widest = max((desc.dtype.itemsize for desc in rows or args.outputs), default=4)
     wanted = MAX_VECTOR_BYTES // widest

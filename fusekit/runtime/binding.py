@@ -60,11 +60,12 @@ def bind(
     dims = _collapse(shape, [operand.strides for operand in operands])
     if device == "cpu":
         dims = tile(dims)
-    describe = _describe if device == "cpu" else describe_gpu
-    descs = [
-        describe(operand, [(extent, strides[i]) for extent, strides in dims])
-        for i, operand in enumerate(operands)
-    ]
+        descs = [
+            _described(operand, [strides[i] for _, strides in dims])
+            for i, operand in enumerate(operands)
+        ]
+    else:
+        descs = describe_gpu(dims, operands, len(outputs))
     found, results = tuple(descs[len(outputs) :]), tuple(descs[: len(outputs)])
     args = ArgSpec(device, len(dims), found, results)
     if device != "cpu":
@@ -81,11 +82,10 @@ def bind(
     return Binding(args, tuple(layout), math.prod(shape))
 
 
-def _describe(operand: Operand, steps: Sequence[tuple[int, int]]) -> TensorDesc:
+def _described(operand: Operand, steps: Sequence[int]) -> TensorDesc:
     """What a CPU kernel is specialised on."""
     strides = tuple(
-        stride_class(stride, may_be_unit=dim == len(steps) - 1)
-        for dim, (_, stride) in enumerate(steps)
+        stride_class(step, may_be_unit=dim == len(steps) - 1) for dim, step in enumerate(steps)
     )
     return TensorDesc(operand.dtype, strides, operand.dtype.itemsize)
 
