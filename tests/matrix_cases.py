@@ -221,9 +221,11 @@ def divisible(x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
         return [x, y]
     if x.dtype.is_floating_point:  # eager's fmod by a denormal is NaN
         return [x, torch.where(y.abs() < torch.finfo(y.dtype).tiny, y * 0, y)]
-    one = torch.ones((), dtype=x.dtype)
-    least = torch.full_like(one, torch.iinfo(x.dtype).min)
-    return [torch.where((x == least) & (y != 2), one, x), torch.where(y == 0, one, y)]
+    least = (x == torch.iinfo(x.dtype).min) & (y != 2)
+    # by an index, because not every version of torch has where() for every integer
+    x, y = x.clone(), y.clone()
+    x[least.nonzero()[:, 0]], y[(y == 0).nonzero()[:, 0]] = 1, 1
+    return [x, y]
 
 
 def representable(tensor: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ MAX_VECTOR_BYTES = 16
 """What one load or store instruction of a thread can move."""
 
 _BLOCK = 256
+_WARP = 32
 _TILE = 32
 _SPREAD = 4
 
@@ -52,7 +53,7 @@ class GpuSchedule:
 def choose_gpu(args: ArgSpec) -> GpuSchedule:
     """The schedule for arguments like `args`."""
     if args.ndim == 0:
-        return GpuSchedule(block=1)
+        return GpuSchedule(block=_WARP)
     transposed = transposed_dim(args)
     if transposed is not None:
         return GpuSchedule(lanes=_TILE * _TILE // _BLOCK, tile=_TILE, tile_dim=transposed)

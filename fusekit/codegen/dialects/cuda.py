@@ -19,7 +19,7 @@ from fusekit.codegen.geometry import Geometry
 from fusekit.codegen.gpu_schedule import GpuSchedule
 from fusekit.codegen.schedule import Target
 from fusekit.codegen.source import KernelSource, Parameter
-from fusekit.ir import DType, Graph
+from fusekit.ir import OPS, DType, Graph
 from fusekit.ir.graph import Literal
 from fusekit.specs import ArgSpec, KernelSpec, TensorDesc
 
@@ -133,6 +133,8 @@ class CudaDialect(CLike):
         text = cheap(self, operands, result) if cheap else None
         if text is not None:
             return self.assign(dtype, result, text)
+        if OPS[op].traps and dtype.is_integral and self._literals.get(operands[1]) == 0:
+            operands = (operands[0], f"unknown<{self.types[dtype]}>(0)")
         return super().apply(op, operands, dtype, result)
 
     def _cheap_sigmoid(self, operands: Sequence[str], result: int) -> str | None:
@@ -195,6 +197,8 @@ class CudaDialect(CLike):
             source = DType.F32
         if target is DType.BF16:
             return f"bfloat({self._converted(operand, source, DType.F32)})"
+        if source in (DType.U8, DType.U16) and target is DType.F32:
+            return f"small_to_float({operand})"
         return super()._converted(operand, source, target)
 
     def _whole(self, operand: str, source: DType, target: DType) -> str:

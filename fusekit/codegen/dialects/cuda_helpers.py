@@ -120,6 +120,24 @@ _INTEGER = {
     ),
 }
 
+_CONVERSIONS = {
+    "small_to_float": Helper(
+        "float small_to_float(uint32_t x)",
+        "return __uint_as_float(0x4b000000u | x) - 8388608.0f;",
+        note="of at most 23 bits; converting by hardware takes four times as long",
+    ),
+    "unknown": Helper(
+        "T unknown(T x)",
+        """
+        int64_t y = x;
+        asm volatile("" : "+l"(y));
+        return T(y);
+        """,
+        "class T",
+        note="x, but the compiler does not know: what dividing by zero gives it would make up",
+    ),
+}
+
 # In registers a half is 16 bits, and a bfloat is the float that has the same value: rounding to it
 # is one instruction, and back none. The scalar conversions would be four times slower than those of
 # pairs, of which one half is not used here.
@@ -193,8 +211,9 @@ _DIVISION = {
         if (reciprocal == 0.0f) return x / y;
         const float near = x * reciprocal;
         const float rest = fmaf(-near, y, x);
-        const bool inexact = fabsf(rest) > 0.0f && fabsf(rest) < __int_as_float(0x7f800000);
-        return inexact ? fmaf(rest, reciprocal, near) : near;
+        float better = fmaf(rest, reciprocal, near);
+        asm("" : "+f"(better));  // no branch around it
+        return fabsf(rest) > 0.0f && fabsf(rest) < 0x1p127f ? better : near;
         """,
         note="x / y; beyond normal numbers within 2 ulp",
     ),
@@ -237,6 +256,7 @@ CUDA_HELPERS: Mapping[str, Helper] = {
     **_BITS,
     **_VECTORS,
     **_INTEGER,
+    **_CONVERSIONS,
     **_HALVES,
     **_DIVISION,
     **_GELU,

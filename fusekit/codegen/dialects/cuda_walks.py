@@ -127,13 +127,13 @@ class Walk(abc.ABC):
 
 
 class SingleWalk(Walk):
-    """One element, one thread."""
+    """One element, by the first thread of a warp."""
 
     depth = 1
 
     def head(self) -> Iterator[str]:
         """Nothing to find."""
-        yield from ()
+        yield "if (threadIdx.x != 0) return;"
 
     def tail(self) -> Iterator[str]:
         """Nothing to close."""
