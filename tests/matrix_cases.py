@@ -221,11 +221,11 @@ def divisible(x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
         return [x, y]
     if x.dtype.is_floating_point:  # eager's fmod by a denormal is NaN
         return [x, torch.where(y.abs() < torch.finfo(y.dtype).tiny, y * 0, y)]
-    least = (x == torch.iinfo(x.dtype).min) & (y != 2)
-    # by an index, because not every version of torch has where() for every integer
-    x, y = x.clone(), y.clone()
-    x[least.nonzero()[:, 0]], y[(y == 0).nonzero()[:, 0]] = 1, 1
-    return [x, y]
+    least = torch.iinfo(x.dtype).min
+    # as lists, because not every version of torch has where() for every integer
+    pairs = list(zip(x.tolist(), y.tolist(), strict=True))
+    dividends = [1 if a == least and b != 2 else a for a, b in pairs]
+    return [torch.tensor(part, dtype=x.dtype) for part in (dividends, [b or 1 for _, b in pairs])]
 
 
 def representable(tensor: torch.Tensor) -> torch.Tensor:
