@@ -34,7 +34,7 @@ class Reason(enum.Enum):
     RANDOM = (
         "FK0103",
         "draws random numbers",
-        "move the draw out of the function and pass its result in",
+        "kernels draw rand, rand_like, uniform_, bernoulli and dropout; pass other draws in",
     )
     VIEW_OF_INTERMEDIATE = (
         "FK0104",
@@ -205,6 +205,7 @@ class KernelSpec:
         output_partitions: one entry for each output; None if it is not a cat.
         tensors_in: value ids that a kernel loads: an input's own, or its pieces'.
         tensors_out: value ids that a kernel stores: an output's own, or its pieces'.
+        indices: value ids of the `index` nodes, in order.
     """
 
     key: str
@@ -214,6 +215,7 @@ class KernelSpec:
     output_partitions: tuple[PartitionDesc | None, ...]
     tensors_in: tuple[int, ...]
     tensors_out: tuple[int, ...]
+    indices: tuple[int, ...] = ()
 
     @property
     def symbol(self) -> str:
@@ -273,6 +275,8 @@ class ArgSpec:
         index_bits: 32 or 64.
         inner_multiple: on a GPU, the largest power of two, at most 16, that divides the innermost
             extent; 16 where that is the only one, because its rest can be masked.
+        indices: one for each of `KernelSpec.indices`: how it moves. It has no pointer; where a
+            tensor would have an address, an index has a value.
     """
 
     device: str
@@ -281,8 +285,14 @@ class ArgSpec:
     outputs: tuple[TensorDesc, ...]
     index_bits: int = 64
     inner_multiple: int = 1
+    indices: tuple[TensorDesc, ...] = ()
 
     @property
     def tensors(self) -> tuple[TensorDesc, ...]:
-        """Inputs, then outputs."""
+        """Inputs, then outputs: what has an address."""
         return self.inputs + self.outputs
+
+    @property
+    def operands(self) -> tuple[TensorDesc, ...]:
+        """The tensors, then the indices: what has strides."""
+        return self.tensors + self.indices

@@ -470,7 +470,7 @@ def test_every_output_counts_once_and_a_new_number_compiles_nothing(engine):
 RANDOM = """
 graph(%a : Tensor):
   %n : NoneType = prim::Constant()
-  %r : Tensor = aten::rand_like(%a, %n, %n, %n, %n, %n)
+  %r : Tensor = aten::randn_like(%a, %n, %n, %n, %n, %n)
   return (%r)
 """
 
@@ -594,3 +594,24 @@ def test_registering_warns_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fusekit.register_fusion(ts(MUL_ADD))
+
+
+def test_an_index_in_a_group_counts_in_the_common_shape(engine):
+    graph = parse_graph(
+        "graph draw(%0: i64, %1: i64, %2: scalar i64) {\n"
+        "  %3: i64 = index\n"
+        "  %4: i64 = philox %0, %3, %2\n"
+        "  %5: i64 = add %4, %1\n"
+        "  return %5, %3\n"
+        "}\n"
+    )
+    arguments = [torch.tensor(7), torch.zeros(4, 6, dtype=torch.int64), 3]
+    bits, index = fusekit.debug_launch_graph(graph, arguments)
+    assert torch.equal(index, torch.arange(24).reshape(4, 6))
+    fusekit.override_can_fuse_on_cpu(False)
+    try:
+        eager = run(graph, *arguments)
+    finally:
+        fusekit.override_can_fuse_on_cpu(True)
+    assert torch.equal(bits, eager[0])
+    assert torch.equal(index, eager[1])

@@ -51,7 +51,9 @@ def args_of(shape, *strides):
 
 def test_an_arg_spec_holds_no_sizes():
     names = {field.name for field in dataclasses.fields(ArgSpec)}
-    assert names == {"device", "ndim", "inputs", "outputs", "index_bits", "inner_multiple"}
+    assert names == {
+        *("device", "ndim", "inputs", "outputs", "indices", "index_bits", "inner_multiple"),
+    }
     assert {f.name for f in dataclasses.fields(TensorDesc)} == {"dtype", "strides", "alignment"}
     sizes = [args_of((n, 8 * n), (8 * n, 1), (8 * n, 1), (0, 1)) for n in range(2, 40)]
     assert len(set(sizes)) == 1

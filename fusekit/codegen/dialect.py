@@ -17,10 +17,10 @@ V = TypeVar("V")
 class Dialect(Protocol[V]):
     """A target language.
 
-    A dialect object generates one kernel. The walk calls `begin`, then `load`, `scalar` and the
-    node methods in data-flow order, then `store` for each output and `end`; all of it happens
-    inside the innermost loop, which `begin` opens and `end` closes. `result` is the id of the
-    value being computed: dialects name it n<id>, so that the same names show in every language.
+    A dialect object generates one kernel. The walk calls `begin`, then `scalar`, `load`, `index`
+    and the node methods in data-flow order, then `store` for each output and `end`; all of it
+    happens inside the innermost loop, which `begin` opens and `end` closes. `result` is the id of
+    the value being computed: dialects name it n<id>, so that the same names show in every language.
 
     `V` is a value: C++ text, an LLVM value, a tensor.
 
@@ -41,6 +41,9 @@ class Dialect(Protocol[V]):
 
     def scalar(self, index: int, result: int) -> V:
         """The scalar input number `index`."""
+
+    def index(self, position: int, result: int) -> V:
+        """`KernelSpec.indices[position]`: its first value, moved by its strides; an i64."""
 
     def const(self, literal: Literal, dtype: DType, result: int) -> V:
         """A literal of `dtype`."""

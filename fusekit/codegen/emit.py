@@ -8,7 +8,7 @@ from typing import TypeVar
 from fusekit import vecmath
 from fusekit.codegen.dialect import Dialect
 from fusekit.codegen.source import KernelSource
-from fusekit.ir import Graph, Node
+from fusekit.ir import DType, Graph, Node
 from fusekit.specs import KernelSpec
 
 __all__ = ["emit", "emit_function", "emit_nodes"]
@@ -25,6 +25,8 @@ def emit(spec: KernelSpec, dialect: Dialect[V]) -> KernelSource:
         values[value_id] = dialect.scalar(index, value_id)
     for tensor, value_id in enumerate(spec.tensors_in):
         values[value_id] = dialect.load(tensor, value_id)
+    for position, value_id in enumerate(spec.indices):
+        values[value_id] = dialect.index(position, value_id)
     emit_nodes(graph, values, dialect)
     for tensor, value_id in enumerate(spec.tensors_out):
         dialect.store(tensor, values[value_id])
@@ -55,7 +57,12 @@ def _emit_node(graph: Graph, node: Node, operands: Sequence[V], dialect: Dialect
         return dialect.cast(operands[0], source, graph.dtype(result), result)
     if node.op == "bitcast":
         return dialect.bitcast(operands[0], source, graph.dtype(result), result)
-    function = None if dialect.own_functions else vecmath.function(node.op, source)
+    function = None if _has_own(dialect, source) else vecmath.function(node.op, source)
     if function is not None:
         return dialect.call(function, operands, source, result)
     return dialect.apply(node.op, operands, source, result)
+
+
+def _has_own(dialect: Dialect[V], dtype: DType) -> bool:
+    """True where the target's functions serve: they are of float32, random bits are vecmath's."""
+    return dialect.own_functions and dtype is DType.F32

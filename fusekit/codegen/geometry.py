@@ -25,14 +25,22 @@ class Word:
     """One integer parameter of a GPU kernel.
 
     Attributes:
-        kind: "size", "stride", "factor" or "shift"; the last two divide by the extent.
+        kind: "size", "stride", "start" (of an index), "factor" or "shift"; the last two divide by
+            the extent.
         dim: the collapsed dimension.
-        tensor: index into `ArgSpec.tensors`, for a stride; -1 otherwise.
+        tensor: index into `ArgSpec.operands`, for a stride and a start; -1 otherwise.
     """
 
     kind: str
     dim: int
     tensor: int = -1
+
+    def name(self, operands: Sequence[str]) -> str:
+        """What kernels call it, given the operands' names: size0, in1_stride0, index0_start."""
+        if self.kind == "start":
+            return f"{operands[self.tensor]}_start"
+        owner = f"{operands[self.tensor]}_" if self.kind == "stride" else ""
+        return f"{owner}{self.kind}{self.dim}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,7 +66,7 @@ class Geometry:
         found = [
             Word("size", field.dim)
             if field.tensor is None
-            else Word("stride", field.dim, field.tensor)
+            else Word("start" if field.is_start else "stride", field.dim, field.tensor)
             for field in layout_fields(self.args)
         ]
         if self.divides_by_factor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from fusekit.specs import ArgSpec, Stride
 
@@ -15,21 +16,34 @@ class Field:
 
     Attributes:
         dim: the collapsed dimension, 0 the outermost.
-        tensor: the tensor whose stride in elements it is (an index into `ArgSpec.tensors`), or
+        tensor: the operand whose stride in elements it is (a position in `ArgSpec.operands`), or
             None for the extent of the dimension.
+        is_start: it is the index's value where all coordinates are 0, and of no dimension.
     """
 
     dim: int
     tensor: int | None = None
+    is_start: bool = False
+
+    def name(self, operands: Sequence[str]) -> str:
+        """What dialects call it, given the operands' names: size0, in1_stride0, index0_start."""
+        if self.tensor is None:
+            return f"size{self.dim}"
+        return f"{operands[self.tensor]}_{'start' if self.is_start else f'stride{self.dim}'}"
 
 
 def layout_fields(args: ArgSpec) -> tuple[Field, ...]:
-    """Every extent, outermost first, then each tensor's run-time strides, outermost first."""
-    extents = [Field(dim) for dim in range(args.ndim)]
-    strides = [
-        Field(dim, tensor)
-        for tensor, desc in enumerate(args.tensors)
-        for dim, stride in enumerate(desc.strides)
-        if stride is Stride.STRIDED
-    ]
-    return (*extents, *strides)
+    """Every extent, outermost first; then of each operand the run-time strides, outermost first.
+
+    The strides of an index come after its first value.
+    """
+    fields = [Field(dim) for dim in range(args.ndim)]
+    for position, desc in enumerate(args.operands):
+        if position >= len(args.tensors):
+            fields.append(Field(0, position, is_start=True))
+        fields += [
+            Field(dim, position)
+            for dim, stride in enumerate(desc.strides)
+            if stride is Stride.STRIDED
+        ]
+    return tuple(fields)

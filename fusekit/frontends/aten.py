@@ -8,15 +8,20 @@ in-place and out variants, which functionalisation removes before a trace gets h
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
+from typing import Any
+
+import torch
 
 from fusekit.frontends import activations, formulas
+from fusekit.frontends.calls import name_of
 from fusekit.frontends.dtypes import compute_dtype
 from fusekit.frontends.lowering import Lowering, Rule
 from fusekit.ir import DType, Kind
 from fusekit.vecmath.expression import Expr, where
 
-__all__ = ["RULES", "UNWRITTEN_POINTWISE"]
+__all__ = ["RULES", "UNWRITTEN_POINTWISE", "is_composite"]
 
 _UNARY_FLOAT = (
     *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt"),
@@ -149,7 +154,22 @@ UNWRITTEN_POINTWISE = frozenset(
         *("hardshrink_backward", "_prelu_kernel", "_prelu_kernel_backward", "glu"),
         *("glu_backward", "mse_loss_backward", "smooth_l1_loss_backward", "huber_loss_backward"),
         *("nan_to_num", "lerp", "addcmul", "addcdiv"),
-        *("mse_loss", "smooth_l1_loss", "huber_loss"),  # without their reduction
+        *(
+            "native_dropout_backward",
+            "mse_loss",
+            "smooth_l1_loss",
+            "huber_loss",
+        ),  # without their reduction
     )
 )
 """Elementwise operators that torch's `pointwise` tag misses: their decompositions are traced."""
+
+
+@functools.cache
+def is_composite(func: Any) -> bool:
+    """True for what torch itself runs as other operators (seen here in inference mode only)."""
+    key = "CompositeImplicitAutograd"
+    has = torch._C._dispatch_has_kernel_for_dispatch_key  # noqa: SLF001  no public spelling
+    if func.namespace != "aten" or name_of(func) in RULES:
+        return False
+    return bool(has(func.name(), key))

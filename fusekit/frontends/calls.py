@@ -81,6 +81,8 @@ def is_view(func: Any) -> bool:
 @functools.cache
 def out_of_place(func: Any) -> Any:
     """aten.add.Tensor for aten.add_.Tensor; None for what is not such an operator."""
+    if qualified(func) == "aten.bernoulli_.float":
+        return torch.ops.aten.bernoulli.p
     name = func._opname  # noqa: SLF001  likewise
     if func.namespace != "aten" or not name.endswith("_") or name.endswith("__"):
         return None

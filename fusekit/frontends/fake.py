@@ -112,6 +112,17 @@ class Fakes:
                 return map_tensors(functools.partial(self._wrap, devices.pop()), made)
         return func(*args, **kwargs)
 
+    def like_of(self, fake: torch.Tensor, dtype: torch.dtype) -> FakeTensor:
+        """Another fake tensor, laid out like one and on its device."""
+        with torch._C._DisableTorchDispatch():  # noqa: SLF001  the twin is for no mode to see
+            twin = torch.empty_strided(fake.shape, fake.stride(), dtype=dtype, device="meta")
+            return self._wrap(fake.device, twin)
+
+    def drawn(self, func: Any, given: dict[str, Any], dtype: torch.dtype) -> FakeTensor | None:
+        """The fake result of a random operator, which nobody may try out: that would draw."""
+        found = layout(func, given)
+        return None if found is None else self._new(found, given, dtype)
+
     def _elementwise(self, func: Any, args: Any, kwargs: Any) -> FakeTensor | None:
         """The fake result of an operator of the table, if its layout follows from a simple rule."""
         given = bind(func, args, kwargs)
@@ -121,10 +132,19 @@ class Fakes:
         dtype = result_dtype(func, args, kwargs)
         if dtype is None:
             return None
+        return self._new(found, given, dtype)
+
+    def _new(
+        self,
+        laid_out: tuple[tuple[int, ...], tuple[int, ...]],
+        given: dict[str, Any],
+        dtype: torch.dtype,
+    ) -> FakeTensor:
+        """A fake tensor on the device that the arguments name, or are on."""
         tensors = sorted(tensors_in(tuple(given.values())), key=lambda tensor: not tensor.dim())
         device = given.get("device") or (tensors[0].device if tensors else torch.device("cpu"))
         with torch._C._DisableTorchDispatch():  # noqa: SLF001  the twin is for no mode to see
-            twin = torch.empty_strided(*found, dtype=dtype, device="meta")
+            twin = torch.empty_strided(*laid_out, dtype=dtype, device="meta")
             return self._wrap(torch.device(device), twin)
 
     def _product(self, func: Any, args: Any, kwargs: Any) -> Any:

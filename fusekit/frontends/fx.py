@@ -93,14 +93,17 @@ def capture(
     name: str,
     dynamic: bool = True,
     grad: bool = False,
+    wrapped: Callable[..., Any] | None = None,
 ) -> Capture:
     """Trace `function` on fake versions of the arguments.
+
+    What it closes over is what `wrapped` does, if that is what it calls.
 
     Raises:
         FusionDeclined: it cannot be captured; the decline says why. Eager PyTorch decides whether
             the call is an error.
     """
-    frees = free_variables(function)
+    frees = free_variables(wrapped or function)
     attempt = _Attempt(function, args, kwargs, frees, name, dynamic=dynamic, grad=grad)
     with torch.set_grad_enabled(grad):
         try:

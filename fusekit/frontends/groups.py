@@ -104,6 +104,8 @@ class _Instance:
             self._remember(node.output, whole)
         elif node.op == "call":
             raise GraphError("a fusion group holds no calls")
+        elif node.op == "index":
+            self._index(node)
         else:
             self._pointwise(node)
 
@@ -126,6 +128,16 @@ class _Instance:
         for old, new, piece in zip(node.outputs, outputs, pieces, strict=True):
             self.new_id[old] = new
             self._remember(old, piece)
+
+    def _index(self, node: Node) -> None:
+        """A group states no shape: the index counts in the one that all inputs broadcast to."""
+        tensors = [leaf for leaf in self.leaves if isinstance(leaf, torch.Tensor)]
+        shape = broadcast_shapes([tuple(x.shape) for x in tensors])
+        if shape is None:
+            raise FusionDeclined(Decline(Reason.SHAPES, "an index counts in the common shape"))
+        # a copy, because an index itself is in no memory and might be returned
+        self.new_id[node.output] = self.builder.apply("copy", self.builder.index(shape))
+        self._remember(node.output, torch.empty(shape, device="meta"))
 
     def _pointwise(self, node: Node) -> None:
         inputs = [self.new_id[i] for i in node.inputs]

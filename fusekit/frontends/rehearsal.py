@@ -20,7 +20,7 @@ from fusekit.frontends.calls import map_leaves, map_tensors, name_of, tensors_in
 from fusekit.frontends.fake import is_supported
 from fusekit.frontends.scalars import concrete
 
-__all__ = ["Identities", "Rehearsal"]
+__all__ = ["Identities", "Rehearsal", "is_alike", "is_recorded"]
 
 
 class Rehearsal:
@@ -80,6 +80,17 @@ class Identities(TorchFunctionMode):
         if isinstance(made, torch.Tensor):
             return original(made)
         return map_tensors(original, made) if type(made) in (list, tuple) else made
+
+
+def is_recorded(tree: Any) -> bool:
+    """True if autograd writes down what happens to these tensors."""
+    return torch.is_grad_enabled() and any(x.requires_grad for x in tensors_in(tree))
+
+
+def is_alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """True if a write of one into the other changes nothing but the elements."""
+    same = one.dtype == other.dtype and one.shape == other.shape
+    return same and one.stride() == other.stride()
 
 
 def _is_wrapper(tensor: torch.Tensor) -> bool:

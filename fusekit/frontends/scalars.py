@@ -16,7 +16,9 @@ from typing import Any
 
 import torch
 
-__all__ = ["ScalarNode", "ScalarTrace", "concrete"]
+from fusekit.frontends.calls import map_leaves
+
+__all__ = ["ScalarNode", "ScalarTrace", "concrete", "concrete_tree", "pinned_tree"]
 
 
 @dataclasses.dataclass
@@ -212,3 +214,19 @@ def concrete(value: Any) -> Any:
         node = value.node
         return node.value if isinstance(node, ScalarNode) else value
     return value
+
+
+def concrete_tree(tree: Any) -> Any:
+    """`tree` with numbers in place of symbolic scalars."""
+    return map_leaves(concrete, tree)
+
+
+def pinned_tree(tree: Any) -> Any:
+    """`tree` with numbers in place of symbolic scalars, which the trace then depends on."""
+
+    def pin(value: Any) -> Any:
+        if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
+            return value.node.pin()
+        return value
+
+    return map_leaves(pin, tree)

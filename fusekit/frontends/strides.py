@@ -16,12 +16,18 @@ _LIKE = frozenset(
     f"aten.{name}"
     for name in (
         *("_to_copy", "clone", "empty_like", "zeros_like", "ones_like", "full_like", "hardtanh"),
-        *("nan_to_num", "huber_loss"),
+        *("nan_to_num", "huber_loss", "rand_like", "uniform"),
     )
 )
 """Operators that keep even those strides of their argument that no element needs."""
 
-_CONTIGUOUS = frozenset({"aten.masked_fill.Scalar", "aten.masked_fill.Tensor", "aten.pow.Scalar"})
+_CONTIGUOUS = frozenset(
+    f"aten.{name}"
+    for name in (
+        *("masked_fill.Scalar", "masked_fill.Tensor", "pow.Scalar"),
+        *("bernoulli.default", "bernoulli.p", "bernoulli.Tensor"),
+    )
+)
 """Operators whose result is contiguous whatever their arguments are."""
 
 

@@ -17,25 +17,25 @@ from torch._decomp import decomposition_table
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fusekit.frontends.aten import RULES, UNWRITTEN_POINTWISE
+from fusekit.frontends.aten import RULES, UNWRITTEN_POINTWISE, is_composite
 from fusekit.frontends.calls import (
     UnknownTensorError,
     bind,
     encode,
     is_view,
-    map_leaves,
     map_tensors,
     name_of,
     out_of_place,
     qualified,
     tensors_in,
 )
+from fusekit.frontends.draws import DRAWS, Draws
 from fusekit.frontends.dtypes import FROM_TORCH
 from fusekit.frontends.fake import Fakes, is_supported, result_dtype
 from fusekit.frontends.lines import user_line
 from fusekit.frontends.lowering import Lowering
-from fusekit.frontends.rehearsal import Rehearsal
-from fusekit.frontends.scalars import ScalarNode, ScalarTrace, concrete
+from fusekit.frontends.rehearsal import Rehearsal, is_alike, is_recorded
+from fusekit.frontends.scalars import ScalarNode, ScalarTrace, concrete_tree, pinned_tree
 from fusekit.ir import DType, GraphBuilder
 
 __all__ = ["MutationError", "Tracer"]
@@ -74,6 +74,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.constants: dict[int, torch.Tensor] = {}
         self.device: torch.device | None = None
         self.functional = False
+        self.draws = Draws(builder, fakes, self.identify, self.symbol)
         self._adopt = adopt
         self.rehearsal = Rehearsal(fakes.like)
         self.states_sizes = False
@@ -167,11 +168,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func._schema.is_mutable and not self._is_write_back(func):  # noqa: SLF001
             made = self._in_place(func, args, kwargs)
             return self._rehearse(func, args, kwargs) if made is None else made
-        if _is_composite(func):
+        if is_composite(func):
             with self:
                 return func.decompose(*args, **kwargs)  # each of its operators is a site
         if func is torch.ops.aten.lift_fresh.default and not self._is_fake(args[0]):
             return self._literal(args[0])
+        if func is torch.ops.aten.detach.default and id(args[0]) in self._owned:
+            return self._detached(args[0])
         args, kwargs = map_tensors(self._known, (args, kwargs))
         if self._depth == 0:
             self._stamp(func)
@@ -197,12 +200,16 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Give a tensor that nobody else sees a new value; None where it takes more than that."""
         twin = out_of_place(func)
         target: Any = args[0] if args else None
-        if twin is None or id(target) not in self._owned or torch.is_grad_enabled():
+        if twin is None or id(target) not in self._owned or is_recorded((args, kwargs)):
             return None
         mark = self.builder.mark()
         self._stamp(func)
-        made = self._pointwise(twin, *map_tensors(self._known, (args, kwargs)))
-        if made is None or not _is_alike(made, target):
+        args, kwargs = map_tensors(self._known, (args, kwargs))
+        if name_of(twin) in DRAWS:
+            made = self._drawn(func, args, kwargs, like=target)
+        else:
+            made = self._pointwise(twin, args, kwargs)
+        if made is None or not is_alike(made, target):
             self.builder.rollback(mark)
             self._forget(mark[0])
             return None
@@ -232,6 +239,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.constants[self.new_input(fake)] = tensor
         return fake
 
+    def _detached(self, tensor: torch.Tensor) -> torch.Tensor:
+        """What factory functions return: new memory under a second name, so no longer owned."""
+        fake = self.fakes.like_of(tensor, tensor.dtype)
+        self.bind(fake, self.identify(tensor))
+        self._owned.discard(id(tensor))
+        return fake
+
     def _known(self, tensor: torch.Tensor) -> torch.Tensor:
         if isinstance(tensor, FakeTensor) and self.knows(tensor):
             return tensor
@@ -242,6 +256,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _forget(self, first: int) -> None:
         self._ids = {key: value for key, value in self._ids.items() if value < first}
         self.scalars = {text: value for text, value in self.scalars.items() if value < first}
+        self.draws.forget(first)
 
     def _stamp(self, func: Any) -> None:
         """Nodes of a decomposition belong to the operator that the user called."""
@@ -256,6 +271,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return self._cat(func, args, kwargs)
         if not self._all_plain((args, kwargs)):
             return None
+        if name in DRAWS:
+            return self._drawn(func, args, kwargs)
         rule = RULES.get(name)
         if rule is not None:
             made = self._by_rule(rule, func, args, kwargs)
@@ -277,7 +294,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return None
         dtype = FROM_TORCH[fake.dtype]
         arguments = bind(func, args, kwargs)
-        self.states_sizes |= bool(arguments.get("size"))
+        self._note_size(arguments)
         lowering = Lowering(self.builder, arguments, dtype, self.identify, self.symbol)
         first = len(self.builder.values)
         made = rule(lowering)
@@ -285,6 +302,21 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return None
         self._finish(made.cast(dtype).id, first, fake)
         return fake
+
+    def _drawn(self, func: Any, args: Any, kwargs: Any, like: torch.Tensor | None = None) -> Any:
+        """The result of a random operator, laid out `like` another tensor if one is given."""
+        first = len(self.builder.values)
+        made = self.draws.lower(func, args, kwargs, like)
+        if made is None:
+            return None
+        self._note_size(bind(func, args, kwargs))
+        for fake, each in made:
+            self._finish(each.id, first, fake)
+        return made[0][0] if len(made) == 1 else tuple(fake for fake, _ in made)
+
+    def _note_size(self, arguments: dict[str, Any]) -> None:
+        """A stated size is part of the graph, also one that comes from a Python number."""
+        self.states_sizes |= bool(pinned_tree(arguments.get("size")))
 
     def _finish(self, value_id: int, first: int, fake: torch.Tensor) -> None:
         """Give a lowered result its own value with the shape and strides torch states."""
@@ -361,40 +393,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return fake  # a question about metadata, answered
         op = "view" if is_view(func) and len(inputs) == 1 else "call"
         self.builder.call(qualified(func), *encoded, inputs, outputs, op=op)
+        if self.builder.nodes[-1].is_allocation:
+            self._owned.add(id(fake))
         return fake
 
     @functools.cached_property
     def writes(self) -> list[tuple[int, int]]:
         """(value of an input, value written into it), in order."""
         return []
-
-
-def _is_alike(one: torch.Tensor, other: torch.Tensor) -> bool:
-    same = one.dtype == other.dtype and one.shape == other.shape
-    return same and one.stride() == other.stride()
-
-
-@functools.cache
-def _is_composite(func: Any) -> bool:
-    """True for what torch itself runs as other operators (seen here in inference mode only)."""
-    key = "CompositeImplicitAutograd"
-    has = torch._C._dispatch_has_kernel_for_dispatch_key  # noqa: SLF001  no public spelling
-    if func.namespace != "aten" or name_of(func) in RULES:
-        return False
-    return bool(has(func.name(), key))
-
-
-def concrete_tree(tree: Any) -> Any:
-    """`tree` with numbers in place of symbolic scalars."""
-    return map_leaves(concrete, tree)
-
-
-def pinned_tree(tree: Any) -> Any:
-    """`tree` with numbers in place of symbolic scalars, which the trace then depends on."""
-
-    def pin(value: Any) -> Any:
-        if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
-            return value.node.pin()
-        return value
-
-    return map_leaves(pin, tree)

@@ -68,7 +68,8 @@ class Draft:
         needed = set(self.outputs)
         kept: list[Node] = []
         for node in reversed(self.nodes):
-            if node.op == "call" or needed.intersection(node.outputs):
+            is_effective = node.op == "call" and not node.is_allocation
+            if is_effective or needed.intersection(node.outputs):
                 needed.update(node.inputs)
                 kept.append(node)
         self.nodes = kept[::-1]

@@ -5,8 +5,9 @@ joins those of its operands; then groups of one shape that read the same tensors
 same cat, join. Two groups may join unless a path leads from one to the other through anything
 else: the joined kernel would wait for itself.
 
-Nodes that cost little and have a smaller shape than all their readers, or no tensor among their
-operands at all, belong to no group: every group that reads them computes them anew.
+An `index` takes no memory: whoever reads it counts for itself. Nodes that cost little and have a
+smaller shape than all their readers, or no tensor among their operands at all, belong to no group:
+every group that reads them computes them anew.
 """
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ class _Partitioner:
         # calls keep the user's order: they may draw random numbers
         self.next_call = dict(itertools.pairwise(calls))
         self.uniform = self._find_uniform()
+        self.drawn = self._find_drawn()
         self.inlined = self._find_inlined()
         self.unit = {i: i for i in range(len(graph.nodes)) if i not in self.inlined}
         self.members = {i: [i] for i in self.unit}
@@ -134,6 +136,19 @@ class _Partitioner:
                 found.add(i)
         return found
 
+    def _find_drawn(self) -> set[int]:
+        """Random draws, and what follows from them in their own shape: that is what to keep.
+
+        To draw again for every element costs more than to read what was drawn.
+        """
+        found: set[int] = set()
+        for i, node in enumerate(self.graph.nodes):
+            makers = [self.makers.get(operand) for operand in node.inputs]
+            drawn = [m for m in makers if m in found and self._shape(m) == self._shape(i)]
+            if node.is_pointwise and (node.op == "philox" or drawn):
+                found.add(i)
+        return found
+
     def _find_inlined(self) -> set[int]:
         found: set[int] = set()
         cost: dict[int, int] = {}
@@ -153,7 +168,7 @@ class _Partitioner:
     ) -> bool:
         """True if all readers have larger shapes and repeating the node costs little."""
         values, node = self.graph.values, self.graph.nodes[i]
-        if node.row.traps:  # its readers may be empty
+        if node.row.traps or i in self.drawn:  # its readers may be empty
             return False
         shape = values[node.output].shape or ()
         later = [cost.get(r, 0) for r in readers]
@@ -236,6 +251,7 @@ class _Partitioner:
         inside = set(members)
         scalars = set(self.graph.scalar_inputs)
         loaded = {v for i in inside for v in self._reads(i) if self.makers.get(v) not in inside}
+        loaded = {v for v in loaded if not self._is_index(v)}
         return (loaded - scalars) | set(self._stores(inside))
 
     def _reads(self, i: int) -> Iterable[int]:
@@ -284,7 +300,16 @@ class _Partitioner:
                 for value in self._reads(i):
                     found.setdefault(self._base(value), []).append(i)
         scalars = set(self.graph.scalar_inputs)
-        return [users for value, users in found.items() if value not in scalars]
+        return [
+            users
+            for value, users in found.items()
+            if value not in scalars and not self._is_index(value)
+        ]
+
+    def _is_index(self, value: int) -> bool:
+        """True for an index, or a view of one."""
+        maker = self.makers.get(self._base(value))
+        return maker is not None and self.graph.nodes[maker].op == "index"
 
     def _base(self, value: int) -> int:
         maker = self.makers.get(value)
@@ -341,7 +366,7 @@ class _Partitioner:
             for operand in dict.fromkeys(self._reads(i)):
                 base = self._base(operand)
                 maker = self.makers.get(base)
-                if maker is None or self.unit[maker] == unit:
+                if maker is None or self.unit[maker] == unit or self._is_index(base):
                     continue
                 source = self.unit[maker]
                 if any(self.graph.nodes[end].is_pointwise for end in (source, unit)):

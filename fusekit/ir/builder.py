@@ -83,6 +83,10 @@ class GraphBuilder:
             self._constants[dtype, text] = made
         return self._constants[dtype, text]
 
+    def index(self, shape: Shape = None) -> int:
+        """The position of each element in `shape`, row by row; None in a group graph."""
+        return self._add("index", (), DType.I64, shape, {})
+
     def apply(self, op: str, *operands: int, shape: Shape = None) -> int:
         """A pointwise op other than const and cast; the result dtype follows its rule.
 

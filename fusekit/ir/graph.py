@@ -3,7 +3,9 @@
 One class serves two stages. A *captured* graph is a whole user function: its values carry shapes
 and strides, and `call` nodes stand for what PyTorch itself will run. A *group* graph is what one
 kernel computes: pointwise nodes only (with `chunk` at its inputs and `cat` at its outputs), and no
-sizes, because a kernel is never specialised on them.
+sizes, because a kernel is never specialised on them. An `index` node stands beside the groups of a
+captured graph, because it has no operands and takes no memory; each group that reads it has one of
+its own.
 """
 
 from __future__ import annotations
@@ -139,6 +141,9 @@ class Value:
         return contiguous_strides(self.shape) if self.strides is None else self.strides
 
 
+_ALLOCATIONS = ("aten.empty.", "aten.empty_like.", "aten.new_empty.")
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Node:
     """One operation.
@@ -176,7 +181,7 @@ class Node:
     @property
     def is_pointwise(self) -> bool:
         """True when element i of the result depends on element i of the operands alone."""
-        return self.row.rule not in (Rule.CALL, Rule.CHUNK, Rule.CAT)
+        return self.row.rule not in (Rule.CALL, Rule.CHUNK, Rule.CAT, Rule.INDEX)
 
     def attr(self, name: str) -> Attr:
         """The attribute `name`; KeyError if the node has none."""
@@ -184,6 +189,11 @@ class Node:
             if key == name:
                 return value
         raise KeyError(f"{self.op} has no attribute {name!r}")
+
+    @property
+    def is_allocation(self) -> bool:
+        """True for a call that only takes memory: who does not read it does not need it."""
+        return self.op == "call" and str(self.attr("target")).startswith(_ALLOCATIONS)
 
     @property
     def literal(self) -> Literal:

@@ -24,6 +24,7 @@ class Rule(enum.Enum):
     SELECT = "(bool, T, T) -> T"
     CAST = "one operand of any dtype, the result is the `dtype` attribute"
     CONST = "no operands, the result is the `dtype` attribute"
+    INDEX = "no operands, the result is i64"
     CALL = "a torch operator run by PyTorch; result types are stated, not inferred"
     CHUNK = "one tensor input -> `chunks` equal pieces along `dim`"
     CAT = "pieces of one dtype -> their concatenation along `dim`; only ever an output"
@@ -50,6 +51,7 @@ class Op:
         flops: rough cost in additions, for cost models and displays, not for correctness.
         attributes: names of the attributes a node of this op carries.
         traps: True when eager raises on some operand values (integer division by zero).
+        only: the one dtype of its operands; None if the kinds decide.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Op:
     flops: int = 1
     attributes: tuple[str, ...] = ()
     traps: bool = False
+    only: DType | None = None
 
     def accepts(self, dtype: DType) -> bool:
         """True when an operand of `dtype` is allowed."""
@@ -71,7 +74,7 @@ class Op:
                 Rule.CAT,
                 Rule.CHUNK,
             )
-        return dtype.kind in self.kinds
+        return dtype.kind in self.kinds and self.only in (None, dtype)
 
 
 def _same(name: str, arity: int, kinds: frozenset[Kind], doc: str, flops: int = 1) -> Op:
@@ -81,6 +84,7 @@ def _same(name: str, arity: int, kinds: frozenset[Kind], doc: str, flops: int = 
 _ROWS: tuple[Op, ...] = (
     # structure
     Op("const", 0, Rule.CONST, ANY, "the literal `value`", 0, ("dtype", "value")),
+    Op("index", 0, Rule.INDEX, ANY, "the element's position, row by row, in the value's shape", 0),
     Op("cast", 1, Rule.CAST, ANY, "x converted as C++ converts; to bool: x != 0", 1, ("dtype",)),
     Op(
         "bitcast",
@@ -195,6 +199,16 @@ _ROWS: tuple[Op, ...] = (
         NUMBER,
         "x ** y; integers wrap, and a negative integer y gives 0 unless |x| is 1",
         40,
+    ),
+    # random numbers: no state, so the same operands give the same bits wherever it is computed
+    Op(
+        "philox",
+        3,
+        Rule.SAME,
+        INTEGER,
+        "64 random bits: Philox4x32-10 of key x (the seed) and counter y (the index), z (the draw)",
+        100,
+        only=DType.I64,
     ),
 )
 

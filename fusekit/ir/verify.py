@@ -76,6 +76,8 @@ def _result(node: Node, operands: list[DType], typed: list[DType]) -> DType:
     rule = node.row.rule
     if rule is Rule.COMPARE:
         return DType.BOOL
+    if rule is Rule.INDEX:
+        return DType.I64
     if rule in (Rule.CAST, Rule.CONST):
         dtype = node.attr("dtype")
         if not isinstance(dtype, DType):

@@ -47,6 +47,7 @@ def spec_of(graph: Graph) -> KernelSpec:
         ),
         tensors_in=tuple(piece for group in loads for piece in group),
         tensors_out=pieces,
+        indices=tuple(node.output for node in graph.nodes if node.op == "index"),
     )
 
 

@@ -53,33 +53,54 @@ def expand_strides(
 
 
 def bind(
-    shape: Sequence[int], inputs: Sequence[Operand], outputs: Sequence[Operand], device: str = "cpu"
+    shape: Sequence[int],
+    inputs: Sequence[Operand],
+    outputs: Sequence[Operand],
+    device: str = "cpu",
+    indices: Sequence[Operand] = (),
 ) -> Binding:
     """The binding of operands whose strides are given over `shape`, the map shape."""
-    operands = (*outputs, *inputs)
+    operands = (*outputs, *inputs, *indices)
+    n_tensors = len(outputs) + len(inputs)
     dims = _collapse(shape, [operand.strides for operand in operands])
     if device == "cpu":
-        dims = tile(dims)
+        dims = tile(dims, n_tensors)
         descs = [
             _described(operand, [strides[i] for _, strides in dims])
             for i, operand in enumerate(operands)
         ]
     else:
         descs = describe_gpu(dims, operands, len(outputs))
-    found, results = tuple(descs[len(outputs) :]), tuple(descs[: len(outputs)])
-    args = ArgSpec(device, len(dims), found, results)
+    args = ArgSpec(
+        device,
+        len(dims),
+        inputs=tuple(descs[len(outputs) : n_tensors]),
+        outputs=tuple(descs[: len(outputs)]),
+        indices=tuple(descs[n_tensors:]),
+    )
     if device != "cpu":
+        starts = [0] * n_tensors + [operand.offset for operand in indices]
         args = dataclasses.replace(
-            args, index_bits=index_bits(dims), inner_multiple=inner_multiple(dims)
+            args, index_bits=index_bits(dims, starts), inner_multiple=inner_multiple(dims)
         )
+    return Binding(args, _layout(args, dims, indices), math.prod(shape))
+
+
+def _layout(args: ArgSpec, dims: Sequence[Dim], indices: Sequence[Operand]) -> tuple[int, ...]:
+    """What `layout_fields` asks for; `dims` count outputs, then inputs, then indices."""
+    n_inputs, n_tensors = len(args.inputs), len(args.tensors)
     layout = []
     for field in layout_fields(args):
-        extent, strides = dims[field.dim]
-        if field.tensor is None:
-            layout.append(extent)
-        else:  # ArgSpec counts inputs first, `operands` outputs first
-            layout.append(strides[(field.tensor + len(outputs)) % len(operands)])
-    return Binding(args, tuple(layout), math.prod(shape))
+        position = field.tensor
+        if position is None:
+            layout.append(dims[field.dim][0])
+        elif field.is_start:
+            layout.append(indices[position - n_tensors].offset)
+        else:
+            if position < n_tensors:
+                position = (position + n_tensors - n_inputs) % n_tensors
+            layout.append(dims[field.dim][1][position])
+    return tuple(layout)
 
 
 def _described(operand: Operand, steps: Sequence[int]) -> TensorDesc:

@@ -23,11 +23,13 @@ from fusekit.config import Options, current
 from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import Free
 from fusekit.frontends.fx import Capture, capture
+from fusekit.frontends.seeds import is_seed
 from fusekit.runtime.engines import Engine, choose, switches
 from fusekit.runtime.gradient import Differentiable
 from fusekit.runtime.plan import MISS, Plan, make_plan
 from fusekit.runtime.program import Program, build
 from fusekit.runtime.resize import extents_of, is_generic, pattern_of, resize
+from fusekit.runtime.seeded import Drawing, Seeded
 from fusekit.runtime.stats import counters
 from fusekit.specs import Decline, Reason
 
@@ -72,7 +74,7 @@ class Entry:
     program: Program | None
     pinned: tuple[tuple[int, Any], ...] = ()
     guards: tuple[Free, ...] = ()
-    differentiable: Differentiable | None = None
+    differentiable: Callable[[Sequence[Any]], list[Any]] | None = None
 
     def fits(self, leaves: Sequence[Any]) -> bool:
         """True if pinned values and guards still hold."""
@@ -280,7 +282,12 @@ class Dispatcher:
         if records:
             _check_differentiable(program)
         plan = make_plan(program, engine, leaves, fallback)
-        wrapped = self._differentiable(plan, leaves, spec) if records else None
+        if not records:
+            wrapped: Callable[[Sequence[Any]], list[Any]] | None = None
+        elif any(is_seed(node) for node in program.graph.nodes):
+            wrapped = Drawing(self._seeded(), found.device, spec)
+        else:
+            wrapped = self._differentiable(plan, leaves, spec)
         return Entry(plan, None, program, pinned, guards, wrapped)
 
     def _engine(self, found: Capture) -> Engine:
@@ -288,6 +295,20 @@ class Dispatcher:
         if isinstance(engine, Decline):
             raise FusionDeclined(engine)
         return engine
+
+    def _seeded(self) -> Dispatcher:
+        """The function fused anew, as one of its seed as well."""
+        function = Seeded(self.function)
+
+        def trace(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
+            return capture(
+                *(function, args, kwargs),
+                name=self.name,
+                dynamic=self.dynamic,
+                wrapped=self.function,
+            )
+
+        return Dispatcher(function, self.engine, self.name, dynamic=self.dynamic, capture=trace)
 
     def _differentiable(
         self, plan: Plan, leaves: Sequence[Any], spec: pytree.TreeSpec
@@ -370,7 +391,7 @@ def _requires_grad(program: Program, leaves: Sequence[Any]) -> bool:
 
 def _check_differentiable(program: Program) -> None:
     """FusionDeclined where eager autograd serves better, or is the only way."""
-    calls = [node for node in program.graph.nodes if node.op == "call"]
+    calls = [node for node in program.graph.nodes if node.op == "call" and not is_seed(node)]
     if calls:
         node = calls[0]
         raise FusionDeclined(Decline(Reason.GRADIENT, f"{node.origin}", node.origin, node.loc))

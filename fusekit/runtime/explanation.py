@@ -119,7 +119,9 @@ def _group(call: KernelCall, engine: str) -> GroupInfo:
     return GroupInfo(
         symbol=call.spec.symbol,
         engine=engine,
-        ops=tuple(dict.fromkeys(_short(node) for node in nodes if node.origin)),
+        ops=tuple(
+            dict.fromkeys(_short(node) for node in nodes if node.origin and node.op != "const")
+        ),
         lines=tuple(sorted({node.loc.line for node in nodes if node.loc})),
         shape=call.group.shape,
         bytes_read=sum(moved[: len(call.reads)]),

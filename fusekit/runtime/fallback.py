@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ import torch
 
 from fusekit.codegen import emit, emit_nodes
 from fusekit.codegen.dialects.reference import ReferenceDialect
-from fusekit.ir import Graph
+from fusekit.ir import Graph, Node
+from fusekit.runtime.program import Place
 from fusekit.specs import KernelSpec
 
 __all__ = ["evaluate", "reference_launcher"]
@@ -31,6 +33,8 @@ def evaluate(graph: Graph, leaves: Sequence[Any]) -> list[torch.Tensor]:
             if len(pieces) != len(node.outputs):
                 raise RuntimeError(f"expected {len(node.outputs)} chunks, got {len(pieces)}")
             values.update(zip(node.outputs, pieces, strict=True))
+        elif node.op == "index":
+            values[node.output] = _index(graph, node, leaves[: len(graph.tensor_inputs)])
     emit_nodes(graph, values, dialect)
     for node in graph.nodes:
         if node.op == "cat":
@@ -38,14 +42,33 @@ def evaluate(graph: Graph, leaves: Sequence[Any]) -> list[torch.Tensor]:
     return [values[i] for i in graph.outputs]
 
 
-def reference_launcher(spec: KernelSpec, shape: tuple[int, ...]) -> Callable[..., int]:
+def _index(graph: Graph, node: Node, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Counted in the shape that the graph states, or that all its inputs broadcast to."""
+    shape = graph.values[node.output].shape
+    if shape is None:
+        shape = tuple(torch.broadcast_shapes(*(tensor.shape for tensor in tensors)))  # type: ignore[no-untyped-call]
+    return torch.arange(math.prod(shape), device=tensors[0].device).reshape(shape)
+
+
+def _counted(place: Place, device: torch.device) -> torch.Tensor:
+    """An index as a tensor: what it looks at holds its own offsets."""
+    pairs = zip(place.shape, place.strides, strict=True)
+    last = place.offset + sum((extent - 1) * stride for extent, stride in pairs)
+    count = torch.arange(last + 1, device=device)
+    return count.as_strided(place.shape, place.strides, place.offset)
+
+
+def reference_launcher(
+    spec: KernelSpec, shape: tuple[int, ...], indices: Sequence[Place] = ()
+) -> Callable[..., int]:
     """A function with a kernel's arguments, but for tensors in place of addresses."""
     n_scalars = len(spec.graph.scalar_inputs)
     n_inputs = len(spec.tensors_in)
 
     def run(_layout: object, *arguments: Any) -> int:
         scalars, tensors = arguments[:n_scalars], arguments[n_scalars:]
-        dialect = ReferenceDialect(spec, tensors[:n_inputs], scalars)
+        counted = [_counted(place, tensors[0].device) for place in indices]
+        dialect = ReferenceDialect(spec, tensors[:n_inputs], scalars, counted)
         try:
             emit(spec, dialect)
         except (ZeroDivisionError, RuntimeError):

@@ -63,11 +63,11 @@ def _is_flat(dims: Sequence[Dim], position: int) -> bool:
     return True
 
 
-def index_bits(dims: Sequence[Dim]) -> int:
-    """32 if every offset and every element's number fits, else 64."""
+def index_bits(dims: Sequence[Dim], starts: Sequence[int]) -> int:
+    """32 if every offset (each counted from its start) and every element's number fits, else 64."""
     spans = [
-        sum((extent - 1) * strides[i] for extent, strides in dims)
-        for i in range(len(dims[0][1]) if dims else 0)
+        start + sum((extent - 1) * strides[i] for extent, strides in dims)
+        for i, start in enumerate(starts)
     ]
     numel = math.prod(extent for extent, _ in dims)
     return 32 if max(numel, *spans, 0) < _LARGEST_INDEX else 64

@@ -21,7 +21,7 @@ class Launcher(Protocol):
 
     @property
     def function(self) -> Callable[..., Any]:
-        """Called with a layout, scalars and addresses; unless false, PyTorch has to run the call."""
+        """Called with a layout, scalars, addresses; unless false, PyTorch has to run the call."""
 
     def layout(self, binding: Binding, device: int) -> Any:
         """What `function` takes first, for one binding on the device of that index."""

@@ -12,7 +12,7 @@ __all__ = ["Operand", "stride_class"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Operand:
-    """One tensor of a kernel call.
+    """One tensor of a kernel call; or one index, which is a tensor that holds its own offsets.
 
     Attributes:
         dtype: element type.

@@ -183,7 +183,8 @@ class _Writer:
         scalars = [self._scalar(i) for i in call.scalars]
         places = (*call.reads, *call.writes)
         if not self.engine.compiler:
-            self.names[f"k{index}"] = self.engine.load_launcher()(call.spec, call.group.shape)
+            launch = self.engine.load_launcher()(call.spec, call.group.shape, call.counts)
+            self.names[f"k{index}"] = launch
             arguments = ["None", *scalars, *(self._strided(place) for place in places)]
             self._write_launch(call, f"k{index}({', '.join(arguments)})")
             return

@@ -60,6 +60,8 @@ class KernelCall:
         tensors: ids of the tensors the kernel loads.
         reads: where each of them lies.
         writes: where each tensor the kernel stores lies.
+        indices: ids of the indices the kernel counts, or of views of such.
+        counts: where each of them would lie if it were a tensor.
         numbering: value id in the program's graph -> id in `spec.graph`.
     """
 
@@ -70,10 +72,12 @@ class KernelCall:
     tensors: tuple[int, ...]
     reads: tuple[Place, ...]
     writes: tuple[Place, ...]
+    indices: tuple[int, ...]
+    counts: tuple[Place, ...]
     numbering: Mapping[int, int]
 
     def traffic(self) -> Iterator[tuple[Place, int]]:
-        """Each place that is read or written, with its bytes."""
+        """Each place that is read or written, with its bytes; indices are in no memory."""
         places = (*self.reads, *self.writes)
         for place, desc in zip(places, self.binding.args.tensors, strict=True):
             yield place, place.footprint * desc.dtype.itemsize
@@ -124,20 +128,24 @@ def rebind(program: Program, device: str = "") -> Program:
     `device` is the device type to bind for, if it is not that of the arguments: kernels can be
     written, and read, for a GPU that is not there.
     """
-    places = _places(program.graph)
+    graph = program.graph
+    places = _places(graph)
     device = device or program.capture.device.type
     groups = {group.index: group for group in program.partition.groups}
-    kernels = tuple(
-        dataclasses.replace(
-            call,
-            group=groups[call.group.index],
-            binding=_binding(program.graph, groups[call.group.index], call.tensors, places, device),
-            reads=tuple(places[i] for i in call.tensors),
-            writes=tuple(places[i] for i in call.group.outputs),
+    kernels = []
+    for call in program.kernels:
+        group = groups[call.group.index]
+        kernels.append(
+            dataclasses.replace(
+                call,
+                group=group,
+                binding=_binding(graph, group, call.tensors, call.indices, places, device=device),
+                reads=tuple(places[i] for i in call.tensors),
+                writes=tuple(places[i] for i in group.outputs),
+                counts=tuple(places[i] for i in call.indices),
+            )
         )
-        for call in program.kernels
-    )
-    return dataclasses.replace(program, kernels=kernels, places=places)
+    return dataclasses.replace(program, kernels=tuple(kernels), places=places)
 
 
 def _places(graph: Graph) -> dict[int, Place]:
@@ -146,6 +154,7 @@ def _places(graph: Graph) -> dict[int, Place]:
     for value_id in graph.tensor_inputs:
         _own(places, graph.values[value_id])
     for node in graph.nodes:
+        # an index is a tensor in no memory, whose elements are their own offsets
         base = places.get(node.inputs[0]) if node.op == "view" else None
         if base is None:
             for result in node.outputs:
@@ -191,33 +200,47 @@ def _kernel_call(
         dataclasses.replace(node, inputs=tuple(alias.get(i, i) for i in node.inputs))
         for node in group.nodes
     ]
-    inputs = tuple(dict.fromkeys(alias.get(i, i) for i in group.inputs))
+    read = dict.fromkeys(alias.get(i, i) for i in group.inputs)
+    counted = [i for i in read if i in places and _is_index(graph, places[i].base)]
+    nodes += [Node("index", (), (i,)) for i in counted]
+    inputs = tuple(i for i in read if i not in counted)
     normal, numbering = group_graph(graph, nodes, inputs, group.outputs)
     numbering |= {old: numbering[new] for old, new in alias.items()}
     spec = specs.intern(normal, graph.name)
     tensors = [i for i in inputs if not graph.values[i].scalar]
-    binding = _binding(graph, group, tensors, places, device)
+    indices = sorted(counted, key=numbering.__getitem__)
     return KernelCall(
-        group,
-        spec,
-        binding,
-        tuple(i for i in inputs if graph.values[i].scalar),
-        tuple(tensors),
-        tuple(places[i] for i in tensors),
-        tuple(places[i] for i in group.outputs),
-        numbering,
+        group=group,
+        spec=spec,
+        binding=_binding(graph, group, tensors, indices, places, device=device),
+        scalars=tuple(i for i in inputs if graph.values[i].scalar),
+        tensors=tuple(tensors),
+        reads=tuple(places[i] for i in tensors),
+        writes=tuple(places[i] for i in group.outputs),
+        indices=tuple(indices),
+        counts=tuple(places[i] for i in indices),
+        numbering=numbering,
     )
+
+
+def _is_index(graph: Graph, value_id: int) -> bool:
+    maker = graph.producers.get(value_id)
+    return maker is not None and maker.op == "index"
 
 
 def _binding(
-    graph: Graph, group: Group, tensors: Iterable[int], places: Mapping[int, Place], device: str
+    graph: Graph,
+    group: Group,
+    tensors: Iterable[int],
+    indices: Iterable[int],
+    places: Mapping[int, Place],
+    *,
+    device: str,
 ) -> Binding:
-    return bind(
-        group.shape,
-        [_operand(graph, places, i, group.shape) for i in tensors],
-        [_operand(graph, places, i, group.shape) for i in group.outputs],
-        device,
-    )
+    def operands(values: Iterable[int]) -> list[Operand]:
+        return [_operand(graph, places, i, group.shape) for i in values]
+
+    return bind(group.shape, operands(tensors), operands(group.outputs), device, operands(indices))
 
 
 def _operand(

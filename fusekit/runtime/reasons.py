@@ -6,11 +6,15 @@ import torch
 
 from fusekit.frontends.aten import RULES
 from fusekit.frontends.calls import name_of, resolve
+from fusekit.frontends.seeds import is_seed
 from fusekit.ir import Graph, Node
 from fusekit.runtime.program import Program
 from fusekit.specs import Decline, Reason
 
 __all__ = ["decline_of", "declines"]
+
+
+_SEED = "one seed a call, by PyTorch's generator; kernels draw from it"
 
 
 def declines(program: Program) -> tuple[Decline, ...]:
@@ -22,6 +26,8 @@ def declines(program: Program) -> tuple[Decline, ...]:
 
 def decline_of(graph: Graph, node: Node) -> Decline:
     """Why a call node is one."""
+    if is_seed(node):
+        return Decline(Reason.RANDOM, _SEED, node.origin, node.loc)
     func = resolve(str(node.attr("target")))
     values = [graph.values[i] for i in (*node.inputs, *node.outputs)]
     shapes = ", ".join(str(list(graph.values[i].shape or ())) for i in node.inputs)

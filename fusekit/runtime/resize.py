@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from fusekit.frontends.fx import Capture
+from fusekit.frontends.seeds import is_seed
 from fusekit.fusion import Group, Partition
-from fusekit.ir import Graph, Value
+from fusekit.ir import Graph, Node, Value
 from fusekit.runtime.program import Program, rebind
 
 __all__ = ["extents_of", "is_generic", "pattern_of", "resize"]
@@ -45,7 +46,7 @@ def pattern_of(leaves: Sequence[Any]) -> tuple[tuple[int, ...], ...] | None:
 def is_generic(program: Program, leaves: Sequence[Any]) -> bool:
     """True if the program may be run at other sizes."""
     capture, graph = program.capture, program.graph
-    if capture.reads_sizes or any(not node.is_pointwise for node in capture.graph.nodes):
+    if capture.reads_sizes or not all(map(_is_free_of_sizes, capture.graph.nodes)):
         return False
     fixed = [s.free.value if s.free else s.constant for s in capture.sources if s.leaf is None]
     if any(tensor is None or tensor.dim() for tensor in fixed):
@@ -55,6 +56,12 @@ def is_generic(program: Program, leaves: Sequence[Any]) -> bool:
         value.shape is None or (value.strides is None and known.issuperset(value.shape))
         for value in graph.values
     )
+
+
+def _is_free_of_sizes(node: Node) -> bool:
+    if node.op == "call":
+        return is_seed(node) or node.attr("target") == "aten.empty_like.default"
+    return node.is_pointwise or node.op == "index"
 
 
 def resize(program: Program, extents: Mapping[int, int]) -> Program:

@@ -21,13 +21,17 @@ _LEAST_ELEMENTS = 1 << 16
 """Below this everything stays in the nearest cache anyway."""
 
 
-def tile(dims: list[Dim]) -> list[Dim]:
-    """`dims` (outermost first), or the two innermost ones cut into tiles where that pays."""
+def tile(dims: list[Dim], n_tensors: int) -> list[Dim]:
+    """`dims` (outermost first), or the two innermost ones cut into tiles where that pays.
+
+    Only the first `n_tensors` operands are in memory.
+    """
     if len(dims) < 2 or math.prod(extent for extent, _ in dims) < _LEAST_ELEMENTS:
         return dims
     *outer, (rows, row_steps), (columns, column_steps) = dims
     is_transposed = any(
-        row == 1 and column > 1 for row, column in zip(row_steps, column_steps, strict=True)
+        row == 1 and column > 1
+        for row, column in zip(row_steps[:n_tensors], column_steps[:n_tensors], strict=True)
     )
     height = next((side for side in _SIDES if rows % side == 0 and rows > side), 0)
     width = next((side for side in _SIDES if columns % side == 0 and columns > side), 0)

@@ -1,4 +1,4 @@
-"""Float32 transcendental functions as IR graphs over basic arithmetic.
+"""Float32 transcendental functions, and random bits, as IR graphs over basic arithmetic.
 
 Every function is branch-free and uses only const, cast, bitcast, select, + - * / fma neg abs
 copysign round sqrt, bit operations and comparisons, so each dialect emits it as a helper function
@@ -18,6 +18,7 @@ from fusekit.vecmath import (
     hyperbolic,
     inverse_trigonometric,
     logarithm,
+    philox,
     power,
     trigonometric,
 )
@@ -57,6 +58,12 @@ FUNCTIONS: Mapping[str, Callable[..., Expr]] = types.MappingProxyType(
 """Op name -> what builds its float32 version from as many float32 expressions as the op takes."""
 
 
+INTEGER_FUNCTIONS: Mapping[str, Callable[..., Expr]] = types.MappingProxyType(
+    {"philox": philox.philox}
+)
+"""The same for functions of int64."""
+
+
 def functions() -> tuple[str, ...]:
     """The ops that have a float32 version, sorted."""
     return tuple(sorted(FUNCTIONS))
@@ -64,12 +71,14 @@ def functions() -> tuple[str, ...]:
 
 @functools.cache
 def function(op: str, dtype: DType) -> Graph | None:
-    """The graph "<op>_f32": tensor inputs of shape None, one output; None where there is none.
+    """The graph "<op>_<dtype>": tensor inputs of shape None, one output; None where there is none.
 
-    None means the library: float64 always, and float32 for ops absent from `FUNCTIONS`.
+    None means the dialect's own spelling, or the library: float64 always, and float32 for ops
+    absent from `FUNCTIONS`.
     """
-    if op not in FUNCTIONS or dtype is not DType.F32:
+    made = {DType.F32: FUNCTIONS, DType.I64: INTEGER_FUNCTIONS}.get(dtype, {}).get(op)
+    if made is None:
         return None
     builder = GraphBuilder(f"{op}_{dtype.value}")
     operands = [Expr(builder, builder.input(dtype)) for _ in range(OPS[op].arity)]
-    return builder.finish([FUNCTIONS[op](*operands).id])
+    return builder.finish([made(*operands).id])

@@ -61,7 +61,7 @@ def boxes(program: Program) -> list[Box]:
             for site in _by_site(nodes):
                 found.append(_box(program, scalars, site, number, len(found)))
             number += 1
-        elif step.op != "view":
+        elif step.op not in ("view", "index"):
             group = _writer_of(program, step)
             found.append(_box(program, scalars, [step], group, len(found)))
     return [box for box in found if box.nodes[-1].op != "const"]

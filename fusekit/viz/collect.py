@@ -139,15 +139,21 @@ class _Filler:
                 found[value] = source.free.name if source.free else "constant"
         for value, text in zip(self.graph.scalar_inputs, capture.scalars, strict=True):
             index = text.removeprefix("a")
-            found[value] = leaves[int(index)] if index.isdecimal() else "scalar"
+            is_argument = index != text and index.isdecimal()
+            found[value] = leaves[int(index)] if is_argument else "scalar"
         return found
+
+    def _shown_inputs(self) -> list[int]:
+        """All inputs but the numbers of random draws, which no user gave."""
+        texts = dict(zip(self.graph.scalar_inputs, self.program.capture.scalars, strict=True))
+        return [i for i in self.graph.inputs if not texts.get(i, "").isdecimal()]
 
     # the graph
 
     def _nodes(self) -> None:
         nodes = self.model["graph"]["nodes"]
         scalars = set(self.graph.scalar_inputs)
-        for value in self.graph.inputs:
+        for value in self._shown_inputs():
             kind = "scalar" if value in scalars else "input"
             nodes.append(self._node(f"i{value}", self.names[value], kind, value))
         for box in self.boxes:
@@ -216,7 +222,7 @@ class _Filler:
     def _end(self, value: int) -> str | None:
         if value in self.maker:
             return self.maker[value].id
-        return f"i{value}" if value in self.graph.inputs else None
+        return f"i{value}" if value in self._shown_inputs() else None
 
     # groups, seams, sources
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from fusekit.frontends.seeds import is_seed
 from fusekit.ir import Graph, Node
 from fusekit.runtime.program import Program
 from fusekit.viz.model import Ledger, LedgerRow
@@ -17,7 +18,8 @@ def eager_launches(graph: Graph) -> int:
 
 
 def _is_work(node: Node) -> bool:
-    return node.op not in ("view", "const")
+    is_idle = node.op in ("view", "const", "index")
+    return not (is_idle or is_seed(node) or node.is_allocation)
 
 
 def ledger(program: Program, names: dict[int, str]) -> Ledger:
@@ -74,10 +76,15 @@ def _eager_traffic(graph: Graph) -> dict[int, int]:
     for node in graph.nodes:
         if _is_work(node):
             sites.setdefault(node.site, []).append(node)
-    literals = {node.output for node in graph.nodes if node.op == "const"}
+    made_up = {
+        out
+        for node in graph.nodes
+        if node.op in ("const", "index") or is_seed(node)
+        for out in node.outputs
+    }
     traffic: Counter[int] = Counter()
     for nodes in sites.values():
-        inside = {out for node in nodes for out in node.outputs} | literals
+        inside = {out for node in nodes for out in node.outputs} | made_up
         for value in dict.fromkeys(i for node in nodes for i in node.inputs if i not in inside):
             traffic[_base(graph, value)] += graph.values[value].nbytes
         for node in nodes:

@@ -394,3 +394,10 @@ def test_sixteen_threads_compile_one_kernel() -> None:
     for result in results:
         same(result, torch.sigmoid(x * 2.0) - 0.123456)
     assert fusekit.stats().kernels <= before + 1
+
+
+@pytest.mark.parametrize("make", [torch.zeros, torch.rand])
+def test_a_size_that_is_a_number_among_the_arguments(make) -> None:
+    fused = fusekit.fuse(lambda x, n: make(n, 2) * 0 + x)
+    for n in (3, 5, 3):
+        assert torch.equal(fused(torch.ones(1), n), torch.ones(n, 2))

@@ -94,9 +94,9 @@ def test_a_kernel_takes_no_more_tensors_than_the_limit(limit: int) -> None:
 
 def test_random_draws_keep_their_order() -> None:
     def function(x):
-        one = torch.rand_like(x) * 2
-        other = torch.rand_like(x) - one
-        return other, torch.rand_like(x) + 1
+        one = torch.randn_like(x) * 2
+        other = torch.randn_like(x) - one
+        return other, torch.randn_like(x) + 1
 
     fused = fusekit.fuse(function)
     for run in range(3):

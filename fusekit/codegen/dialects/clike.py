@@ -156,6 +156,10 @@ class CLike(abc.ABC):
         """A scalar input."""
 
     @abc.abstractmethod
+    def index(self, position: int, result: int) -> str:
+        """The position of the current element in the shape of a random draw."""
+
+    @abc.abstractmethod
     def store(self, tensor: int, value: str) -> None:
         """Write the current element of an output."""
 
@@ -192,8 +196,11 @@ class CLike(abc.ABC):
         return self.assign(DType.BOOL if compares else dtype, result, text)
 
     def call(self, function: Graph, operands: Sequence[str], dtype: DType, result: int) -> str:
-        """One line that calls a vecmath function, which is written out at its first call."""
-        if function.name not in self._functions:
+        """One line that calls a vecmath function, which is written out at its first call.
+
+        A helper of that name takes its place.
+        """
+        if function.name not in self._functions and function.name not in self.helpers:
             self._functions[function.name] = self._function(function)
         return self.assign(dtype, result, f"{function.name}({', '.join(operands)})")
 
@@ -261,6 +268,8 @@ class CLike(abc.ABC):
             return operand
         if target is DType.BOOL:
             return f"{operand} != 0"
+        if source is DType.BOOL and target.is_float:  # g++ vectorises no conversion of a bool
+            return f"{operand} ? {self.literal(1.0, target)} : {self.literal(0.0, target)}"
         if source.is_float and target.is_integral:
             return self._whole(operand, source, target)
         return f"{self.types[target]}({operand})"

@@ -56,6 +56,17 @@ class _Tensor:
         return self.desc.strides[-1:] in ((), (Stride.BROADCAST,))
 
     @property
+    def value(self) -> str:
+        """The current value of an index."""
+        *_, inner = self.desc.strides or (Stride.BROADCAST,)
+        terms = [f"{self.name}_start", self.outer]
+        if inner is Stride.UNIT:
+            terms.append("i")
+        elif inner is Stride.STRIDED:
+            terms.append(f"i * {self.name}_stride{len(self.desc.strides) - 1}")
+        return " + ".join(term for term in terms if term)
+
+    @property
     def element(self) -> str:
         """The current element."""
         if self.uniform:
@@ -83,6 +94,7 @@ class CppDialect(CLike):
         self.schedule = schedule
         self.inputs = [_Tensor(f"in{i}", desc) for i, desc in enumerate(args.inputs)]
         self.outputs = [_Tensor(f"out{i}", desc) for i, desc in enumerate(args.outputs)]
+        self.indices = [_Tensor(f"index{i}", desc) for i, desc in enumerate(args.indices)]
         self._rows: list[Line] = []
         self.depth = {0: 1, 1: 2}.get(args.ndim, 4)
 
@@ -95,6 +107,14 @@ class CppDialect(CLike):
         element = source.element
         if source.desc.dtype is DType.BOOL:
             element += " != 0"
+        return self._read(source, element, result)
+
+    def index(self, position: int, result: int) -> str:
+        """One line, as for a load."""
+        source = self.indices[position]
+        return self._read(source, source.value, result)
+
+    def _read(self, source: _Tensor, element: str, result: int) -> str:
         if source.uniform and self.args.ndim:
             line = f"const {self.types[source.desc.dtype]} n{result} = {element};"
             self._rows.append(("  " * (self.depth - 1) + line, result))
@@ -161,10 +181,9 @@ class CppDialect(CLike):
                 return f"const {kind}* {parameter.name}"
 
     def _sizes(self) -> Iterator[Line]:
-        tensors = (*self.inputs, *self.outputs)
-        for index, field in enumerate(layout_fields(self.args)):
-            stride = "" if field.tensor is None else f"{tensors[field.tensor].name}_stride"
-            yield f"  const int64_t {stride or 'size'}{field.dim} = layout[{index}];", None
+        names = [item.name for item in (*self.inputs, *self.outputs, *self.indices)]
+        for position, field in enumerate(layout_fields(self.args)):
+            yield f"  const int64_t {field.name(names)} = layout[{position}];", None
         if self.spec.traps:
             yield "  int32_t trapped = 0;", None
 

@@ -55,6 +55,7 @@ class CudaDialect(CLike):
         self.walk = make_walk(self.geometry)
         self.inputs = [self._operand(f"in{i}", desc) for i, desc in enumerate(args.inputs)]
         self.outputs = [self._operand(f"out{i}", desc) for i, desc in enumerate(args.outputs)]
+        self.indices = [self._operand(f"index{i}", desc) for i, desc in enumerate(args.indices)]
         self.depth = self.walk.depth
         self._hoisted: list[Line] = []
 
@@ -101,6 +102,12 @@ class CudaDialect(CLike):
         """A parameter bears the value's name."""
         del index
         return f"n{result}"
+
+    def index(self, position: int, result: int) -> str:
+        """One line: where a tensor's element would lie is what an index is."""
+        source = self.indices[position]
+        text = f"{source.name}_start + {self.walk.offset(source)}"
+        return self.assign(DType.I64, result, text.removesuffix(" + 0"))
 
     def store(self, tensor: int, value: str) -> None:
         """One line."""
@@ -211,13 +218,8 @@ class CudaDialect(CLike):
 
     def _parameters(self) -> tuple[Parameter, ...]:
         graph = self.spec.graph
-        tensors = (*self.inputs, *self.outputs)
-        names = [
-            f"{tensors[word.tensor].name}_stride{word.dim}"
-            if word.kind == "stride"
-            else f"{word.kind}{word.dim}"
-            for word in self.geometry.words
-        ]
+        operands = [item.name for item in (*self.inputs, *self.outputs, *self.indices)]
+        names = [word.name(operands) for word in self.geometry.words]
         word_type = DType.I64 if self.walk.is_wide else DType.U32
         return (
             *(Parameter("scalar", f"n{i}", graph.dtype(i)) for i in graph.scalar_inputs),

@@ -251,6 +251,38 @@ _GELU = {
     ),
 }
 
+# As vecmath's, but with words of 32 bits. NVVM makes a product of 64 bits of theirs unless told.
+_RANDOM = {
+    "product": Helper(
+        "uint64_t product(uint32_t x, uint32_t y)",
+        """
+        uint64_t result;
+        asm("mul.wide.u32 %0, %1, %2;" : "=l"(result) : "r"(x), "r"(y));
+        return result;
+        """,
+    ),
+    "philox_i64": Helper(
+        "int64_t philox_i64(int64_t seed, int64_t index, int64_t draw)",
+        """
+        uint32_t a = uint32_t(index), b = uint32_t(index >> 32);
+        uint32_t c = uint32_t(draw), d = uint32_t(draw >> 32);
+        uint32_t key0 = uint32_t(seed), key1 = uint32_t(seed >> 32);
+        #pragma unroll
+        for (int round = 0; round < 10; ++round) {
+          const uint64_t x = product(a, 0xD2511F53u), y = product(c, 0xCD9E8D57u);
+          a = uint32_t(y >> 32) ^ b ^ key0;
+          b = uint32_t(y);
+          c = uint32_t(x >> 32) ^ d ^ key1;
+          d = uint32_t(x);
+          key0 += 0x9E3779B9u;
+          key1 += 0xBB67AE85u;
+        }
+        return int64_t(uint64_t(b) << 32 | a);
+        """,
+        note="Philox4x32-10: words 0 and 1 of the counter (index, draw) under the key seed",
+    ),
+}
+
 CUDA_HELPERS: Mapping[str, Helper] = {
     **HELPERS,
     **_BITS,
@@ -260,5 +292,6 @@ CUDA_HELPERS: Mapping[str, Helper] = {
     **_HALVES,
     **_DIVISION,
     **_GELU,
+    **_RANDOM,
 }
 """Every helper, by name."""

@@ -96,6 +96,10 @@ class Walk(abc.ABC):
     def store(self, operand: Operand, value: str) -> str:
         """The line that gives the current element of an output its value."""
 
+    def offset(self, operand: Operand) -> str:
+        """Where the current element of an operand lies, counted from its first, in the body."""
+        return operand.offset(self.coordinates)
+
     def number(self, value: int) -> str:
         """An index literal."""
         return f"{value}" if self.is_wide else f"{value}u"
@@ -198,7 +202,7 @@ class VectorWalk(Walk):
         """A lane of the vector, or a load of its own."""
         if self._is_packed(operand):
             return f"{operand.name}_at.get(lane)"
-        return self.element_address(operand)
+        return f"{operand.name}[{self.offset(operand)}]"
 
     def store(self, operand: Operand, value: str) -> str:
         """Into the result's vector, or to memory."""
@@ -206,16 +210,16 @@ class VectorWalk(Walk):
             self.packs.append(operand)
             return f"{operand.name}_at.set(lane, {value});"
         guard = "if (lane < left) " if self.left else ""
-        return f"{guard}{self.element_address(operand)} = {value};"
+        return f"{guard}{operand.name}[{self.offset(operand)}] = {value};"
 
     def address(self, operand: Operand) -> str:
         """Of the vector."""
         return f"{operand.name} + {operand.offset(self.coordinates)}"
 
-    def element_address(self, operand: Operand) -> str:
-        """Of the lane's element, in brackets."""
+    def offset(self, operand: Operand) -> str:
+        """That of the lane."""
         self.reads_in_loop = True
-        return f"{operand.name}[{operand.offset([*self.coordinates[:-1], 'i'])}]"
+        return operand.offset([*self.coordinates[:-1], "i"])
 
     def scaled_position(self) -> str:
         """The thread's first element."""
@@ -283,13 +287,13 @@ class FlatWalk(VectorWalk):
         """Of the vector."""
         return f"{operand.name} + first"
 
-    def element_address(self, operand: Operand) -> str:
-        """Of the lane's element, in brackets."""
+    def offset(self, operand: Operand) -> str:
+        """That of the lane: its number, or what its own coordinates give."""
         if operand.desc.flat:
             self.reads_in_loop = True
-            return f"{operand.name}[i]"
+            return "i"
         self.reads_apart = True
-        return f"{operand.name}[{operand.offset(self.coordinates)}]"
+        return operand.offset(self.coordinates)
 
     def _is_packed(self, operand: Operand) -> bool:
         return operand.desc.flat and super()._is_packed(operand)

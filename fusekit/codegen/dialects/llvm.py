@@ -80,6 +80,10 @@ class LlvmDialect:
         )
         return self._code.add(result, lines, steady=True)
 
+    def index(self, position: int, result: int) -> str:
+        """A vector of int64."""
+        return self._code.add(result, self._loops.index(position, f"%n{result}"), steady=False)
+
     def const(self, literal: Literal, dtype: DType, result: int) -> str:
         """An operand: it takes no instruction."""
         del result

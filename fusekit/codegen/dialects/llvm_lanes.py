@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from fusekit.codegen.dialects.llvm_tensors import Tensor
 
-__all__ = ["copies", "loop"]
+__all__ = ["copies", "loop", "place_in_buffer"]
 
 
 def loop(label: str, origin: str, target: str, count: str, lines: Iterable[str]) -> Iterator[str]:
@@ -19,6 +19,11 @@ def loop(label: str, origin: str, target: str, count: str, lines: Iterable[str])
     yield f"  {lane}.next = add i64 {lane}, 1"
     yield f"  {lane}.more = icmp ult i64 {lane}.next, {count}"
     yield f"  br i1 {lane}.more, label %{label}, label %{target}"
+
+
+def place_in_buffer(label: str, slot: str) -> str:
+    """Where the current element of `loop` stands in the buffers, of which `slot` is the first."""
+    return f"%{label}.lane" if slot == "0" else f"%{label}.index"
 
 
 def copies(
@@ -36,9 +41,8 @@ def copies(
     """
     *outer, column = counters
     yield f"  %{label}.col = add i64 {column}, %{label}.lane"
-    index = f"%{label}.lane"
+    index = place_in_buffer(label, slot)
     if slot != "0":
-        index = f"%{label}.index"
         yield f"  {index} = add i64 {slot}, %{label}.lane"
     for tensor, base in moved:
         place = f"%{tensor.name}.{label}"

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from fusekit.codegen.dialects import llvm_indices as indices
 from fusekit.codegen.dialects import llvm_lanes as lanes
 from fusekit.codegen.dialects.llvm_streams import Streams
 from fusekit.codegen.dialects.llvm_tensors import Tensor, extents, read_layout, tensors
@@ -33,6 +34,7 @@ class Loops:
 
     Attributes:
         inputs: the tensors that are loaded.
+        indices: numbers that are computed from the coordinates, always in a buffer.
         outputs: the tensors that are stored.
     """
 
@@ -41,7 +43,7 @@ class Loops:
 
     def __init__(self, args: ArgSpec, lanes: int, *, traps: bool, streams_from: int = 0) -> None:
         """Loops for arguments like `args`, in steps of `lanes`; `traps` asks for ACTIVE."""
-        self.inputs, self.outputs = tensors(args, lanes)
+        self.inputs, self.outputs, self.indices = tensors(args, lanes)
         self._args = args
         self._lanes = lanes
         self._traps = traps
@@ -58,6 +60,11 @@ class Loops:
         return self._streams.metadata
 
     # the body
+
+    def index(self, position: int, value: str) -> list[str]:
+        """The instruction of the body that loads an index."""
+        tensor = self.indices[position]
+        return [tensor.load(value, indices.buffer(tensor))]
 
     def load(self, index: int, value: str) -> list[str]:
         """The instructions of the body that load an input."""
@@ -142,7 +149,7 @@ class Loops:
             yield f"  %{tensor.name}.pack = alloca {tensor.whole}{room}, align 64"
             # lanes without an element compute on this, or on what was there before
             yield f"  store {tensor.whole} zeroinitializer, ptr %{tensor.name}.pack, align 64"
-        for tensor in self.outputs:
+        for tensor in (*self.outputs, *self.indices):
             yield f"  %{tensor.name}.pack = alloca {tensor.whole}, align 64"
 
     def _row(self) -> Iterator[str]:
@@ -211,6 +218,8 @@ class Loops:
         for tensor in (*self.inputs, *self.outputs):
             if tensor.inner is Stride.UNIT:
                 yield from tensor.place(self._base(tensor), ["%col"], f"%{tensor.name}.direct")
+        for tensor in self.indices:
+            yield from indices.vector(tensor, [*(f"%i{d}" for d in range(self._inner)), "%col"])
         if self._strided_inputs:
             yield "  br label %gather"
             yield from self._each_lane("gather", "direct", "body", self._strided_inputs)
@@ -308,7 +317,11 @@ class Loops:
             yield f"  br label %{each}"
             origin = label
         moved = [(x, f"%{x.name}") for x in chosen if x.inner is not Stride.BROADCAST]
-        lines = lanes.copies(each, moved, counters, slot, out=label == "unpack")
+        lines = [*lanes.copies(each, moved, counters, slot, out=label == "unpack")]
+        if label == "fill":
+            outer, lane = counters[:-1], f"%{each}.col"
+            for tensor in self.indices:
+                lines += indices.one(tensor, [*outer, lane], lanes.place_in_buffer(each, slot))
         yield from lanes.loop(each, origin, end, count, lines)
         if self._rows:
             yield ""

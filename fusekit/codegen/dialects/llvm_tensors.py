@@ -68,6 +68,13 @@ class Tensor:
 
         Counters stand for the innermost dimensions if there are fewer than dimensions.
         """
+        lines, offset = self.offset(counters, name)
+        yield from lines
+        yield f"  {name} = getelementptr {self.element}, ptr {base}, i64 {offset}"
+
+    def offset(self, counters: Sequence[str], name: str) -> tuple[list[str], str]:
+        """As many strides as the counters say: the lines, whose names begin with `name`, and it."""
+        lines: list[str] = []
         offset = ""
         strides = self.strides[len(self.strides) - len(counters) :]
         for dim, (counter, stride) in enumerate(zip(counters, strides, strict=True)):
@@ -76,26 +83,28 @@ class Tensor:
             term = counter
             if stride != "1":
                 term = f"{name}.term{dim}"
-                yield f"  {term} = mul i64 {counter}, {stride}"
+                lines.append(f"  {term} = mul i64 {counter}, {stride}")
             if offset:
-                yield f"  {name}.sum{dim} = add i64 {offset}, {term}"
+                lines.append(f"  {name}.sum{dim} = add i64 {offset}, {term}")
                 term = f"{name}.sum{dim}"
             offset = term
-        yield f"  {name} = getelementptr {self.element}, ptr {base}, i64 {offset or 0}"
+        return lines, offset or "0"
 
 
-def tensors(args: ArgSpec, lanes: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """The inputs, in0 and on, and the outputs, out0 and on."""
+def tensors(args: ArgSpec, lanes: int) -> tuple[tuple[Tensor, ...], ...]:
+    """The inputs, in0 and on, the outputs, out0 and on, and the indices, index0 and on."""
     names = [f"in{i}" for i in range(len(args.inputs))]
     names += [f"out{i}" for i in range(len(args.outputs))]
+    names += [f"index{i}" for i in range(len(args.indices))]
     known = {Stride.BROADCAST: "0", Stride.UNIT: "1"}
     found = []
-    for name, desc in zip(names, args.tensors, strict=True):
+    for name, desc in zip(names, args.operands, strict=True):
         strides = tuple(known.get(s, f"%{name}.stride{d}") for d, s in enumerate(desc.strides))
         # a single element: a row of one
         inner = desc.strides[-1] if desc.strides else Stride.UNIT
         found.append(Tensor(name, desc.dtype, strides or ("1",), inner, lanes))
-    return tuple(found[: len(args.inputs)]), tuple(found[len(args.inputs) :])
+    inputs, n_tensors = len(args.inputs), len(args.tensors)
+    return tuple(found[:inputs]), tuple(found[inputs:n_tensors]), tuple(found[n_tensors:])
 
 
 def extents(args: ArgSpec) -> tuple[str, ...]:
@@ -111,6 +120,7 @@ def read_layout(args: ArgSpec, *, strides: bool) -> Iterator[str]:
         if field.tensor is not None:
             if not strides:
                 continue
-            name = f"%{names[field.tensor]}.stride{field.dim}"
+            part = "start" if field.is_start else f"stride{field.dim}"
+            name = f"%{names[field.tensor]}.{part}"
         yield f"  {name}.at = getelementptr i64, ptr %layout, i64 {index}"
         yield f"  {name} = load i64, ptr {name}.at, align 8"

@@ -44,13 +44,21 @@ class ReferenceDialect:
     Attributes:
         values: value id -> its tensor, in the shape that its own operands broadcast to.
         outputs: what the kernel would store, in the shape that all inputs broadcast to.
+
+    Args:
+        indices: one tensor of int64 for each of the spec's indices, like the inputs; without them
+            an index counts in the shape that all inputs broadcast to.
     """
 
     language = "ir"
     own_functions: ClassVar[bool] = False
 
     def __init__(
-        self, spec: KernelSpec, inputs: Sequence[torch.Tensor], scalars: Sequence[Literal]
+        self,
+        spec: KernelSpec,
+        inputs: Sequence[torch.Tensor],
+        scalars: Sequence[Literal],
+        indices: Sequence[torch.Tensor] = (),
     ) -> None:
         self.spec = spec
         self.values: dict[int, torch.Tensor] = {}
@@ -58,7 +66,9 @@ class ReferenceDialect:
         self._inputs = [tensor.detach() for tensor in inputs]
         self._scalars = list(scalars)
         self._device = inputs[0].device if inputs else torch.device("cpu")
-        self._shape = torch.broadcast_shapes(*(tensor.shape for tensor in inputs))  # type: ignore[no-untyped-call]
+        self._indices = list(indices)
+        shapes = (tensor.shape for tensor in (*inputs, *indices))
+        self._shape = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
 
     def begin(self) -> None:
         """Nothing to open."""
@@ -71,6 +81,13 @@ class ReferenceDialect:
         """A tensor without dimensions."""
         dtype = self.spec.graph.dtype(self.spec.graph.scalar_inputs[index])
         return self.const(self._scalars[index], dtype, result)
+
+    def index(self, position: int, result: int) -> torch.Tensor:
+        """The index as it was given, or counted."""
+        if self._indices:
+            return self._keep(result, self._indices[position])
+        count = torch.arange(math.prod(self._shape), device=self._device)
+        return self._keep(result, count.reshape(self._shape))
 
     def const(self, literal: Literal, dtype: DType, result: int) -> torch.Tensor:
         """A tensor without dimensions; integers wrap."""
@@ -168,6 +185,20 @@ def _fused(x: float, y: float, z: float, *, odd: bool) -> float:
     return nearest
 
 
+def _philox(seed: torch.Tensor, index: torch.Tensor, draw: torch.Tensor) -> torch.Tensor:
+    """Philox4x32-10 as its authors write it, in NumPy's integers."""
+    seed, index, draw = torch.broadcast_tensors(seed, index, draw)  # type: ignore[no-untyped-call]
+    halves = np.uint64(0xFFFFFFFF), np.uint64(32)
+    key, c01, c23 = (x.cpu().numpy().view(np.uint64) for x in (seed, index, draw))
+    (k0, k1), (c0, c1), (c2, c3) = ((x & halves[0], x >> halves[1]) for x in (key, c01, c23))
+    for _ in range(10):
+        p0, p1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
+        c0, c1 = (p1 >> halves[1]) ^ c1 ^ k0, p1 & halves[0]
+        c2, c3 = (p0 >> halves[1]) ^ c3 ^ k1, p0 & halves[0]
+        k0, k1 = (k0 + np.uint64(0x9E3779B9)) & halves[0], (k1 + np.uint64(0xBB67AE85)) & halves[0]
+    return torch.from_numpy(np.asarray(c0 | c1 << halves[1]).view(np.int64)).to(index.device)
+
+
 def _unsigned(op: str, operands: Sequence[torch.Tensor]) -> torch.Tensor:
     arrays = [tensor.cpu().numpy() for tensor in operands]
     if op in _DIVISIONS and not arrays[1].all():
@@ -200,6 +231,7 @@ _OPERATORS: Mapping[str, Callable[..., torch.Tensor]] = {
     "copy": torch.clone,
     "select": torch.where,
     "fma": _fma,
+    "philox": _philox,
     "floordiv": torch.floor_divide,
     "truncdiv": _truncdiv,
     "and": torch.bitwise_and,

@@ -1,0 +1,208 @@
+"""Random operators as IR: counter-based, so that a kernel needs no generator but one seed.
+
+Each element of each draw follows from the seed by its position alone: whatever the layout, the
+threads or the device, and however often it is computed. The numbers are as good as PyTorch's, but
+not the same ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from fusekit.frontends.calls import bind, name_of
+from fusekit.frontends.dtypes import FROM_TORCH, TO_TORCH, compute_dtype
+from fusekit.frontends.fake import Fakes
+from fusekit.frontends.lowering import Lowering
+from fusekit.frontends.scalars import ScalarNode, ScalarTrace, concrete_tree
+from fusekit.frontends.seeds import call_seed, given_seed
+from fusekit.ir import DType, GraphBuilder
+from fusekit.vecmath.expression import Expr, where
+
+__all__ = ["DRAWS", "Draws"]
+
+
+class Draws:
+    """The random operators of one trace: each draw has a number of its own under one seed."""
+
+    def __init__(
+        self,
+        builder: GraphBuilder,
+        fakes: Fakes,
+        identify: Callable[[torch.Tensor], int],
+        symbol: Callable[[ScalarNode], int],
+        first: int = 0,
+    ) -> None:
+        """None yet; `first` is the number of the next, the rest is as in `Lowering`."""
+        self.builder = builder
+        self.fakes = fakes
+        self.identify = identify
+        self.symbol = symbol
+        self._first = first
+        self._seed: int | None = None
+        self._drawn: list[int] = []
+
+    def lower(
+        self, func: Any, args: Any, kwargs: Any, like: torch.Tensor | None = None
+    ) -> list[tuple[torch.Tensor, Expr]] | None:
+        """The fake results of a random operator and what they are; None if PyTorch is to draw.
+
+        The results are laid out as eager's, or `like` the tensor that is written in place.
+        """
+        given = bind(func, args, kwargs)
+        fake = self._fake(func, concrete_tree(given), like)
+        if fake is None or fake.dtype not in FROM_TORCH or given.get("generator") is not None:
+            return None
+        op = Draw(
+            builder=self.builder,
+            arguments=given,
+            result=FROM_TORCH[fake.dtype],
+            identify=self.identify,
+            symbol=self.symbol,
+            shape=tuple(fake.shape),
+            device=fake.device,
+            draws=self,
+        )
+        made = DRAWS[name_of(func).removesuffix("_")](op)
+        if made is None:
+            return None
+        fakes = [fake, *(self.fakes.like_of(fake, TO_TORCH[each.dtype]) for each in made[1:])]
+        return [
+            (one, each.cast(FROM_TORCH[one.dtype])) for one, each in zip(fakes, made, strict=True)
+        ]
+
+    def bits(self, shape: tuple[int, ...], device: torch.device) -> Expr:
+        """64 new random bits (u64) for each element of `shape`."""
+        if self._seed is None:
+            seed = given_seed()
+            self._seed = call_seed(self.builder, device) if seed is None else self.identify(seed)
+        # a scalar input, because a literal would make another kernel of each dropout of a model
+        count = self._first + len(self._drawn)
+        number = self.symbol(ScalarNode(ScalarTrace(), str(count), count, frozenset()))
+        made = self.builder.apply("philox", self._seed, self.builder.index(shape), number)
+        self._drawn.append(made)
+        return Expr(self.builder, made).bits(DType.U64)
+
+    def forget(self, first: int) -> None:
+        """Values from `first` on were rolled back."""
+        self._drawn = [value for value in self._drawn if value < first]
+        if self._seed is not None and self._seed >= first:
+            self._seed = None
+
+    def _fake(self, func: Any, given: dict[str, Any], like: Any) -> torch.Tensor | None:
+        if like is not None:
+            return self.fakes.like_of(like, like.dtype)
+        if given.get("layout") not in (None, torch.strided) or given.get("pin_memory"):
+            return None
+        source = given.get("self", given.get("input"))
+        stated = torch.get_default_dtype() if source is None else source.dtype
+        return self.fakes.drawn(func, given, given.get("dtype") or stated)
+
+
+@dataclasses.dataclass
+class Draw(Lowering):
+    """A call of a random operator.
+
+    Attributes:
+        shape: of what is drawn.
+        device: where it is drawn.
+        draws: gives the random bits.
+    """
+
+    shape: tuple[int, ...]
+    device: torch.device
+    draws: Draws
+
+    def uniform(self, dtype: DType) -> Expr:
+        """Numbers in [0, 1), each exact in `dtype`, in its compute dtype.
+
+        As many of the highest bits as the mantissa holds, so that none is rounded up to 1.
+        """
+        digits = _DIGITS[dtype]
+        whole = self.draws.bits(self.shape, self.device) >> (64 - digits)
+        signed = whole.cast(DType.I64 if digits > 31 else DType.I32)
+        return signed.cast(compute_dtype(dtype)) * 2.0**-digits
+
+    def below(self, probability: float) -> Expr:
+        """True with a probability, exactly: an integer is less than so many of 2**64."""
+        bits = self.draws.bits(self.shape, self.device)
+        if probability == 1:  # 2**64 is no u64
+            return bits.equals(bits)
+        return bits < int(probability * 2.0**64)
+
+
+_DIGITS = {DType.F16: 11, DType.BF16: 8, DType.F32: 24, DType.F64: 53}
+"""Bits of precision, the hidden one among them."""
+
+Rule = Callable[[Draw], tuple[Expr, ...] | None]
+"""The results; None if PyTorch is to draw (or to say what is wrong)."""
+
+
+def _rand(op: Draw) -> tuple[Expr, ...] | None:
+    return (op.uniform(op.result),) if op.result.is_float else None
+
+
+def _uniform(op: Draw) -> tuple[Expr, ...] | None:
+    """As at::uniform_real_distribution: x * (to - from) + from."""
+    low, high = float(op.number("from")), float(op.number("to"))
+    if not op.result.is_float or not _is_range(low, high, op.result):
+        return None
+    made = op.uniform(op.result)
+    if (low, high) == (0, 1):
+        return (made,)
+    start, end = op.const(low), op.const(high, op.result).cast(op.compute)
+    made = (made * (op.const(high) - start) + start).cast(op.result).cast(op.compute)
+    # the sum may be rounded to the bound that is not among the numbers
+    return (where(made >= end, start, made),)
+
+
+def _is_range(low: float, high: float, dtype: DType) -> bool:
+    """True for bounds that eager takes."""
+    limits: Any = torch.finfo(TO_TORCH[dtype])
+    return bool(limits.min <= low <= high <= limits.max and high - low <= limits.max)
+
+
+def _bernoulli(op: Draw) -> tuple[Expr, ...] | None:
+    probability = op.get("p")
+    if isinstance(probability, torch.Tensor):
+        return _below_each(op, op.raw(probability))
+    if "p" not in op.arguments:
+        return _below_each(op, op.tensor("self", op.result))
+    number = float(op.number("p"))
+    return (op.below(number),) if 0 <= number <= 1 else None
+
+
+def _below_each(op: Draw, p: Expr) -> tuple[Expr, ...] | None:
+    if not p.dtype.is_float:
+        return None
+    dtype = compute_dtype(p.dtype)
+    chance = p.cast(dtype)
+    made = op.uniform(dtype) < chance
+    if op.device.type != "cpu":
+        return (made,)
+    # on the CPU, eager raises where p is no probability; all that kernels can report is a division
+    # by zero, after which PyTorch runs the call again and finds out
+    valid = ((chance >= 0.0) & (chance <= 1.0)).cast(DType.I8)
+    return (made & (valid.const(1).apply("truncdiv", valid) > 0),)
+
+
+def _native_dropout(op: Draw) -> tuple[Expr, ...] | None:
+    p, train = float(op.number("p")), op["train"]
+    if not 0 < p < 1 or train is False:
+        return None
+    mask = op.below(1 - p)
+    x = op.tensor("input")
+    return x * mask.cast(x.dtype) * (1 / (1 - p)), mask
+
+
+DRAWS: Mapping[str, Rule] = {
+    "aten.rand": _rand,
+    "aten.rand_like": _rand,
+    "aten.uniform": _uniform,
+    "aten.bernoulli": _bernoulli,
+    "aten.native_dropout": _native_dropout,
+}
+"""Random operators that kernels compute."""
