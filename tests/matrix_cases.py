@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812  the usual name
 
-__all__ = ["ARITIES", "DTYPES", "LAYOUTS", "divisible", "representable", "values"]
+__all__ = ["ARITIES", "DTYPES", "LAYOUTS", "divisible", "on", "representable", "values"]
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 DTYPES = (
@@ -233,6 +233,13 @@ def representable(tensor: torch.Tensor) -> torch.Tensor:
     if not tensor.dtype.is_floating_point:
         return tensor
     return tensor.nan_to_num(1.0, 1.0, 1.0).clamp(0, 100)
+
+
+def on(device: str, tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in memory that is laid out alike, on another device."""
+    count = tensor.untyped_storage().nbytes() // tensor.itemsize
+    whole = tensor.as_strided((count,), (1,), 0).to(device)
+    return whole.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
 LAYOUTS: dict[str, Callable[[torch.dtype], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]] = {

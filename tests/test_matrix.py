@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import fusekit
-from tests.matrix_cases import ARITIES, DTYPES, LAYOUTS, divisible, representable, values
+from tests.matrix_cases import ARITIES, DTYPES, LAYOUTS, divisible, on, representable, values
 
 ENGINES = ("llvm", "cpp", pytest.param("cuda", marks=pytest.mark.gpu))
 
@@ -45,13 +45,6 @@ NOT_ON_GPU = frozenset({"pow_0.5", "pow_-0.5"})
 
 def name_of(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def on(device: str, tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor in memory that is laid out alike, on another device."""
-    count = tensor.untyped_storage().nbytes() // tensor.itemsize
-    whole = tensor.as_strided((count,), (1,), 0).to(device)
-    return whole.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
 def together(cases: Sequence[Callable[..., Any]]) -> Callable[..., tuple[Any, ...]]:
