@@ -35,7 +35,7 @@ def vectors() -> Iterator[Case]:
 
 def rows() -> Iterator[Case]:
     for dtype in DTYPES:
-        for shape in ((3, 16), (5, 24), (70, 4)):
+        for shape in ((3, 16), (5, 24), (70, 4), (5, 17), (9, 1)):
             args = filled(shape, dtype), filled(shape[1:], dtype)
             yield f"rows {dtype} {list(shape)}", mix, args
 
