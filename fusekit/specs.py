@@ -252,11 +252,15 @@ class TensorDesc:
         strides: one class for each collapsed dimension, outermost first. On the CPU, UNIT appears
             only in the innermost.
         alignment: bytes that the address and every row are a multiple of; at least the itemsize.
+            Rows do not count where `flat` is set.
+        flat: on a GPU, its elements follow each other in memory as they do in the walk. Set for
+            all outputs, or for no tensor.
     """
 
     dtype: DType
     strides: tuple[Stride, ...]
     alignment: int
+    flat: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -73,11 +73,10 @@ class _Nudged:
     def nudge(self, tensor: torch.Tensor) -> None:
         if not tensor.is_floating_point():
             return
-        sign = (
-            torch.randint(0, 2, tensor.shape, generator=self.generator) * 2 - 1
-            if self.sign is None
-            else self.sign
-        )
+        sign: Any = self.sign
+        if sign is None:
+            drawn = torch.randint(0, 2, tensor.shape, generator=self.generator)
+            sign = drawn.to(tensor.device) * 2 - 1
         wide = tensor.double()
         step = torch.finfo(tensor.dtype).eps * _NUDGE_ULPS
         tensor.copy_(torch.where(wide.isfinite(), wide * (1 + step * sign), wide))
@@ -93,9 +92,11 @@ def run_quietly(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple
         return type(error).__name__, error
 
 
-def check_program(program: Program, fused: Callable[..., Any], seed: int) -> None:
-    """AssertionError unless `fused` does what the program does in eager PyTorch."""
-    eager_args, fused_args = program.arguments(seed), program.arguments(seed)
+def check_program(
+    program: Program, fused: Callable[..., Any], seed: int, device: str = "cpu"
+) -> None:
+    """AssertionError unless `fused` does what the program does in eager PyTorch there."""
+    eager_args, fused_args = (program.arguments(seed, device) for _ in range(2))
     eager, expected = run_quietly(program.function(), eager_args)
     status, found = run_quietly(fused, fused_args)
     if status != eager:
@@ -108,7 +109,8 @@ def check_program(program: Program, fused: Callable[..., Any], seed: int) -> Non
     if not program.is_exact:
         for number, (sign, of_operands) in enumerate(_NUDGES):
             nudged = _Nudged(program, sign, number, of_operands=of_operands)
-            status, made = run_quietly(lambda *a, n=nudged: n.run(a), program.arguments(seed))
+            arguments = program.arguments(seed, device)
+            status, made = run_quietly(lambda *a, n=nudged: n.run(a), arguments)
             # a program that raises when it is nudged cannot be judged
             if status != "ok":
                 return

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests import graph_statements
 from tests.graph_statements import Statement
+from tests.matrix_cases import on
 
 __all__ = ["Input", "Program", "programs"]
 
@@ -47,7 +48,7 @@ class Input:
     values: str = "normal"
     of: tuple[str, int] | None = None
 
-    def make(self, seed: int, earlier: list[torch.Tensor]) -> torch.Tensor:
+    def make(self, seed: int, earlier: list[torch.Tensor], device: str = "cpu") -> torch.Tensor:
         """The tensor; other seeds give other values in the same layout."""
         if self.of is not None:
             kind, index = self.of
@@ -57,7 +58,7 @@ class Input:
         tensor = _laid_out(self.shape, self.layout, self.dtype)
         with torch.no_grad():
             _fill(tensor, self.values, generator)
-        return tensor
+        return tensor if device == "cpu" else on(device, tensor)
 
 
 def _laid_out(shape: tuple[int, ...], layout: str, dtype: torch.dtype) -> torch.Tensor:
@@ -147,11 +148,11 @@ class Program:
         """The program as a function of tensors and numbers."""
         return compiled(self.text)
 
-    def arguments(self, seed: int) -> list[Any]:
+    def arguments(self, seed: int, device: str = "cpu") -> list[Any]:
         """Fresh arguments; another seed changes the numbers in them too."""
         tensors: list[torch.Tensor] = []
         for index, given in enumerate(self.inputs):
-            tensors.append(given.make(seed * 101 + index, tensors))
+            tensors.append(given.make(seed * 101 + index, tensors, device))
         return [*tensors, *(value + seed if seed else value for value in self.scalars)]
 
     def resized(self) -> Program:
@@ -170,9 +171,19 @@ def compiled(text: str) -> Callable[..., Any]:
     return names["f"]
 
 
+_NOT_ON_A_GPU = re.compile(
+    r"torch\.(tensor|arange|zeros|ones|linspace)\("  # makes a tensor of the CPU
+    r"|\w\[\w+\d+\]"  # an index beyond the end ends the process's use of the GPU
+    r"| / -?[\dsT]"  # eager multiplies by the reciprocal of a number: not exact
+    r"|//|%|fmod|torch\.div\("  # of integers by zero, eager's results are undefined
+    r"|hardswish|hardsigmoid|addcmul|addcdiv"  # eager's kernels round otherwise (test_matrix.py)
+    r"|pow\(\w+, 0\.5\)|\*\* [s0]"  # eager's roots of -0.0 in float16
+)
+
+
 @st.composite
-def programs(draw: Any, most: int = 30) -> Program:
-    """A program of 1 to `most` statements."""
+def programs(draw: Any, most: int = 30, device: str = "cpu") -> Program:
+    """A program of 1 to `most` statements, to be run on tensors of a kind of device."""
     shape = _shape(draw)
     inputs = _inputs(draw, shape)
     scalars = tuple(draw(st.lists(_SCALARS, max_size=2)))
@@ -185,7 +196,7 @@ def programs(draw: Any, most: int = 30) -> Program:
     statements: list[Statement] = []
     for number in range(draw(st.integers(1, most))):
         statement = graph_statements.draw_statement(draw, names, number)
-        if statement is None:
+        if statement is None or (device != "cpu" and _NOT_ON_A_GPU.search(statement.text)):
             continue
         outcome = _run(statement, names)
         if outcome == "ok":

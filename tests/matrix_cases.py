@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812  the usual name
 
-__all__ = ["ARITIES", "DTYPES", "LAYOUTS", "divisible", "representable", "values"]
+__all__ = ["ARITIES", "DTYPES", "LAYOUTS", "divisible", "on", "representable", "values"]
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 DTYPES = (
@@ -221,9 +221,11 @@ def divisible(x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
         return [x, y]
     if x.dtype.is_floating_point:  # eager's fmod by a denormal is NaN
         return [x, torch.where(y.abs() < torch.finfo(y.dtype).tiny, y * 0, y)]
-    one = torch.ones((), dtype=x.dtype)
-    least = torch.full_like(one, torch.iinfo(x.dtype).min)
-    return [torch.where((x == least) & (y != 2), one, x), torch.where(y == 0, one, y)]
+    least = torch.iinfo(x.dtype).min
+    # as lists, because not every version of torch has where() for every integer
+    pairs = list(zip(x.tolist(), y.tolist(), strict=True))
+    dividends = [1 if a == least and b != 2 else a for a, b in pairs]
+    return [torch.tensor(part, dtype=x.dtype) for part in (dividends, [b or 1 for _, b in pairs])]
 
 
 def representable(tensor: torch.Tensor) -> torch.Tensor:
@@ -231,6 +233,13 @@ def representable(tensor: torch.Tensor) -> torch.Tensor:
     if not tensor.dtype.is_floating_point:
         return tensor
     return tensor.nan_to_num(1.0, 1.0, 1.0).clamp(0, 100)
+
+
+def on(device: str, tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in memory that is laid out alike, on another device."""
+    count = tensor.untyped_storage().nbytes() // tensor.itemsize
+    whole = tensor.as_strided((count,), (1,), 0).to(device)
+    return whole.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
 LAYOUTS: dict[str, Callable[[torch.dtype], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]] = {

@@ -1,8 +1,8 @@
-"""What the original fuser's 50 tests assert, under their names, on both CPU engines.
+"""What the original fuser's 50 tests assert, under their names, on every engine that compiles.
 
-Names with `_cuda` are the original's: the behaviour is tested on CPU tensors. Where this fuser is
-meant to do another thing (random numbers, integer scalars, a cat that is read), the test asserts
-that, and says so.
+Names with `_cuda` are the original's: the behaviour is tested on tensors of the CPU and, where
+there is one, of a GPU (random numbers there: tests/gpu). Where this fuser is meant to do another
+thing (random numbers, integer scalars, a cat that is read), the test asserts that, and says so.
 """
 
 from __future__ import annotations
@@ -23,9 +23,18 @@ from fusekit.frontends.torchscript import TorchGroup
 
 ENGINES = ("llvm", "cpp")
 both_engines = pytest.mark.parametrize("engine", ENGINES)
+every_engine = pytest.mark.parametrize(
+    "engine", [*ENGINES, pytest.param("cuda", marks=pytest.mark.gpu)]
+)
 two_gpus = pytest.mark.skipif(
     torch.cuda.device_count() < 2, reason=f"needs two GPUs, there are {torch.cuda.device_count()}"
 )
+
+
+def placed(engine, *args):
+    """The arguments, with tensors where the engine serves them; layouts stay."""
+    device = "cuda" if engine == "cuda" else "cpu"
+    return [x.to(device) if isinstance(x, torch.Tensor) else x for x in args]
 
 
 def tensors(made):
@@ -62,6 +71,7 @@ def names(declines):
 
 def assert_fused(function, engine, *args, groups=1, declined=(), **tolerance):
     """Like eager, in so many kernels, with only these operators left; returns the explanation."""
+    args = placed(engine, *args)
     fused = fusekit.fuse(function, engine=engine)
     explanation = fused.explain(*args)
     assert explanation.fused, str(explanation)
@@ -77,6 +87,7 @@ def assert_fused(function, engine, *args, groups=1, declined=(), **tolerance):
 
 def assert_gradients(function, engine, *args, backward=1, opaque=0, **tolerance):
     """One kernel forwards, `backward` kernels and `opaque` operators backwards, like eager."""
+    args = placed(engine, *args)
     fused = fusekit.fuse(function, engine=engine)
     found = []
     for run in (fused, function):
@@ -84,7 +95,8 @@ def assert_gradients(function, engine, *args, backward=1, opaque=0, **tolerance)
         wanted = [leaf for leaf in leaves if torch.is_tensor(leaf)]
         with counted(launches=1) if run is fused else contextlib.nullcontext():
             made = run(*leaves)
-        seed = torch.linspace(0.5, 1.5, made.numel(), dtype=made.dtype).reshape(made.shape)
+        seed = torch.linspace(0.5, 1.5, made.numel(), dtype=made.dtype, device=made.device)
+        seed = seed.reshape(made.shape)
         with (
             counted(launches=backward, opaque=opaque) if run is fused else contextlib.nullcontext()
         ):
@@ -97,6 +109,7 @@ def assert_gradients(function, engine, *args, backward=1, opaque=0, **tolerance)
 
 def kernels(function, engine, *args):
     """The kernel calls of one signature."""
+    args = tuple(placed(engine, *args))
     return fusekit.fuse(function, engine=engine).entry(args, {}).program.kernels
 
 
@@ -137,12 +150,12 @@ assert fusekit.stats().launches == 2, fusekit.stats()
     assert done.returncode == 0, done.stderr
 
 
-@both_engines
+@every_engine
 def test_abs_cuda(engine):
     assert_fused(absolute, engine, torch.randn(5, 5, dtype=torch.float64))
 
 
-@both_engines
+@every_engine
 def test_zero_element_tensors(engine):
     def decode(sin, cos):
         return torch.atan2(sin + 1, cos)
@@ -151,12 +164,12 @@ def test_zero_element_tensors(engine):
     assert explanation.groups[0].bytes_read == 0
 
 
-@both_engines
+@every_engine
 def test_exp_cuda(engine):
     assert_fused(lambda x, y: (x + 0.5 * y).exp(), engine, torch.randn(4, 4), torch.randn(4, 4))
 
 
-@both_engines
+@every_engine
 def test_relu_cuda(engine):
     def relu(x, y):
         return functional.relu(x + 0.5 * y)
@@ -164,7 +177,7 @@ def test_relu_cuda(engine):
     assert_fused(relu, engine, torch.randn(4, 4), torch.randn(4, 4))
 
 
-@both_engines
+@every_engine
 def test_erf_cuda(engine):
     def errors(x):
         return functional.relu(torch.erf(x) - torch.erfc(x))
@@ -173,7 +186,7 @@ def test_erf_cuda(engine):
     assert_gradients(errors, engine, torch.randn(4, 4))
 
 
-@both_engines
+@every_engine
 def test_threshold(engine):
     def chain(x):
         return torch.threshold(x, 0, -10) + x + x + x
@@ -181,7 +194,7 @@ def test_threshold(engine):
     assert_fused(chain, engine, torch.tensor([-1.0, -0.5, 0, 1, 2, 3, torch.nan]))
 
 
-@both_engines
+@every_engine
 def test_remainder_cuda(engine):
     def chain(x, y):
         return 1 + torch.remainder(x, y) - 1
@@ -189,7 +202,7 @@ def test_remainder_cuda(engine):
     assert_fused(chain, engine, torch.rand(4, 4), torch.rand(4, 4))
 
 
-@both_engines
+@every_engine
 def test_small_constant_cuda(engine):
     def chain(x, y):
         return (1e-8 * x + 5e-9 * y) * 1e8
@@ -197,7 +210,7 @@ def test_small_constant_cuda(engine):
     assert_fused(chain, engine, torch.randn(4, 4), torch.randn(4, 4))
 
 
-@both_engines
+@every_engine
 def test_scalar(engine):
     assert_fused(lambda x, y: 2 * x + y, engine, torch.tensor(0.1), torch.tensor(1.0))
 
@@ -205,7 +218,7 @@ def test_scalar(engine):
 # broadcasting and layout
 
 
-@both_engines
+@every_engine
 def test_broadcast_cuda(engine):
     def scale_shift(x, scale, shift):
         return x * scale + shift
@@ -213,7 +226,7 @@ def test_broadcast_cuda(engine):
     assert_fused(scale_shift, engine, torch.randn(4, 4), torch.randn(4), torch.randn(4))
 
 
-@both_engines
+@every_engine
 def test_arg_configurations_smoke_cuda(engine):
     """Contiguous and transposed arguments do not share a kernel."""
 
@@ -229,14 +242,14 @@ def test_arg_configurations_smoke_cuda(engine):
     assert plain.binding.args != mixed.binding.args
 
 
-@both_engines
+@every_engine
 def test_lerp(engine):
     start, end, weight = torch.randn(4, 1), torch.randn(1, 4), torch.tensor(0.5)
     assert_fused(lambda a, b: torch.lerp(a + 1, b, 0.5), engine, start, end)
     assert_fused(lambda a, b, w: torch.lerp(a + 1, b, w), engine, start, end, weight)
 
 
-@both_engines
+@every_engine
 def test_addcmul_cuda(engine):
     def chain(t, t1, t2):
         return t.addcmul(t + 1, t2, value=0.1) * t1
@@ -247,7 +260,7 @@ def test_addcmul_cuda(engine):
 # half precision
 
 
-@both_engines
+@every_engine
 def test_cuda_bfloat16(engine):
     def chain(x, y):
         return (x + y).relu()
@@ -261,7 +274,7 @@ def gt_lt(x, y):
     return masked * (x < 0).type_as(x) + y
 
 
-@both_engines
+@every_engine
 @pytest.mark.parametrize("name", ["comparison", "relu", "exp"])
 def test_cuda_half(engine, name):
     function = {
@@ -269,7 +282,7 @@ def test_cuda_half(engine, name):
         "relu": lambda x, y: functional.relu(x + 0.5 * y),
         "exp": lambda x, y: (x + 0.5 * y).exp(),
     }[name]
-    x, y = torch.randn(4, 5).half(), torch.randn(4, 5).half()
+    x, y = placed(engine, torch.randn(4, 5).half(), torch.randn(4, 5).half())
     assert_fused(function, engine, x, y)
     fused = fusekit.fuse(function, engine=engine)
     torch.testing.assert_close(
@@ -287,7 +300,7 @@ def test_cuda_half(engine, name):
 # comparisons, selection
 
 
-@both_engines
+@every_engine
 def test_minmax(engine):
     a, b, nan = torch.randn(4, 4), torch.randn(4, 4), torch.tensor(torch.nan)
     for x, y in itertools.product((a, b, nan), (a, b, nan)):
@@ -295,7 +308,7 @@ def test_minmax(engine):
         assert_fused(lambda a, b: torch.min(2 * a, b), engine, x, y)
 
 
-@both_engines
+@every_engine
 @pytest.mark.parametrize(
     "bounds",
     [(0, 2), (0, torch.inf), (-torch.inf, 0), (None, 2), (0, None)],
@@ -311,7 +324,7 @@ def test_clamp(engine, bounds):
     assert_gradients(chain, engine, a, b)
 
 
-@both_engines
+@every_engine
 def test_comparison_eq_ne(engine):
     def chain(x, y):
         masked = x * (x == 0).type_as(x) + y
@@ -320,12 +333,12 @@ def test_comparison_eq_ne(engine):
     assert_fused(chain, engine, torch.randn(4, 4).round(), torch.randn(4, 4))
 
 
-@both_engines
+@every_engine
 def test_comparison_gt_lt_cuda(engine):
     assert_fused(gt_lt, engine, torch.randn(4, 4), torch.randn(4, 4))
 
 
-@both_engines
+@every_engine
 def test_comparison_ge_le_cuda(engine):
     def chain(x, y):
         masked = x * (x >= 0).type_as(x) + y
@@ -336,7 +349,7 @@ def test_comparison_ge_le_cuda(engine):
     assert_gradients(chain, engine, x, y)
 
 
-@both_engines
+@every_engine
 def test_where_and_typing(engine):
     """One kernel has a bool and a double output."""
 
@@ -353,7 +366,7 @@ def test_where_and_typing(engine):
 # Python scalars
 
 
-@both_engines
+@every_engine
 def test_scalar_arg_cuda(engine):
     def chain(x, p):
         return p * (x * x + x)
@@ -366,7 +379,7 @@ def test_scalar_arg_cuda(engine):
     assert_gradients(chain, engine, x, 3.5)
 
 
-@both_engines
+@every_engine
 def test_tensor_scalar_ops_cuda(engine):
     """An integer argument kept the original from fusing; here it is a kernel argument, too."""
 
@@ -388,7 +401,7 @@ def test_tensor_scalar_ops_cuda(engine):
 # chunk
 
 
-@both_engines
+@every_engine
 def test_chunk_cuda(engine):
     def chain(x):
         a, b, c = x.chunk(3, 1)
@@ -420,12 +433,12 @@ def test_chunk_correctness(engine):
     check_chunks(engine, torch.float32)
 
 
-@both_engines
+@every_engine
 def test_chunk_correctness_cuda(engine):
     check_chunks(engine, torch.float64)
 
 
-@both_engines
+@every_engine
 def test_chunk_distributes_cuda(engine):
     """The chunk of a sum is the sum of chunks, which are views of the inputs: nothing outside."""
 
@@ -442,7 +455,7 @@ def test_chunk_distributes_cuda(engine):
     assert_fused(chain, engine, x, row)
 
 
-@both_engines
+@every_engine
 def test_chunk_motion_deduplicates_inputs(engine):
     def square(x):
         one, other = (x * x).chunk(2)
@@ -460,7 +473,7 @@ def test_chunk_motion_deduplicates_inputs(engine):
         assert len({place.base for place in kernel.reads}) == 1
 
 
-@both_engines
+@every_engine
 def test_chunk_multiple_cuda(engine):
     def chain(s, x, y, z):
         z1, z2 = z.chunk(2, 2)
@@ -475,7 +488,7 @@ def test_chunk_multiple_cuda(engine):
 # cat
 
 
-@both_engines
+@every_engine
 def test_concat_cuda(engine):
     """The pieces are written in place: one kernel, and no copy."""
 
@@ -489,7 +502,7 @@ def test_concat_cuda(engine):
     assert [place.offset for place in kernel.writes] == [0, 60]
 
 
-@both_engines
+@every_engine
 def test_concat_invariant_cuda(engine):
     """An operation on a cat left the original's group; here it moves in front of the cat."""
 
@@ -499,7 +512,7 @@ def test_concat_invariant_cuda(engine):
     assert_fused(chain, engine, torch.randn(2, 2), torch.randn(2, 2), torch.randn(4, 2))
 
 
-@both_engines
+@every_engine
 def test_checks_cat_inputs(engine):
     """Pieces that would broadcast do not: 2 + 1 rows, a kernel for each shape, no fallback."""
 
@@ -508,7 +521,7 @@ def test_checks_cat_inputs(engine):
 
     x, y = torch.randn(2, 4), torch.randn(1, 4)
     assert_fused(chain, engine, x, y, groups=2)
-    assert fusekit.fuse(chain, engine=engine)(x, y).shape == (3, 4)
+    assert fusekit.fuse(chain, engine=engine)(*placed(engine, x, y)).shape == (3, 4)
 
 
 # LSTM
@@ -528,17 +541,17 @@ def lstm_concat(*args):
     return torch.cat(lstm(*args))
 
 
-def lstm_arguments(batch=4, size=5):
+def lstm_arguments(engine, batch=4, size=5):
     x, hx, cx = (torch.randn(batch, size) for _ in range(3))
     weights = (torch.randn(4 * size, size) for _ in range(2))
     biases = (torch.randn(4 * size) for _ in range(2))
-    return (x, hx, cx, *weights, *biases)
+    return tuple(placed(engine, x, hx, cx, *weights, *biases))
 
 
-@both_engines
+@every_engine
 def test_lstm_cuda(engine):
     """Inference is one kernel after the products; in training autograd needs them in PyTorch."""
-    arguments = lstm_arguments()
+    arguments = lstm_arguments(engine)
     assert_fused(lstm, engine, *arguments, declined=["mm", "mm"])
     found = []
     for function in (fusekit.fuse(lstm, engine=engine), lstm):
@@ -551,18 +564,18 @@ def test_lstm_cuda(engine):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
-@both_engines
+@every_engine
 def test_lstm_concat_cuda(engine):
-    arguments = lstm_arguments()
+    arguments = lstm_arguments(engine)
     assert_fused(lstm_concat, engine, *arguments, declined=["mm", "mm"])
     (kernel,) = kernels(lstm_concat, engine, *arguments)
     assert len({place.base for place in kernel.writes}) == 1
 
 
-@both_engines
+@every_engine
 def test_lstm_gates_permutations_cuda(engine):
     """Each order of the four summands gives one group."""
-    x, hx, cx, w_ih, w_hh, b_ih, b_hh = lstm_arguments()
+    x, hx, cx, w_ih, w_hh, b_ih, b_hh = lstm_arguments(engine)
 
     def summands():
         return x.mm(w_ih.t()), hx.mm(w_hh.t()), b_ih, b_hh
@@ -582,7 +595,7 @@ def test_lstm_gates_permutations_cuda(engine):
 
 
 def check_traced_lstm(engine):
-    arguments = lstm_arguments()
+    arguments = lstm_arguments(engine)
     graph = torch.jit.trace(lstm, arguments).graph
     assert_fused(TorchGroup(graph).function, engine, *arguments, declined=["mm", "mm"])
     with fusekit.options(engine=engine):
@@ -591,7 +604,7 @@ def check_traced_lstm(engine):
     assert_same(stack, lstm(*arguments))
 
 
-@both_engines
+@every_engine
 def test_lstm_traced_cuda(engine):
     check_traced_lstm(engine)
 
@@ -601,13 +614,14 @@ def test_lstm_traced_cpu(engine):
     check_traced_lstm(engine)
 
 
-@both_engines
+@every_engine
 def test_milstm_cuda(engine):
     def cell(x, hx, cx, w_ih, w_hh, alpha, beta_i, beta_h, bias):
         wx, uz = x.mm(w_ih.t()), hx.mm(w_hh.t())
         return cell_gates(alpha * wx * uz + beta_i * wx + beta_h * uz + bias, cx)
 
-    arguments = (*lstm_arguments()[:5], *(torch.randn(20) for _ in range(4)))
+    rows = placed(engine, *(torch.randn(20) for _ in range(4)))
+    arguments = (*lstm_arguments(engine)[:5], *rows)
     assert_fused(cell, engine, *arguments, declined=["mm", "mm"])
     leaves = [x.clone().requires_grad_() for x in arguments]
     hy, cy = fusekit.fuse(cell, engine=engine)(*leaves)
@@ -639,7 +653,7 @@ def test_fuse_decompose_normalization(engine, kind):
 # gradients
 
 
-@both_engines
+@every_engine
 def test_fuser_deduplication(engine):
     """Equal gradients are computed once, and are one tensor."""
 
@@ -654,7 +668,7 @@ def test_fuser_deduplication(engine):
     assert_same(one, torch.autograd.grad(chain(x, y).sum(), x)[0])
 
 
-@both_engines
+@every_engine
 def test_fuser_iou(engine):
     """Forwards one kernel; backwards kernels around the sums that broadcasting asks for."""
 
@@ -669,7 +683,7 @@ def test_fuser_iou(engine):
     b = torch.rand(10, 4)
     first = [a[:, 0], a[:, 1], a[:, 0] + a[:, 2], a[:, 1] + a[:, 3]]
     second = [b[:, 0], b[:, 1], b[:, 0] + b[:, 2], b[:, 1] + b[:, 3]]
-    arguments = [*first, *second]
+    arguments = placed(engine, *first, *second)
     assert_fused(iou, engine, *arguments)
     fused = fusekit.fuse(iou, engine=engine)
     found = []
@@ -686,7 +700,7 @@ def test_fuser_iou(engine):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-@both_engines
+@every_engine
 @pytest.mark.parametrize("shapes", [((5, 1), (5, 5)), ((5, 5), (5, 1)), ((5, 5), (5, 5))])
 def test_grad_sum_to_size_elimination(engine, shapes):
     """The backward sums only what was broadcast."""
@@ -694,8 +708,7 @@ def test_grad_sum_to_size_elimination(engine, shapes):
     def cell(a, b, c):
         return (a + b) * c
 
-    a, b = (torch.randn(shape) for shape in shapes)
-    c = torch.randn(5, 5)
+    a, b, c = placed(engine, *(torch.randn(shape) for shape in (*shapes, (5, 5))))
     explanation = fusekit.explain(cell, a, b, c)
     assert len(explanation.groups) == 1
     before = fusekit.stats()

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import fusekit
-from tests.matrix_cases import ARITIES, DTYPES, LAYOUTS, divisible, representable, values
+from tests.matrix_cases import ARITIES, DTYPES, LAYOUTS, divisible, on, representable, values
 
 ENGINES = ("llvm", "cpp", pytest.param("cuda", marks=pytest.mark.gpu))
 
@@ -31,6 +31,16 @@ NAN_IN_EAGER = frozenset({"fmod", "remainder", "gelu", "floor_divide", "floordiv
 
 CANCELLING = frozenset({"tanhshrink", "logaddexp", "logaddexp2"})
 """Differences of what is close to each other: off by what their operands are."""
+
+
+IN_FEWER_STEPS = frozenset({"addcmul", "addcdiv"})
+"""Eager's CUDA kernels round these once less; what that does to infinities shows in NaNs."""
+
+ROUGH_IN_EAGER = frozenset({"hardsigmoid", "hardswish"})
+"""Eager's CUDA kernels multiply float64 by a sixth in float32."""
+
+NOT_ON_GPU = frozenset({"pow_0.5", "pow_-0.5"})
+"""Roots of -0.0 and -inf in float16, which eager on a GPU gives as sqrt does, on a CPU as pow."""
 
 
 def name_of(dtype: torch.dtype) -> str:
@@ -105,6 +115,7 @@ def disagreement(
     theirs: torch.Tensor,
 ) -> str:
     """What is wrong with a result, or nothing."""
+    on_gpu = ours.is_cuda
     given, ours, theirs = [x.cpu() for x in given], ours.cpu(), theirs.cpu()
     if (ours.dtype, ours.shape, ours.stride()) != (theirs.dtype, theirs.shape, theirs.stride()):
         return (
@@ -126,6 +137,8 @@ def disagreement(
             same |= (ours.double() - theirs.double()).abs() <= scale * 2 * torch.finfo(
                 theirs.dtype
             ).eps
+    if on_gpu and theirs.is_floating_point():
+        same |= _is_excused_on_gpu(names, given, ours, theirs)
     if bool(same.all()):
         return ""
     at = int((~same).nonzero()[0])
@@ -134,6 +147,21 @@ def disagreement(
         f"{name}({operands}) is {ours[at].item()!r}, eager has {theirs[at].item()!r} "
         f"({int((~same).sum())} of {same.numel()})"
     )
+
+
+def _is_excused_on_gpu(
+    names: set[str], given: Sequence[torch.Tensor], ours: torch.Tensor, theirs: torch.Tensor
+) -> torch.Tensor:
+    """Where eager's CUDA kernels are known not to compute what its operators say."""
+    if names & IN_FEWER_STEPS:
+        scale = torch.stack([x.double().abs() for x in given]).amax(0) ** 2
+        near = (ours.double() - theirs.double()).abs() <= scale * torch.finfo(theirs.dtype).eps
+        return near | ~given[0].isfinite()
+    if names & ROUGH_IN_EAGER and theirs.dtype == torch.float64:
+        return (ours - theirs).abs() <= 1e-7 * theirs.abs().clamp(min=1.0)
+    if names & NOT_ON_GPU and theirs.dtype == torch.float16:
+        return (given[0] == 0) | given[0].isinf()
+    return torch.zeros_like(ours, dtype=torch.bool)
 
 
 def _is_close(
@@ -212,7 +240,8 @@ MIXED = ("float32", "float16", "float64", "int32", "uint8", "bool")
 def test_loops_over_layouts(layout: str, engine: str) -> None:
     """Values through every kind of loop, with tensors of different element sizes."""
     kinds = [getattr(torch, name) for name in MIXED]
-    given = [LAYOUTS[layout](dtype)[i % 3] for i, dtype in enumerate(kinds)]
+    device = "cuda" if engine == "cuda" else "cpu"
+    given = [on(device, LAYOUTS[layout](dtype)[i % 3]) for i, dtype in enumerate(kinds)]
 
     def function(*x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return x[0] * x[1] + x[3], (x[4] + x[3]) * 2, x[2] - x[0], x[5] & (x[0] > x[4]), x[1] / x[4]

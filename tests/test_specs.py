@@ -54,7 +54,12 @@ def test_an_arg_spec_holds_no_sizes():
     assert names == {
         *("device", "ndim", "inputs", "outputs", "indices", "index_bits", "inner_multiple"),
     }
-    assert {f.name for f in dataclasses.fields(TensorDesc)} == {"dtype", "strides", "alignment"}
+    assert {f.name for f in dataclasses.fields(TensorDesc)} == {
+        "dtype",
+        "strides",
+        "alignment",
+        "flat",
+    }
     sizes = [args_of((n, 8 * n), (8 * n, 1), (8 * n, 1), (0, 1)) for n in range(2, 40)]
     assert len(set(sizes)) == 1
     assert args_of((4, 4), (4, 1), (4, 1)) == args_of((8, 9), (9, 1), (9, 1))

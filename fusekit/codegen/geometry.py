@@ -76,7 +76,7 @@ class Geometry:
 
     def steps(self, dim: int) -> int:
         """By how many elements the walk moves along a dimension."""
-        is_vector = self.schedule.adjacent and not self.schedule.tile
+        is_vector = self.schedule.adjacent and not (self.schedule.tile or self.schedule.flat)
         return self.schedule.lanes if is_vector and dim == self.args.ndim - 1 else 1
 
     def values(self, layout: Sequence[int]) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ MAX_VECTOR_BYTES = 16
 """What one load or store instruction of a thread can move."""
 
 _BLOCK = 256
+_WARP = 32
 _TILE = 32
 _SPREAD = 4
 
@@ -30,6 +31,7 @@ class GpuSchedule:
         block: threads of a block.
         lanes: elements that one thread computes.
         adjacent: its elements are neighbours, a vector; otherwise they are a block apart.
+        flat: vectors run on across the ends of rows; operands that do not are read one by one.
         tile: side of the squares that transposed inputs are read in, through shared memory;
             0 for none.
         tile_dim: the dimension along which those inputs are contiguous.
@@ -38,6 +40,7 @@ class GpuSchedule:
     block: int = _BLOCK
     lanes: int = 1
     adjacent: bool = True
+    flat: bool = False
     tile: int = 0
     tile_dim: int = -1
 
@@ -50,10 +53,15 @@ class GpuSchedule:
 def choose_gpu(args: ArgSpec) -> GpuSchedule:
     """The schedule for arguments like `args`."""
     if args.ndim == 0:
-        return GpuSchedule(block=1)
+        return GpuSchedule(block=_WARP)
     transposed = transposed_dim(args)
     if transposed is not None:
         return GpuSchedule(lanes=_TILE * _TILE // _BLOCK, tile=_TILE, tile_dim=transposed)
+    if args.outputs[0].flat:
+        widest = max(desc.dtype.itemsize for desc in args.tensors if desc.flat)
+        lanes = min(MAX_VECTOR_BYTES // widest, *(_fits(desc) for desc in args.outputs))
+        if lanes > 1:
+            return GpuSchedule(lanes=lanes, flat=True)
     rows = [desc for desc in args.tensors if desc.strides[-1] is Stride.UNIT]
     widest = max((desc.dtype.itemsize for desc in rows or args.outputs), default=4)
     wanted = MAX_VECTOR_BYTES // widest

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -14,13 +13,21 @@ __all__ = ["find", "sass"]
 
 _NAME = "nvdisasm"
 _TIMEOUT_SECONDS = 60.0
+_TOOLKIT = "/usr/local/cuda/bin"
 
 
 def find() -> str | None:
-    """The disassembler's path: on PATH, or in a CUDA toolkit at its usual place."""
-    homes = (os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda")
-    folders = [str(Path(home, "bin")) for home in homes if home]
-    return shutil.which(_NAME) or shutil.which(_NAME, path=os.pathsep.join(folders))
+    """The disassembler's path: on PATH, in its own wheel, or in a CUDA toolkit; None if nowhere."""
+    return shutil.which(_NAME) or _in_wheel() or shutil.which(_NAME, path=_TOOLKIT)
+
+
+def _in_wheel() -> str | None:
+    try:
+        from cuda.pathfinder import find_nvidia_binary_utility  # noqa: PLC0415  may be absent
+    except ImportError:
+        return None
+    found: str | None = find_nvidia_binary_utility(_NAME)
+    return found
 
 
 def sass(cubin: bytes) -> str:
@@ -33,7 +40,7 @@ def sass(cubin: bytes) -> str:
     program = find()
     if program is None:
         raise EngineUnavailableError(
-            f"SASS takes {_NAME}, which comes with the CUDA toolkit: put it on PATH"
+            f"SASS takes {_NAME}: pip install nvidia-cuda-nvdisasm, or put a CUDA toolkit on PATH"
         )
     with tempfile.TemporaryDirectory(prefix="fusekit-") as folder:
         path = Path(folder, "kernel.cubin")

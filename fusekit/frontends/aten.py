@@ -18,7 +18,7 @@ from fusekit.frontends import activations, formulas
 from fusekit.frontends.calls import name_of
 from fusekit.frontends.dtypes import compute_dtype
 from fusekit.frontends.lowering import Lowering, Rule
-from fusekit.ir import DType
+from fusekit.ir import DType, Kind
 from fusekit.vecmath.expression import Expr, where
 
 __all__ = ["RULES", "UNWRITTEN_POINTWISE", "is_composite"]
@@ -70,10 +70,10 @@ def _unary_float(ir: str) -> Rule:
 
 def _unary_same(ir: str) -> Rule:
     def rule(op: Lowering) -> Expr | None:
+        if ir == "abs" and op.result.kind in (Kind.UINT, Kind.BOOL):  # bool: on a GPU only
+            return op.tensor("self").apply("copy")
         if op.result is DType.BOOL and ir != "not":
             return None
-        if op.result.kind.value == "uint" and ir == "abs":
-            return op.tensor("self").apply("copy")
         return op.tensor("self").apply(ir)
 
     return rule

@@ -64,14 +64,31 @@ class _Simplifier:
             return source if _is_new(self.makers.get(source)) else None
         if values[source].dtype is values[node.output].dtype:
             return source
+        return self._origin_of_return(source, values[node.output])
+
+    def _origin_of_return(self, source: int, result: Value) -> int | None:
+        """What was cast to `source`, if casting that to `result` gives it back."""
         inner = self.makers.get(source)
         if inner is None or inner.op != "cast":
             return None
-        origin = values[inner.inputs[0]]
-        back = origin.dtype is values[node.output].dtype and _is_laid_out_like(
-            origin, values[node.output]
-        )
-        return origin.id if back and _is_lossless(origin.dtype, values[source].dtype) else None
+        origin = self.draft.values[inner.inputs[0]]
+        if origin.dtype is not result.dtype or not _is_laid_out_like(origin, result):
+            return None
+        narrow = self.draft.values[source].dtype
+        is_same = _is_lossless(origin.dtype, narrow) or self._holds(origin.id, narrow)
+        return origin.id if is_same else None
+
+    def _holds(self, value: int, dtype: DType | None) -> bool:
+        """True if a wider float is known to be one of `dtype`, so that rounding changes nothing."""
+        maker = self.makers.get(value)
+        if maker is None or dtype not in _HALVES:
+            return False
+        if maker.op == "cast":
+            return self.draft.values[maker.inputs[0]].dtype is dtype
+        if maker.op == "const":
+            return maker.literal in _SMALL_NUMBERS
+        operands = maker.inputs[1:] if maker.op == "select" else maker.inputs
+        return maker.op in _CHOOSING and all(self._holds(i, dtype) for i in operands)
 
 
 def _is_laid_out_like(one: Value, other: Value) -> bool:
@@ -97,6 +114,14 @@ def _is_lossless(narrow: DType | None, wide: DType | None) -> bool:
     same = narrow.kind is wide.kind and narrow.bits <= wide.bits
     return same or (narrow.kind is Kind.UINT and wide.kind is Kind.INT and narrow.bits < wide.bits)
 
+
+_HALVES = (DType.F16, DType.BF16)
+
+_CHOOSING = frozenset({"select", "neg", "abs", "maximum", "minimum"})
+"""Ops whose result is one of their operands, but for the sign."""
+
+_SMALL_NUMBERS = frozenset(range(-256, 257))
+"""Literals that every half holds exactly."""
 
 _MANTISSA = {DType.F16: 11, DType.BF16: 8, DType.F32: 24, DType.F64: 53}
 """Bits of precision, so that every integer of that width is exact."""

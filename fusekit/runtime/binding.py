@@ -65,11 +65,12 @@ def bind(
     dims = _collapse(shape, [operand.strides for operand in operands])
     if device == "cpu":
         dims = tile(dims, n_tensors)
-    describe = _describe if device == "cpu" else describe_gpu
-    descs = [
-        describe(operand, [(extent, strides[i]) for extent, strides in dims])
-        for i, operand in enumerate(operands)
-    ]
+        descs = [
+            _described(operand, [strides[i] for _, strides in dims])
+            for i, operand in enumerate(operands)
+        ]
+    else:
+        descs = describe_gpu(dims, operands, len(outputs))
     args = ArgSpec(
         device,
         len(dims),
@@ -102,11 +103,10 @@ def _layout(args: ArgSpec, dims: Sequence[Dim], indices: Sequence[Operand]) -> t
     return tuple(layout)
 
 
-def _describe(operand: Operand, steps: Sequence[tuple[int, int]]) -> TensorDesc:
+def _described(operand: Operand, steps: Sequence[int]) -> TensorDesc:
     """What a CPU kernel is specialised on."""
     strides = tuple(
-        stride_class(stride, may_be_unit=dim == len(steps) - 1)
-        for dim, (_, stride) in enumerate(steps)
+        stride_class(step, may_be_unit=dim == len(steps) - 1) for dim, step in enumerate(steps)
     )
     return TensorDesc(operand.dtype, strides, operand.dtype.itemsize)
 

@@ -21,14 +21,46 @@ _LARGEST_INDEX = 2**31 - 2**20
 """Up to here 32 bits do, the threads of the last block beyond the end included."""
 
 
-def describe_gpu(operand: Operand, steps: Sequence[tuple[int, int]]) -> TensorDesc:
-    """The description of an operand, given (extent, stride) of each dimension."""
-    strides = tuple(stride_class(stride, may_be_unit=True) for _, stride in steps)
+def describe_gpu(
+    dims: Sequence[Dim], operands: Sequence[Operand], n_outputs: int
+) -> list[TensorDesc]:
+    """The descriptions of operands, outputs first, with their strides over `dims`."""
+    may_be_flat = _is_ragged(dims, operands[:n_outputs]) and all(
+        _is_flat(dims, position) for position in range(n_outputs)
+    )
+    return [
+        _described(
+            operand,
+            [strides[position] for _, strides in dims],
+            is_flat=may_be_flat and _is_flat(dims, position),
+        )
+        for position, operand in enumerate(operands)
+    ]
+
+
+def _described(operand: Operand, steps: Sequence[int], *, is_flat: bool) -> TensorDesc:
+    strides = tuple(stride_class(step, may_be_unit=True) for step in steps)
     alignment = operand.dtype.itemsize
     if strides and strides[-1] is Stride.UNIT:
-        offsets = [operand.offset, *(stride for _, stride in steps[:-1])]
+        offsets = [operand.offset] if is_flat else [operand.offset, *steps[:-1]]
         alignment = _power_of_two(offset * operand.dtype.itemsize for offset in offsets)
-    return TensorDesc(operand.dtype, strides, alignment)
+    return TensorDesc(operand.dtype, strides, alignment, is_flat)
+
+
+def _is_ragged(dims: Sequence[Dim], outputs: Sequence[Operand]) -> bool:
+    """True if vectors do not fit into the innermost extent."""
+    narrowest = min((operand.dtype.itemsize for operand in outputs), default=1)
+    return len(dims) > 1 and inner_multiple(dims) * narrowest < MAX_VECTOR_BYTES
+
+
+def _is_flat(dims: Sequence[Dim], position: int) -> bool:
+    """True if an operand's elements lie in the order of the walk, without gaps."""
+    step = 1
+    for extent, strides in reversed(dims):
+        if strides[position] != step:
+            return False
+        step *= extent
+    return True
 
 
 def index_bits(dims: Sequence[Dim], starts: Sequence[int]) -> int:

@@ -20,8 +20,8 @@ class Launcher(Protocol):
     """What runs a compiled kernel."""
 
     @property
-    def function(self) -> Callable[..., int]:
-        """Called with a layout, scalars and addresses; not 0 if PyTorch has to run the call."""
+    def function(self) -> Callable[..., Any]:
+        """Called with a layout, scalars, addresses; unless false, PyTorch has to run the call."""
 
     def layout(self, binding: Binding, device: int) -> Any:
         """What `function` takes first, for one binding on the device of that index."""

@@ -229,9 +229,9 @@ class _Writer:
         other = f"u{index}({', '.join(arguments)})"
         return f"{other} if {' or '.join(tests)} else {launch}"
 
-    def _refused(self, error: int | Decline, leaves: Sequence[Any]) -> Any:
+    def _refused(self, error: str | Decline, leaves: Sequence[Any]) -> Any:
         if not isinstance(error, Decline):
-            error = Decline(Reason.LAUNCH_FAILED, f"CUDA error {error}")
+            error = Decline(Reason.LAUNCH_FAILED, error)
         return self._give_up(error, leaves)
 
     def _allocate(self, value_id: int) -> None:

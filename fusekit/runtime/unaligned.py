@@ -15,7 +15,7 @@ from fusekit.runtime.engines import Engine
 from fusekit.runtime.gpu_binding import realigned
 from fusekit.runtime.kernels import kernel_for
 from fusekit.runtime.program import KernelCall
-from fusekit.specs import ArgSpec, Decline
+from fusekit.specs import ArgSpec
 
 __all__ = ["Unaligned"]
 
@@ -28,13 +28,13 @@ class Unaligned:
         self.engine = engine
         self.call = call
         self.device = device
-        self._known: dict[ArgSpec, tuple[Callable[..., int], Any]] = {}
+        self._known: dict[ArgSpec, tuple[Callable[..., Any], Any]] = {}
 
-    def __call__(self, *arguments: Any) -> int | Decline:
+    def __call__(self, *arguments: Any) -> Any:
         """Launch with scalars and addresses.
 
         Returns:
-            The driver's result; a decline if the kernel for this alignment did not compile.
+            What the launcher does; a decline if the kernel for this alignment did not compile.
         """
         addresses = arguments[len(self.call.scalars) :]
         args = realigned(self.call.binding.args, addresses)
@@ -43,11 +43,11 @@ class Unaligned:
             try:
                 found = self._known[args] = self._prepared(args)
             except FusionDeclined as error:
-                return error.decline  # type: ignore[no-any-return]
+                return error.decline
         function, layout = found
         return function(layout, *arguments)
 
-    def _prepared(self, args: ArgSpec) -> tuple[Callable[..., int], Any]:
+    def _prepared(self, args: ArgSpec) -> tuple[Callable[..., Any], Any]:
         kernel = kernel_for(self.engine, self.call.spec, args)
         binding = dataclasses.replace(self.call.binding, args=args)
         return kernel.launcher.function, kernel.launcher.layout(binding, self.device)

@@ -19,7 +19,7 @@ from fusekit.codegen.source import KernelSource
 from fusekit.ir import OPS, DType, Graph, Kind, Rule
 from fusekit.ir.graph import Literal
 
-__all__ = ["LIBRARY", "CLike", "Line", "spans"]
+__all__ = ["LIBRARY", "CLike", "Line", "half_bits", "spans"]
 
 Line = tuple[str, int | None]
 """A line of text, and the id of the value it computes, if it computes one."""
@@ -220,7 +220,7 @@ class CLike(abc.ABC):
         if dtype is DType.BOOL:
             return "true" if value else "false"
         if dtype.is_storage_only:
-            return f"{self.types[dtype]}{{{_half_bits(float(value), dtype):#06x}}}"
+            return f"{self.types[dtype]}{{{half_bits(float(value), dtype):#06x}}}"
         if dtype.is_float:
             return self._float(float(value), dtype)
         number = _wrapped(int(value), dtype)
@@ -340,7 +340,7 @@ def _wrapped(number: int, dtype: DType) -> int:
     return low - (1 << dtype.bits) if dtype.kind is Kind.INT and low >> (dtype.bits - 1) else low
 
 
-def _half_bits(value: float, dtype: DType) -> int:
+def half_bits(value: float, dtype: DType) -> int:
     """The bits of `value` rounded to float, as C++ and PyTorch pass, and then to a half."""
     with np.errstate(over="ignore", invalid="ignore"):
         single = np.float32(value)

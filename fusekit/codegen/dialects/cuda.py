@@ -6,21 +6,30 @@ copy), so every pointer is `__restrict__`, which lets loads take the read-only p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
+import numpy as np
+
 from fusekit.codegen.dialects.c_helpers import Helper
-from fusekit.codegen.dialects.clike import CLike, Line, spans
+from fusekit.codegen.dialects.clike import CLike, Line, half_bits, spans
 from fusekit.codegen.dialects.cuda_helpers import CUDA_HELPERS, typedefs
 from fusekit.codegen.dialects.cuda_walks import Operand, make_walk
 from fusekit.codegen.geometry import Geometry
 from fusekit.codegen.gpu_schedule import GpuSchedule
 from fusekit.codegen.schedule import Target
 from fusekit.codegen.source import KernelSource, Parameter
-from fusekit.ir import DType
+from fusekit.ir import OPS, DType, Graph
+from fusekit.ir.graph import Literal
 from fusekit.specs import ArgSpec, KernelSpec, TensorDesc
 
 __all__ = ["CudaDialect"]
+
+_LARGEST_DIVISOR = 2.0**60
+_LARGEST_SIGNIFICAND = np.frexp(np.nextafter(np.float32(2), np.float32(1)))[0]
+
+_STORED: Mapping[DType, str] = {DType.BOOL: "uint8_t", DType.BF16: "bfloat_t"}
+"""What in memory has another type than in registers."""
 
 
 class CudaDialect(CLike):
@@ -31,6 +40,7 @@ class CudaDialect(CLike):
 
     language = "cuda"
     helpers: ClassVar[Mapping[str, Helper]] = CUDA_HELPERS
+    types: ClassVar[Mapping[DType, str]] = {**CLike.types, DType.BF16: "float"}
     inline: ClassVar[str] = "static __device__ __forceinline__"
     own_functions: ClassVar[bool] = True
     single: ClassVar[Mapping[str, str]] = {}
@@ -53,7 +63,7 @@ class CudaDialect(CLike):
         return Operand(name, self._stored(desc.dtype), desc)
 
     def _stored(self, dtype: DType) -> str:
-        return "uint8_t" if dtype is DType.BOOL else self.types[dtype]
+        return _STORED.get(dtype) or self.types[dtype]
 
     # the dialect ------------------------------------------------------------------------------
 
@@ -73,13 +83,20 @@ class CudaDialect(CLike):
             return f"n{result}"
         if is_pack:
             line = f"  const pack<{source.kind}, {self.geometry.schedule.lanes}> {source.name}_at"
-            self._hoisted.append((f"{line} = {text};", result))
+            self._hoisted.append((f"{line} = {text};", None))
         element = self._read(source, self.walk.element(source))
         return self.assign(source.desc.dtype, result, element)
 
     @staticmethod
     def _read(source: Operand, text: str) -> str:
-        return f"{text} != 0" if source.desc.dtype is DType.BOOL else text
+        match source.desc.dtype:
+            case DType.BOOL:
+                return f"{text} != 0"
+            case DType.BF16:
+                pack, is_lane, _ = text.partition(".get(lane)")
+                return f"lane_of({pack}, lane)" if is_lane else f"unpacked({text})"
+            case _:
+                return text
 
     def scalar(self, index: int, result: int) -> str:
         """A parameter bears the value's name."""
@@ -94,7 +111,10 @@ class CudaDialect(CLike):
 
     def store(self, tensor: int, value: str) -> None:
         """One line."""
-        self.write(self.walk.store(self.outputs[tensor], value))
+        target = self.outputs[tensor]
+        if target.desc.dtype is DType.BF16:
+            value = f"packed({value})"
+        self.write(self.walk.store(target, value))
 
     def end(self) -> KernelSource:
         """Put the walk around the body and what it calls in front of it."""
@@ -114,6 +134,46 @@ class CudaDialect(CLike):
 
     # how CUDA spells it -----------------------------------------------------------------------
 
+    def apply(self, op: str, operands: Sequence[str], dtype: DType, result: int) -> str:
+        """As in C, but for what can be had for less."""
+        cheap = _CHEAPER.get(op) if dtype is DType.F32 else None
+        text = cheap(self, operands, result) if cheap else None
+        if text is not None:
+            return self.assign(dtype, result, text)
+        if OPS[op].traps and dtype.is_integral and self._literals.get(operands[1]) == 0:
+            operands = (operands[0], f"unknown<{self.types[dtype]}>(0)")
+        return super().apply(op, operands, dtype, result)
+
+    def _cheap_sigmoid(self, operands: Sequence[str], result: int) -> str | None:
+        if not rounds_to_half(self.spec.graph, result):
+            return None
+        return f"quick(1.0f, 1.0f + expf(-{operands[0]}))"
+
+    def _cheap_sum(self, operands: Sequence[str], result: int) -> str | None:
+        """1 + erf(x), which is most of gelu."""
+        graph = self.spec.graph
+        inputs = graph.producers[result].inputs
+        for erf, one in (inputs, inputs[::-1]):
+            maker = graph.producers.get(erf)
+            is_one = self._literals.get(operands[inputs.index(one)]) == 1
+            if maker and maker.op == "erf" and is_one and rounds_to_half(graph, result):
+                return f"one_plus_erf(n{maker.inputs[0]})"
+        return None
+
+    def _cheap_quotient(self, operands: Sequence[str], result: int) -> str | None:
+        x, y = operands
+        if rounds_to_half(self.spec.graph, result):
+            return f"quick({x}, {y})"
+        reciprocal = _reciprocal(self._literals.get(y))
+        if reciprocal is not None:
+            return f"quotient({x}, {y}, {super().literal(reciprocal, DType.F32)})"
+        if any(line.startswith(f"  const float {y} =") for line, _ in self._hoisted):
+            line = (f"  const float per_{y} = reciprocal({y});", None)
+            if line not in self._hoisted:
+                self._hoisted.append(line)
+            return f"divided({x}, {y}, per_{y})"
+        return None
+
     def nonfinite(self, value: float, dtype: DType) -> str:
         """NaN and the infinities by their bits."""
         single = dtype is DType.F32
@@ -124,6 +184,29 @@ class CudaDialect(CLike):
         else:
             bits = "0xff800000" if single else "0xfff0000000000000ll"
         return f"{'__int_as_float' if single else '__longlong_as_double'}({bits})"
+
+    def literal(self, value: Literal, dtype: DType) -> str:
+        """As in C; a bfloat16 is a float here."""
+        if dtype is not DType.BF16:
+            return super().literal(value, dtype)
+        bits = half_bits(float(value), dtype) << 16
+        return super().literal(float(np.uint32(bits).view(np.float32)), DType.F32)
+
+    def bitcast(self, operand: str, source: DType, target: DType, result: int) -> str:
+        """As in C, with bfloat16 as in memory."""
+        if source is DType.BF16:
+            operand = f"packed({operand})"
+        text = f"bits_as<{self._stored(target)}>({operand})"
+        return self.assign(target, result, f"unpacked({text})" if target is DType.BF16 else text)
+
+    def _converted(self, operand: str, source: DType, target: DType) -> str:
+        if source is DType.BF16:
+            source = DType.F32
+        if target is DType.BF16:
+            return f"bfloat({self._converted(operand, source, DType.F32)})"
+        if source in (DType.U8, DType.U16) and target is DType.F32:
+            return f"small_to_float({operand})"
+        return super()._converted(operand, source, target)
 
     def _whole(self, operand: str, source: DType, target: DType) -> str:
         """A float as an integer: the hardware saturates. PyTorch's uint8 passes through int64."""
@@ -174,3 +257,37 @@ class CudaDialect(CLike):
     @staticmethod
     def _indented(lines: Iterator[str]) -> Sequence[Line]:
         return [(text if text.startswith("#") else f"  {text}", None) for text in lines]
+
+
+def rounds_to_half(graph: Graph, value: int) -> bool:
+    """True if nothing sees more of a value than a half holds, but for a factor."""
+    users = graph.users[value]
+    return (
+        bool(users)
+        and value not in graph.outputs
+        and all(
+            graph.dtype(node.output).is_storage_only
+            if node.op == "cast"
+            else node.op in ("mul", "neg") and rounds_to_half(graph, node.output)
+            for node in users
+        )
+    )
+
+
+def _reciprocal(divisor: Literal | None) -> float | None:
+    """1 / divisor in float32, if multiplying by it can be corrected to the right quotient."""
+    if divisor is None:
+        return None
+    single = np.float32(divisor)
+    significand = abs(np.frexp(single)[0])
+    # of all significands, only the largest fails
+    if not 1 <= abs(single) <= _LARGEST_DIVISOR or significand == _LARGEST_SIGNIFICAND:
+        return None
+    return float(np.float32(1) / single)
+
+
+_CHEAPER: Mapping[str, Callable[[CudaDialect, Sequence[str], int], str | None]] = {
+    "add": CudaDialect._cheap_sum,  # noqa: SLF001  the rows of the table are the class's own
+    "div": CudaDialect._cheap_quotient,  # noqa: SLF001
+    "sigmoid": CudaDialect._cheap_sigmoid,  # noqa: SLF001
+}

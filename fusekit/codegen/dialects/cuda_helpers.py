@@ -45,36 +45,102 @@ _BITS = {
     ),
 }
 
+# A vector is held in words: in elements, the branch for the last vector would take it apart.
 _VECTORS = {
-    "pack": Helper("template <class T, int N> struct alignas(sizeof(T) * N) pack { T at[N]; }"),
+    "pack": Helper(
+        """\
+template <int bytes> struct word { typedef uint32_t type; };
+template <> struct word<2> { typedef uint16_t type; };
+template <> struct word<1> { typedef uint8_t type; };
+
+template <class T, int N> struct alignas(sizeof(T) * N) pack {
+  typename word<sizeof(T) * N>::type words[(sizeof(T) * N + 3) / 4];
+  __device__ T get(int i) const {
+    T x;
+    memcpy(&x, reinterpret_cast<const char*>(words) + i * sizeof(T), sizeof(T));
+    return x;
+  }
+  __device__ void set(int i, T x) {
+    memcpy(reinterpret_cast<char*>(words) + i * sizeof(T), &x, sizeof(T));
+  }
+}"""
+    ),
     "load": Helper(
         "pack<T, N> load(const T* from, uint32_t left = N)",
         """
-        if (left >= N) return *reinterpret_cast<const pack<T, N>*>(from);
         pack<T, N> result;
-        #pragma unroll
-        for (int i = 0; i < N; ++i) result.at[i] = i < left ? from[i] : T();
+        if (left >= N) {
+          result = *reinterpret_cast<const pack<T, N>*>(from);
+        } else {
+          #pragma unroll
+          for (int i = 0; i < N; ++i) result.set(i, i < left ? from[i] : T());
+        }
         return result;
         """,
         "int N, class T",
+        note="up to N elements at an aligned address",
     ),
     "store": Helper(
         "void store(T* to, const pack<T, N>& from, uint32_t left = N)",
         """
         if (left >= N) {
           *reinterpret_cast<pack<T, N>*>(to) = from;
-          return;
-        }
-        #pragma unroll
-        for (int i = 0; i < N; ++i) {
-          if (i < left) to[i] = from.at[i];
+        } else {
+          #pragma unroll
+          for (int i = 0; i < N; ++i) {
+            if (i < left) to[i] = from.get(i);
+          }
         }
         """,
         "class T, int N",
     ),
 }
 
-# float to half and back are single instructions; NaN comes out as some NaN.
+# Out of C++'s bounds (division by zero, of the least integer by -1) these give what the hardware
+# gives, as the same expressions do in PyTorch's own kernels.
+_INTEGER = {
+    "truncdiv": Helper("T truncdiv(T x, T y)", "return x / y;", "class T"),
+    "truncmod": Helper("T truncmod(T x, T y)", "return x % y;", "class T"),
+    "floordiv": Helper(
+        "T floordiv(T x, T y)",
+        """
+        if ((x < 0) == (y < 0)) return x / y;
+        const T quotient = x / y;
+        return x % y != 0 ? quotient - 1 : quotient;
+        """,
+        "class T",
+    ),
+    "floormod": Helper(
+        "T floormod(T x, T y)",
+        """
+        const T rest = x % y;
+        return rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest;
+        """,
+        "class T",
+    ),
+}
+
+_CONVERSIONS = {
+    "small_to_float": Helper(
+        "float small_to_float(uint32_t x)",
+        "return __uint_as_float(0x4b000000u | x) - 8388608.0f;",
+        note="of at most 23 bits; converting by hardware takes four times as long",
+    ),
+    "unknown": Helper(
+        "T unknown(T x)",
+        """
+        int64_t y = x;
+        asm volatile("" : "+l"(y));
+        return T(y);
+        """,
+        "class T",
+        note="x, but the compiler does not know: what dividing by zero gives it would make up",
+    ),
+}
+
+# In registers a half is 16 bits, and a bfloat is the float that has the same value: rounding to it
+# is one instruction, and back none. The scalar conversions would be four times slower than those of
+# pairs, of which one half is not used here.
 _HALVES = {
     "half_to_float": Helper(
         "float half_to_float(half_t x)",
@@ -87,21 +153,101 @@ _HALVES = {
     "float_to_half": Helper(
         "half_t float_to_half(float x)",
         """
-        uint16_t result;
-        asm("cvt.rn.f16.f32 %0, %1;" : "=h"(result) : "f"(x));
-        return half_t(result);
+        uint32_t pair;
+        asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(0.0f), "f"(x));
+        return half_t(uint16_t(pair));
         """,
     ),
-    "bfloat_to_float": Helper(
-        "float bfloat_to_float(bfloat_t x)", "return __int_as_float(int32_t(uint16_t(x)) << 16);"
-    ),
-    "float_to_bfloat": Helper(
-        "bfloat_t float_to_bfloat(float x)",
+    "bfloat": Helper(
+        "float bfloat(float x)",
         """
-        uint16_t result;
-        asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(result) : "f"(x));
-        return bfloat_t(result);
+        uint32_t pair;
+        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(x), "f"(0.0f));
+        return __uint_as_float(pair);
         """,
+        note="rounded to the nearest bfloat16, halves to even",
+    ),
+    "unpacked": Helper(
+        "float unpacked(bfloat_t x)", "return __uint_as_float(uint32_t(uint16_t(x)) << 16);"
+    ),
+    "lane_of": Helper(
+        "float lane_of(const pack<bfloat_t, N>& from, int i)",
+        """
+        const uint32_t word = from.words[i / 2];
+        return __uint_as_float(i % 2 != 0 ? word & 0xffff0000u : word << 16);
+        """,
+        "int N",
+    ),
+    "packed": Helper(
+        "bfloat_t packed(float x)", "return bfloat_t(uint16_t(__float_as_uint(x) >> 16));"
+    ),
+}
+
+# IEEE division takes a special unit twice and a branch. Where the reciprocal of the divisor can be
+# had once for many elements, two corrections make the rounding right (Markstein, "Computation of
+# elementary functions on the IBM RISC System/6000 processor", 1990); `quick` is for quotients that
+# are rounded to a half anyway.
+_DIVISION = {
+    "quotient": Helper(
+        "float quotient(float x, float y, float reciprocal)",
+        """
+        const float near = x * reciprocal;
+        const float rest = fmaf(-near, y, x);
+        return fabsf(rest) > 0.0f ? fmaf(rest, reciprocal, near) : near;
+        """,
+        note="x / y for 1 <= |y| <= 2^60; beyond normal numbers within 2 ulp",
+    ),
+    "reciprocal": Helper(
+        "float reciprocal(float y)",
+        """
+        const bool ordinary = fabsf(y) > 0x1p-60f && fabsf(y) < 0x1p60f;
+        return ordinary && (__float_as_int(y) & 0x7fffff) != 0x7fffff ? 1.0f / y : 0.0f;
+        """,
+        note="1 / y, or 0 where a quotient cannot be had from it",
+    ),
+    "divided": Helper(
+        "float divided(float x, float y, float reciprocal)",
+        """
+        if (reciprocal == 0.0f) return x / y;
+        const float near = x * reciprocal;
+        const float rest = fmaf(-near, y, x);
+        float better = fmaf(rest, reciprocal, near);
+        asm("" : "+f"(better));  // no branch around it
+        return fabsf(rest) > 0.0f && fabsf(rest) < 0x1p127f ? better : near;
+        """,
+        note="x / y; beyond normal numbers within 2 ulp",
+    ),
+    "quick": Helper(
+        "float quick(float x, float y)",
+        """
+        float result;
+        asm("div.full.f32 %0, %1, %2;" : "=f"(result) : "f"(x), "f"(y));
+        return result;
+        """,
+        note="x / y within 2 ulp",
+    ),
+}
+
+# The exponent is a polynomial in |x|, fitted to log2(erfc(|x|)) on [0, 3.95] by Lawson iteration
+# (largest relative error of the result 6e-6); where float32's erf is -1, so is this one.
+_GELU = {
+    "one_plus_erf": Helper(
+        "float one_plus_erf(float x)",
+        """
+        const float t = fabsf(x);
+        float p = -1.9840132e-05f;
+        p = fmaf(p, t, 0.0004804035f);
+        p = fmaf(p, t, -0.005197614f);
+        p = fmaf(p, t, 0.033852991f);
+        p = fmaf(p, t, -0.15236761f);
+        p = fmaf(p, t, -0.9171116f);
+        p = fmaf(p, t, -1.6280586f) * t;
+        float tail;
+        asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(tail) : "f"(p));
+        tail = t > 3.919f ? 0.0f : tail;
+        return x < 0.0f ? tail : 2.0f - tail;
+        """,
+        note="1 + erf(x), for what is rounded to a half anyway",
     ),
 }
 
@@ -137,5 +283,15 @@ _RANDOM = {
     ),
 }
 
-CUDA_HELPERS: Mapping[str, Helper] = {**HELPERS, **_BITS, **_VECTORS, **_HALVES, **_RANDOM}
+CUDA_HELPERS: Mapping[str, Helper] = {
+    **HELPERS,
+    **_BITS,
+    **_VECTORS,
+    **_INTEGER,
+    **_CONVERSIONS,
+    **_HALVES,
+    **_DIVISION,
+    **_GELU,
+    **_RANDOM,
+}
 """Every helper, by name."""

@@ -131,13 +131,13 @@ class Walk(abc.ABC):
 
 
 class SingleWalk(Walk):
-    """One element, one thread."""
+    """One element, by the first thread of a warp."""
 
     depth = 1
 
     def head(self) -> Iterator[str]:
         """Nothing to find."""
-        yield from ()
+        yield "if (threadIdx.x != 0) return;"
 
     def tail(self) -> Iterator[str]:
         """Nothing to close."""
@@ -165,19 +165,14 @@ class VectorWalk(Walk):
         self.lanes = geometry.schedule.lanes
         self.left = ", left" if self.args.ndim == 1 else ""
         self.packs: list[Operand] = []
-        self.in_loop = [*self.coordinates[:-1], "i"]
         self.reads_in_loop = False
 
     def head(self) -> Iterator[str]:
         """The coordinates of the vector."""
-        if self.args.ndim == 1:
-            scaled = f"({self.position(self.schedule.block)}) * {self.number(self.lanes)}"
-            yield self.declared("i0", scaled)
+        if self.left:
+            yield self.declared("i0", self.scaled_position())
             yield "if (i0 >= size0) return;"
-            left = "size0 - i0"
-            if self.is_wide:
-                left = f"min({left}, int64_t({self.lanes}))"
-            yield f"const uint32_t left = {left};"
+            yield self.remaining("size0 - i0")
             return
         yield self.declared("vector", self.position(self.schedule.block))
         yield from self.decomposed("vector", self.lanes)
@@ -185,52 +180,123 @@ class VectorWalk(Walk):
 
     def opening(self) -> Iterator[str]:
         """The results' vectors, and the loop over lanes."""
-        for operand in self.packs:
-            yield f"pack<{operand.kind}, {self.lanes}> {operand.name}_at;"
-        yield "#pragma unroll"
-        yield f"for (int lane = 0; lane < {self.lanes}; ++lane) {{"
+        yield from self.loop()
         if self.reads_in_loop:
-            within = "(lane < left ? lane : left - 1u)" if self.left else "lane"
-            yield "  " + self.declared("i", f"{self.coordinates[-1]} + {within}")
+            yield "  " + self.declared("i", f"{self.coordinates[-1]} + {self.within}")
 
     def tail(self) -> Iterator[str]:
         """The end of the loop, and the stores."""
         yield "}"
         for operand in self.packs:
-            address = f"{operand.name} + {operand.offset(self.coordinates)}"
-            yield f"store({address}, {operand.name}_at{self.left});"
+            yield f"store({self.address(operand)}, {operand.name}_at{self.left});"
 
     def hoisted(self, operand: Operand) -> str | None:
         """A vector, or the one element that serves all lanes."""
-        offset = operand.offset(self.coordinates)
         if self._is_packed(operand):
-            return f"load<{self.lanes}>({operand.name} + {offset}{self.left})"
+            return f"load<{self.lanes}>({self.address(operand)}{self.left})"
         if operand.inner is Stride.BROADCAST:
-            return f"{operand.name}[{offset}]"
+            return f"{operand.name}[{operand.offset(self.coordinates)}]"
         return None
 
     def element(self, operand: Operand) -> str:
         """A lane of the vector, or a load of its own."""
         if self._is_packed(operand):
-            return f"{operand.name}_at.at[lane]"
+            return f"{operand.name}_at.get(lane)"
         return f"{operand.name}[{self.offset(operand)}]"
 
     def store(self, operand: Operand, value: str) -> str:
         """Into the result's vector, or to memory."""
         if self._is_packed(operand):
             self.packs.append(operand)
-            return f"{operand.name}_at.at[lane] = {value};"
+            return f"{operand.name}_at.set(lane, {value});"
         guard = "if (lane < left) " if self.left else ""
         return f"{guard}{operand.name}[{self.offset(operand)}] = {value};"
+
+    def address(self, operand: Operand) -> str:
+        """Of the vector."""
+        return f"{operand.name} + {operand.offset(self.coordinates)}"
 
     def offset(self, operand: Operand) -> str:
         """That of the lane."""
         self.reads_in_loop = True
-        return operand.offset(self.in_loop)
+        return operand.offset([*self.coordinates[:-1], "i"])
+
+    def scaled_position(self) -> str:
+        """The thread's first element."""
+        return f"({self.position(self.schedule.block)}) * {self.number(self.lanes)}"
+
+    def remaining(self, left: str) -> str:
+        """The line that says how many elements are left for the thread and those after it."""
+        return f"const uint32_t left = {self._limited(left)};"
+
+    def _limited(self, left: str) -> str:
+        return f"min({left}, int64_t({self.lanes}))" if self.is_wide else left
+
+    @property
+    def within(self) -> str:
+        """The lane, or the last one that is there."""
+        return "(lane < left ? lane : left - 1u)" if self.left else "lane"
+
+    def loop(self) -> Iterator[str]:
+        """The results' vectors, and the loop over lanes."""
+        for operand in self.packs:
+            yield f"pack<{operand.kind}, {self.lanes}> {operand.name}_at;"
+        yield "#pragma unroll"
+        yield f"for (int lane = 0; lane < {self.lanes}; ++lane) {{"
 
     def _is_packed(self, operand: Operand) -> bool:
         size = operand.desc.dtype.itemsize * self.lanes
         return operand.inner is Stride.UNIT and operand.desc.alignment >= size
+
+
+class FlatWalk(VectorWalk):
+    """Vectors run across the ends of rows; each lane finds its own coordinates if it needs them."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__(geometry)
+        self.left = ", left"
+        self.reads_apart = False
+
+    def head(self) -> Iterator[str]:
+        """Where the vector begins, counted in elements."""
+        sizes = " * ".join(f"size{dim}" for dim in range(self.args.ndim))
+        yield self.declared("total", sizes)
+        yield self.declared("first", self.scaled_position())
+        yield "if (first >= total) return;"
+        yield self.remaining("total - first")
+
+    def opening(self) -> Iterator[str]:
+        """The results' vectors, the loop over lanes, and a lane's coordinates."""
+        yield from self.loop()
+        if self.reads_in_loop:
+            yield "  " + self.declared("i", f"first + {self.within}")
+        if self.reads_apart:
+            # beyond the end only the outermost coordinate is out of bounds
+            *lines, _ = self.decomposed("element")
+            yield "  " + self.declared("element", "first + lane")
+            yield from (f"  {line}" for line in lines)
+            yield "  " + self.declared("i0", f"min(q1, size0 - {self.number(1)})")
+
+    def hoisted(self, operand: Operand) -> str | None:
+        """A vector, or what is the same for all."""
+        if self._is_packed(operand):
+            return f"load<{self.lanes}>({operand.name} + first{self.left})"
+        return f"{operand.name}[0]" if operand.is_constant else None
+
+    def address(self, operand: Operand) -> str:
+        """Of the vector."""
+        return f"{operand.name} + first"
+
+    def offset(self, operand: Operand) -> str:
+        """That of the lane: its number, or what its own coordinates give."""
+        if operand.desc.flat:
+            self.reads_in_loop = True
+            return "i"
+        self.reads_apart = True
+        return operand.offset(self.coordinates)
+
+    def _is_packed(self, operand: Operand) -> bool:
+        return operand.desc.flat and super()._is_packed(operand)
 
 
 class SpreadWalk(Walk):
@@ -351,4 +417,6 @@ def make_walk(geometry: Geometry) -> Walk:
         return SingleWalk(geometry)
     if geometry.schedule.tile:
         return TileWalk(geometry)
+    if geometry.schedule.flat:
+        return FlatWalk(geometry)
     return VectorWalk(geometry) if geometry.schedule.adjacent else SpreadWalk(geometry)
