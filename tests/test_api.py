@@ -91,7 +91,8 @@ def test_engines_say_what_they_can() -> None:
     found = fusekit.fuse(gate).engines(torch.ones(2), torch.ones(2))
     assert found["llvm"] is None
     assert found["reference"] is None
-    assert set(found) == {"llvm", "cpp", "reference"}
+    assert set(found) == {"llvm", "cpp", "cuda", "reference"}
+    assert found["cuda"] == "serves cuda, the tensors are on cpu"
 
 
 def test_wrong_usage() -> None:

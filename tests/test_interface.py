@@ -600,7 +600,7 @@ def test_an_index_in_a_group_counts_in_the_common_shape(engine):
     graph = parse_graph(
         "graph draw(%0: i64, %1: i64, %2: scalar i64) {\n"
         "  %3: i64 = index\n"
-        "  %4: i64 = philox %0, %3, %2\n"
+        "  %4: i64 = philox %0, %3, %2, %3\n"
         "  %5: i64 = add %4, %1\n"
         "  return %5, %3\n"
         "}\n"

@@ -660,7 +660,7 @@ def test_fuser_deduplication(engine):
     def chain(x, y):
         return torch.sigmoid(x + y)
 
-    x, y = (torch.randn(10, 10, requires_grad=True) for _ in range(2))
+    x, y = (leaf.requires_grad_() for leaf in placed(engine, *torch.randn(2, 10, 10).unbind()))
     made = fusekit.fuse(chain, engine=engine)(x, y)
     with counted(launches=1):
         one, other = torch.autograd.grad(made.sum(), (x, y))

@@ -126,14 +126,14 @@ class _Partitioner:
     # which nodes are repeated in their readers
 
     def _find_uniform(self) -> set[int]:
-        """Nodes without a tensor among their operands, however far back."""
+        """Nodes without a tensor in memory among their operands, however far back."""
         found: set[int] = set()
-        scalars = set(self.graph.scalar_inputs)
+        free = set(self.graph.scalar_inputs)
+        free.update(node.output for node in self.graph.nodes if node.op == "index")
         for i, node in enumerate(self.graph.nodes):
-            if node.is_pointwise and all(
-                operand in scalars or self.makers.get(operand) in found for operand in node.inputs
-            ):
+            if node.is_pointwise and free.issuperset(node.inputs):
                 found.add(i)
+                free.add(node.output)
         return found
 
     def _find_drawn(self) -> set[int]:

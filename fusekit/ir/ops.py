@@ -203,10 +203,10 @@ _ROWS: tuple[Op, ...] = (
     # random numbers: no state, so the same operands give the same bits wherever it is computed
     Op(
         "philox",
-        3,
+        4,
         Rule.SAME,
         INTEGER,
-        "64 random bits: Philox4x32-10 of key x (the seed) and counter y (the index), z (the draw)",
+        "half w (0 or 1) of the 128 bits that Philox4x32-10 makes of key x and counter (y, z)",
         100,
         only=DType.I64,
     ),

@@ -70,7 +70,7 @@ def bind(
             for i, operand in enumerate(operands)
         ]
     else:
-        descs = describe_gpu(dims, operands, len(outputs))
+        descs = describe_gpu(dims, operands, len(outputs), n_tensors)
     args = ArgSpec(
         device,
         len(dims),

@@ -22,9 +22,9 @@ _LARGEST_INDEX = 2**31 - 2**20
 
 
 def describe_gpu(
-    dims: Sequence[Dim], operands: Sequence[Operand], n_outputs: int
+    dims: Sequence[Dim], operands: Sequence[Operand], n_outputs: int, n_tensors: int
 ) -> list[TensorDesc]:
-    """The descriptions of operands, outputs first, with their strides over `dims`."""
+    """The descriptions of outputs, inputs and indices, in this order, with strides over `dims`."""
     may_be_flat = _is_ragged(dims, operands[:n_outputs]) and all(
         _is_flat(dims, position) for position in range(n_outputs)
     )
@@ -32,18 +32,22 @@ def describe_gpu(
         _described(
             operand,
             [strides[position] for _, strides in dims],
+            operand.dtype.itemsize if position < n_tensors else 1,
             is_flat=may_be_flat and _is_flat(dims, position),
         )
         for position, operand in enumerate(operands)
     ]
 
 
-def _described(operand: Operand, steps: Sequence[int], *, is_flat: bool) -> TensorDesc:
+def _described(
+    operand: Operand, steps: Sequence[int], itemsize: int, *, is_flat: bool
+) -> TensorDesc:
+    """An index counts 1 for each element, as if it were a tensor of bytes."""
     strides = tuple(stride_class(step, may_be_unit=True) for step in steps)
-    alignment = operand.dtype.itemsize
+    alignment = itemsize
     if strides and strides[-1] is Stride.UNIT:
         offsets = [operand.offset] if is_flat else [operand.offset, *steps[:-1]]
-        alignment = _power_of_two(offset * operand.dtype.itemsize for offset in offsets)
+        alignment = _power_of_two(offset * itemsize for offset in offsets)
     return TensorDesc(operand.dtype, strides, alignment, is_flat)
 
 

@@ -10,7 +10,7 @@ taking words out of products and putting them into narrower vectors would cost a
 from __future__ import annotations
 
 from fusekit.ir import DType
-from fusekit.vecmath.expression import Expr
+from fusekit.vecmath.expression import Expr, where
 
 __all__ = ["philox"]
 
@@ -25,15 +25,16 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 """What the key's words grow by in each round: the golden ratio, and the square root of 3 less 1."""
 
 
-def philox(seed: Expr, index: Expr, draw: Expr) -> Expr:
-    """Words 0 (low) and 1 (high) of the counter (index, draw), scrambled under the key `seed`."""
-    words = [*_halves(index), *_halves(draw)]
+def philox(seed: Expr, block: Expr, draw: Expr, half: Expr) -> Expr:
+    """Words 0 and 1, or 2 and 3, of the counter (block, draw), scrambled under the key `seed`."""
+    words = [*_halves(block), *_halves(draw)]
     key = _halves(seed)
     for number in range(_ROUNDS):
         if number:
             key = [(word + step) & _LOW for word, step in zip(key, _WEYL, strict=True)]
         words = _round(words, key)
-    return (words[0] | (words[1] << 32)).bits(DType.I64)
+    first, second = (low | (high << 32) for low, high in (words[:2], words[2:]))
+    return where(half.equals(0), first, second).bits(DType.I64)
 
 
 def _round(words: list[Expr], key: list[Expr]) -> list[Expr]:

@@ -16,21 +16,28 @@ from fusekit.ir import DType, Graph, GraphBuilder, parse_graph, print_graph
 from tests.codegen import harness
 
 ALL = 2**64 - 1
-# Random123, kat_vectors: key and counter, low words first, and the first two words of the result
+# Random123, kat_vectors: key and counter, low words first, and the words of the result
 VECTORS = [
-    (0, 0, 0, (0x6627E8D5, 0xE169C58D)),
-    (ALL, ALL, ALL, (0x408F276D, 0x41C83B0E)),
+    (0, 0, 0, (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    (ALL, ALL, ALL, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
     (
         0x299F31D0_A4093822,
         0x85A308D3_243F6A88,
         0x03707344_13198A2E,
-        (0xD16CFE09, 0x94FDCCEB),
+        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
     ),
 ]
 
 
 def signed(word: int) -> int:
     return word - 2**64 if word >> 63 else word
+
+
+OPERANDS = [torch.tensor([signed(row[i]) for row in VECTORS for _ in "01"]) for i in range(3)]
+HALVES = torch.tensor([0, 1] * len(VECTORS))
+RESULTS = [
+    signed(high << 32 | low) for *_, words in VECTORS for low, high in (words[:2], words[2:])
+]
 
 
 def evaluate(engine: str, graph: Graph, *tensors: torch.Tensor) -> torch.Tensor:
@@ -54,16 +61,15 @@ ENGINES = [
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_published_vectors(engine: str) -> None:
-    columns = [torch.tensor([signed(row[i]) for row in VECTORS]) for i in range(3)]
-    found = evaluate(engine, harness.single("philox", DType.I64), *columns)
-    assert found.tolist() == [signed(high << 32 | low) for *_, (low, high) in VECTORS]
+    found = evaluate(engine, harness.single("philox", DType.I64), *OPERANDS, HALVES)
+    assert found.tolist() == RESULTS
 
 
 def test_the_text_form_holds_an_index_and_philox() -> None:
     text = (
         "graph draw(%0: i64[], %1: scalar i64) {\n"
         "  %2: i64[4,8] = index\n"
-        "  %3: i64[4,8] = philox %0, %2, %1\n"
+        "  %3: i64[4,8] = philox %0, %2, %1, %2\n"
         "  return %3\n"
         "}\n"
     )
@@ -72,7 +78,7 @@ def test_the_text_form_holds_an_index_and_philox() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["%1: f32[4] = index", "%1: i64[4] = index %0", "%1: i32[] = philox %0, %0, %0"],
+    ["%1: f32[4] = index", "%1: i64[4] = index %0", "%1: i32[] = philox %0, %0, %0, %0"],
 )
 def test_a_graph_is_checked(line: str) -> None:
     with pytest.raises(GraphError):
@@ -100,6 +106,6 @@ def test_no_bits_make_one(engine: str, dtype: DType) -> None:
 
 @pytest.mark.gpu
 def test_a_gpu_computes_the_published_vectors() -> None:
-    columns = [torch.tensor([signed(row[i]) for row in VECTORS], device="cuda") for i in range(3)]
+    columns = [column.cuda() for column in (*OPERANDS, HALVES)]
     (found,) = fusekit.debug_launch_graph(harness.single("philox", DType.I64), columns)
-    assert found.tolist() == [signed(high << 32 | low) for *_, (low, high) in VECTORS]
+    assert found.tolist() == RESULTS

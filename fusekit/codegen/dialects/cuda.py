@@ -106,6 +106,12 @@ class CudaDialect(CLike):
     def index(self, position: int, result: int) -> str:
         """One line: where a tensor's element would lie is what an index is."""
         source = self.indices[position]
+        first = self.walk.first_of(source)
+        if first is not None:
+            index = self.walk.index
+            line = f"  const {index} {source.name}_first = {first};"
+            self._hoisted.append((line, None))
+            return self.assign(DType.I64, result, f"{source.name}_first + lane")
         text = f"{source.name}_start + {self.walk.offset(source)}"
         return self.assign(DType.I64, result, text.removesuffix(" + 0"))
 

@@ -262,9 +262,9 @@ _RANDOM = {
         """,
     ),
     "philox_i64": Helper(
-        "int64_t philox_i64(int64_t seed, int64_t index, int64_t draw)",
+        "int64_t philox_i64(int64_t seed, int64_t block, int64_t draw, int64_t half)",
         """
-        uint32_t a = uint32_t(index), b = uint32_t(index >> 32);
+        uint32_t a = uint32_t(block), b = uint32_t(block >> 32);
         uint32_t c = uint32_t(draw), d = uint32_t(draw >> 32);
         uint32_t key0 = uint32_t(seed), key1 = uint32_t(seed >> 32);
         #pragma unroll
@@ -277,9 +277,9 @@ _RANDOM = {
           key0 += 0x9E3779B9u;
           key1 += 0xBB67AE85u;
         }
-        return int64_t(uint64_t(b) << 32 | a);
+        return half == 0 ? int64_t(uint64_t(b) << 32 | a) : int64_t(uint64_t(d) << 32 | c);
         """,
-        note="Philox4x32-10: words 0 and 1 of the counter (index, draw) under the key seed",
+        note="Philox4x32-10: two words of the counter (block, draw) under the key seed",
     ),
 }
 

@@ -100,6 +100,14 @@ class Walk(abc.ABC):
         """Where the current element of an operand lies, counted from its first, in the body."""
         return operand.offset(self.coordinates)
 
+    def first_of(self, index: Operand) -> str | None:
+        """What the lanes' numbers begin with, if they are known to share the bits above theirs.
+
+        Then the compiler sees that what depends on those bits alone is the same for all lanes.
+        """
+        del index
+        return None
+
     def number(self, value: int) -> str:
         """An index literal."""
         return f"{value}" if self.is_wide else f"{value}u"
@@ -214,12 +222,24 @@ class VectorWalk(Walk):
 
     def address(self, operand: Operand) -> str:
         """Of the vector."""
-        return f"{operand.name} + {operand.offset(self.coordinates)}"
+        return f"{operand.name} + {self.first_offset(operand)}"
 
     def offset(self, operand: Operand) -> str:
         """That of the lane."""
         self.reads_in_loop = True
         return operand.offset([*self.coordinates[:-1], "i"])
+
+    def first_of(self, index: Operand) -> str | None:
+        """Rounded down, which changes nothing, to a multiple of as many as there are lanes."""
+        if index.inner is not Stride.UNIT or index.desc.alignment < self.lanes:
+            return None
+        first = self.first_offset(index)
+        lanes = self.number(self.lanes)
+        return f"({index.name}_start + {first}) / {lanes} * {lanes}"
+
+    def first_offset(self, operand: Operand) -> str:
+        """That of the vector's first element."""
+        return operand.offset(self.coordinates)
 
     def scaled_position(self) -> str:
         """The thread's first element."""
@@ -283,9 +303,13 @@ class FlatWalk(VectorWalk):
             return f"load<{self.lanes}>({operand.name} + first{self.left})"
         return f"{operand.name}[0]" if operand.is_constant else None
 
-    def address(self, operand: Operand) -> str:
-        """Of the vector."""
-        return f"{operand.name} + first"
+    def first_offset(self, operand: Operand) -> str:
+        """Its number, for what is flat."""
+        return "first" if operand.desc.flat else operand.offset(self.coordinates)
+
+    def first_of(self, index: Operand) -> str | None:
+        """As above, for what is flat."""
+        return super().first_of(index) if index.desc.flat else None
 
     def offset(self, operand: Operand) -> str:
         """That of the lane: its number, or what its own coordinates give."""

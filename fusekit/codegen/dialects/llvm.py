@@ -15,7 +15,7 @@ from fusekit.codegen.dialects import llvm_library as library
 from fusekit.codegen.dialects import llvm_ops as ops
 from fusekit.codegen.dialects import llvm_threads as threads
 from fusekit.codegen.dialects import llvm_types as types
-from fusekit.codegen.dialects.llvm_code import Code, fill
+from fusekit.codegen.dialects.llvm_code import NAMES, Code, fill
 from fusekit.codegen.dialects.llvm_loops import Loops
 from fusekit.codegen.emit import emit_function
 from fusekit.codegen.schedule import Schedule, Target
@@ -193,7 +193,7 @@ class LlvmDialect:
         )
 
     def _call(self, name: str, operands: Sequence[str], dtype: DType, result: int) -> str:
-        arguments = ", ".join(f"{{t}} {{{x}}}" for x in "xyz"[: len(operands)])
+        arguments = ", ".join(f"{{t}} {{{x}}}" for x in NAMES[: len(operands)])
         row = f"% = call {{t}} @{name}({arguments})"
         return self._code.fill(row, result, dtype, operands)
 

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from fusekit.codegen.dialects import llvm_types as types
 from fusekit.ir import DType
 
-__all__ = ["Code", "fill"]
+__all__ = ["NAMES", "Code", "fill"]
+
+NAMES = "xyzw"
+"""What rows call their operands."""
 
 _NAME = re.compile(r"%(?=\.\w| =)")
 """Where a row leaves the name of its result out."""
@@ -82,7 +85,7 @@ class Code:
             "L": str(self.lanes),
         }
         name = f"%n{result}.{part}" if part else f"%n{result}"
-        named = dict(zip("xyz", operands, strict=False))
+        named = dict(zip(NAMES, operands, strict=False))
         lines = fill(row, name, **common, **named, **holes)
         if title and len(lines) > 1:
             lines.insert(0, f"  ; n{result}: {title}")

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 from fusekit.codegen.dialects import llvm_types as types
+from fusekit.codegen.dialects.llvm_code import NAMES
 from fusekit.codegen.schedule import Target
 from fusekit.ir import OPS, DType
 
@@ -71,7 +72,7 @@ def _by_parts(name: str, callee: _Callee, arity: int, dtype: DType, lanes: int) 
     """A loop over the parts of a value that the library takes, up to the result %r."""
     whole = types.vector(dtype, lanes)
     part = types.element(dtype) if callee.width == 1 else types.vector(dtype, callee.width)
-    operands = "xyz"[:arity]
+    operands = NAMES[:arity]
     parameters = ", ".join(f"{whole} %{x}" for x in operands)
     arguments = ", ".join(f"{part} %{x}.part" for x in operands)
     yield f"declare {part} @{callee.name}({', '.join([part] * arity)})"

@@ -185,18 +185,19 @@ def _fused(x: float, y: float, z: float, *, odd: bool) -> float:
     return nearest
 
 
-def _philox(seed: torch.Tensor, index: torch.Tensor, draw: torch.Tensor) -> torch.Tensor:
+def _philox(*operands: torch.Tensor) -> torch.Tensor:
     """Philox4x32-10 as its authors write it, in NumPy's integers."""
-    seed, index, draw = torch.broadcast_tensors(seed, index, draw)  # type: ignore[no-untyped-call]
+    *counted, half = torch.broadcast_tensors(*operands)  # type: ignore[no-untyped-call]
     halves = np.uint64(0xFFFFFFFF), np.uint64(32)
-    key, c01, c23 = (x.cpu().numpy().view(np.uint64) for x in (seed, index, draw))
+    key, c01, c23 = (x.cpu().numpy().view(np.uint64) for x in counted)
     (k0, k1), (c0, c1), (c2, c3) = ((x & halves[0], x >> halves[1]) for x in (key, c01, c23))
     for _ in range(10):
         p0, p1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
         c0, c1 = (p1 >> halves[1]) ^ c1 ^ k0, p1 & halves[0]
         c2, c3 = (p0 >> halves[1]) ^ c3 ^ k1, p0 & halves[0]
         k0, k1 = (k0 + np.uint64(0x9E3779B9)) & halves[0], (k1 + np.uint64(0xBB67AE85)) & halves[0]
-    return torch.from_numpy(np.asarray(c0 | c1 << halves[1]).view(np.int64)).to(index.device)
+    found = np.where(half.cpu().numpy() == 0, c0 | c1 << halves[1], c2 | c3 << halves[1])
+    return torch.from_numpy(found.view(np.int64)).to(half.device)
 
 
 def _unsigned(op: str, operands: Sequence[torch.Tensor]) -> torch.Tensor:
