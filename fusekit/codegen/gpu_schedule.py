@@ -65,7 +65,7 @@ def choose_gpu(args: ArgSpec) -> GpuSchedule:
     rows = [desc for desc in args.tensors if desc.strides[-1] is Stride.UNIT]
     widest = max((desc.dtype.itemsize for desc in rows or args.outputs), default=4)
     wanted = MAX_VECTOR_BYTES // widest
-    lanes = min(wanted, args.inner_multiple, *(_fits(desc) for desc in args.outputs))
+    lanes = min(wanted, args.inner_multiple or wanted, *(_fits(desc) for desc in args.outputs))
     if lanes > 1:
         return GpuSchedule(lanes=lanes)
     return GpuSchedule(lanes=max(wanted, _SPREAD), adjacent=False)

@@ -138,7 +138,8 @@ def _compiled(source: KernelSource, arch: str) -> tuple[bytes, str]:
     from cuda.bindings import nvrtc  # noqa: PLC0415  as above
     from cuda.core import Program, ProgramOptions  # noqa: PLC0415  as above
 
-    options: dict[str, Any] = {"std": "c++17", "minimal": True, "fma": config.current().fast}
+    fast = config.current().fast
+    options: dict[str, Any] = {"std": "c++17", "minimal": True, "fma": fast, "prec_div": not fast}
     try:
         program = Program(source.text, "c++", ProgramOptions(arch=arch, **options))
         cubin = program.compile("cubin").code

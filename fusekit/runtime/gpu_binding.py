@@ -79,7 +79,11 @@ def index_bits(dims: Sequence[Dim], starts: Sequence[int]) -> int:
 
 def inner_multiple(dims: Sequence[Dim]) -> int:
     """`ArgSpec.inner_multiple`."""
-    return _power_of_two([dims[-1][0]]) if len(dims) > 1 else MAX_VECTOR_BYTES
+    if len(dims) > 1:
+        return _power_of_two([dims[-1][0]])
+    # no finer, or a function of vectors would have five kernels in place of two
+    is_whole = all(extent % MAX_VECTOR_BYTES == 0 for extent, _ in dims)
+    return MAX_VECTOR_BYTES if is_whole else 0
 
 
 def realigned(args: ArgSpec, addresses: Sequence[int]) -> ArgSpec:

@@ -171,16 +171,17 @@ class VectorWalk(Walk):
     def __init__(self, geometry: Geometry) -> None:
         super().__init__(geometry)
         self.lanes = geometry.schedule.lanes
-        self.left = ", left" if self.args.ndim == 1 else ""
+        self.left = "" if self.args.inner_multiple else ", left"
         self.packs: list[Operand] = []
         self.reads_in_loop = False
 
     def head(self) -> Iterator[str]:
         """The coordinates of the vector."""
-        if self.left:
+        if self.args.ndim == 1:
             yield self.declared("i0", self.scaled_position())
             yield "if (i0 >= size0) return;"
-            yield self.remaining("size0 - i0")
+            if self.left:
+                yield self.remaining("size0 - i0")
             return
         yield self.declared("vector", self.position(self.schedule.block))
         yield from self.decomposed("vector", self.lanes)
