@@ -29,6 +29,9 @@ __all__ = ["Built", "Nvrtc", "build", "supported", "version", "why_no_nvrtc"]
 _DEFAULT_ARCH = "sm_90"
 """What is written for on a machine without a GPU, unless the option `cuda_arch` says otherwise."""
 
+_NO_REMARK = 186
+"""That no unsigned number is below zero: asking is the user's business, and costs nothing."""
+
 _GET = 'pip install "fusekit[cuda]"'
 
 
@@ -169,7 +172,12 @@ def build(source: KernelSource, arch: str) -> Built:
     _check(arch)
     from cuda.core import Program, ProgramOptions  # noqa: PLC0415  as above
 
-    options: dict[str, Any] = {"std": "c++17", "minimal": True, "fma": config.current().fast}
+    options: dict[str, Any] = {
+        "std": "c++17",
+        "minimal": True,
+        "fma": config.current().fast,
+        "diag_suppress": _NO_REMARK,
+    }
     log = io.StringIO()
     try:
         program = Program(source.text, "c++", ProgramOptions(arch=arch, **options))

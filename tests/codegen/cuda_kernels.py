@@ -1,4 +1,4 @@
-"""CUDA kernels of functions, on any machine: captured, grouped and bound as for tensors on a GPU."""
+"""CUDA kernels of functions, on any machine: captured and bound as for tensors on a GPU."""
 
 from __future__ import annotations
 

@@ -59,7 +59,9 @@ def tensors(count: int, *shape: int) -> list[torch.Tensor]:
 
 @needs_nvrtc
 @pytest.mark.parametrize(
-    ("family", "dtype", "arch"), list(matrix()), ids=lambda x: x if isinstance(x, str) else name_of(x)
+    ("family", "dtype", "arch"),
+    list(matrix()),
+    ids=lambda x: x if isinstance(x, str) else name_of(x),
 )
 def test_every_operator_compiles_without_a_remark(
     family: str, dtype: torch.dtype, arch: str
@@ -88,13 +90,17 @@ def test_every_layout_and_index_width_compiles(layout: str, index_bits: int) -> 
         assert ("int64_t size0" in kernel.text) == (index_bits == 64 and "size0" in kernel.text)
 
 
+def side_by_side(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return torch.cat([x + y, x * y], dim=1)
+
+
 SCHEDULES = {
-    "vector": ((torch.zeros(64, 64), torch.zeros(64, 64)), "load<4>("),
-    "tile": ((torch.zeros(64, 64), torch.zeros(64, 64).t()), "__shared__"),
-    "spread": ((torch.zeros(64, 126)[:, ::2], torch.zeros(64, 126)[:, ::2]), "element < total"),
-    "single": ((torch.zeros(()), torch.zeros(())), "out0[0] = "),
+    "vector": (torch.add, (torch.zeros(64, 64), torch.zeros(64, 64)), "load<4>("),
+    "tile": (torch.add, (torch.zeros(64, 64), torch.zeros(64, 64).t()), "__shared__"),
+    "spread": (side_by_side, (torch.zeros(64, 63), torch.zeros(64, 63)), "element < total"),
+    "single": (torch.add, (torch.zeros(()), torch.zeros(())), "out0[0] = "),
 }
-"""Name -> arguments that are walked like that, and how it shows in the text."""
+"""Name -> what is walked like that, and how it shows in the text."""
 
 
 @needs_nvrtc
@@ -102,8 +108,8 @@ SCHEDULES = {
 @pytest.mark.parametrize("index_bits", [32, 64])
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_schedule_compiles(schedule: str, index_bits: int, arch: str) -> None:
-    given, sign = SCHEDULES[schedule]
-    kernel = cuda_kernel(torch.add, *given, index_bits=index_bits)
+    function, given, sign = SCHEDULES[schedule]
+    kernel = cuda_kernel(function, *given, index_bits=index_bits)
     assert sign in kernel.text
     built = nvrtc.build(kernel, arch)
     assert not built.log
@@ -212,14 +218,14 @@ def test_the_disk_keeps_code_apart_by_gpu_and_by_fast(monkeypatch) -> None:
 
     def get(key: str) -> bytes:
         keys.append(key)
-        return b"no machine code"
+        raise InterruptedError  # what comes next takes a driver
 
     monkeypatch.setattr(Nvrtc, "unavailable", lambda self: None)
     monkeypatch.setattr(cache, "get", get)
     kernel = cuda_kernel(saxpy, *tensors(3))
     for arch, fast in ((OLDEST, False), (USUAL, False), (USUAL, True), (USUAL, False)):
         monkeypatch.setattr(Nvrtc, "target", lambda self, arch=arch: Target(arch))
-        with fusekit.options(fast=fast), pytest.raises(CompileError, match="driver"):
+        with fusekit.options(fast=fast), pytest.raises(InterruptedError):
             Nvrtc().compile(kernel)
     assert len(set(keys)) == 3
     assert keys[1] == keys[3]

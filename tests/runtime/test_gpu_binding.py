@@ -1,4 +1,4 @@
-"""What a GPU kernel is specialised on: alignment, index width, and what the innermost extent has."""
+"""What a GPU kernel is specialised on: alignment, index width, the innermost extent."""
 
 from __future__ import annotations
 
