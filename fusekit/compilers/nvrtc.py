@@ -202,6 +202,6 @@ def _ptx_of(program: Any) -> str:
     from cuda.bindings import nvrtc  # noqa: PLC0415  as above
 
     _, size = nvrtc.nvrtcGetPTXSize(program.handle)
-    ptx = b" " * size
+    ptx = bytes(size)
     nvrtc.nvrtcGetPTX(program.handle, ptx)
     return ptx.rstrip(b"\0").decode()
