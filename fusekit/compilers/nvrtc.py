@@ -29,8 +29,8 @@ __all__ = ["Built", "Nvrtc", "build", "supported", "version", "why_no_nvrtc"]
 _DEFAULT_ARCH = "sm_90"
 """What is written for on a machine without a GPU, unless the option `cuda_arch` says otherwise."""
 
-_NO_REMARK = 186
-"""That no unsigned number is below zero: asking is the user's business, and costs nothing."""
+_NO_REMARK = [39, 186]
+"""Dividing by a zero, and asking whether an unsigned number is below zero: both the user's."""
 
 _GET = 'pip install "fusekit[cuda]"'
 

@@ -49,9 +49,7 @@ def test_without_nvrtc_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(nvrtc, "why_no_nvrtc", lambda: 'no cuda.core: pip install "fusekit[cuda]"')
     works, said = detail("nvrtc")
     assert not works
-    assert said == (
-        'CUDA C++ can be read, not compiled: no cuda.core: pip install "fusekit[cuda]"'
-    )
+    assert said == ('CUDA C++ can be read, not compiled: no cuda.core: pip install "fusekit[cuda]"')
 
 
 @pytest.mark.parametrize("path", [None, "/opt/cuda/bin/nvdisasm"])
