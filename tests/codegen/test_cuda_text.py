@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fusekit.codegen import KernelSource
+from fusekit.codegen.dialects.c_helpers import Helper, required
 from tests.codegen.cuda_kernels import cuda_kernel
 
 
@@ -65,3 +66,15 @@ def test_a_parameter_for_each_word_of_the_geometry() -> None:
     assert len(words) == len(kernel.geometry.words)
     head = used(kernel).partition("{")[0]
     assert [name for name in re.findall(r"(\w+)[,)]", head) if name in words] == words
+
+
+def test_a_helper_is_not_needed_for_a_variable_of_its_name() -> None:
+    helpers = {
+        "half": Helper("float half(float x)", "return x / 2;"),
+        "rest": Helper(
+            "float rest(float x, float half)", "const float rest = x;\nreturn rest - half;"
+        ),
+        "both": Helper("float both(float x)", "return rest(x, half(x));"),
+    }
+    assert required("rest(1, 2)", helpers) == ["rest"]
+    assert required("both(1)", helpers) == ["half", "rest", "both"]

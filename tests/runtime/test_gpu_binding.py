@@ -67,7 +67,11 @@ def test_inputs_may_be_contiguous_along_any_dimension() -> None:
     ],
 )
 def test_indices_are_as_wide_as_they_must_be(dims: list, bits: int) -> None:
-    assert index_bits(dims) == bits
+    assert index_bits(dims, [0, 0]) == bits
+
+
+def test_where_a_tensor_starts_counts_for_the_width() -> None:
+    assert index_bits([(2, (1,))], [2**31]) == 64
 
 
 @pytest.mark.parametrize(
