@@ -12,6 +12,14 @@ PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 # found that way, where a plain range would fetch gigabytes of CUDA packages.
 TORCH ?= $(shell sed -n '/^torch==/p' constraints.txt)
 
+# A CUDA build of torch says which CUDA there is: our own pins for it would contradict.
+CUDA_PINS = (cuda|nvidia)-
+PINS := $(VENV)/constraints.txt
+HAS_CUDA_TORCH = $(PY) -c 'import importlib.metadata as m, sys; \
+	sys.exit("cuda" not in str(m.requires("torch")))'
+WRITE_PINS = if $(HAS_CUDA_TORCH); then grep -Ev '^$(CUDA_PINS)' constraints.txt; \
+	else cat constraints.txt; fi > $(PINS)
+
 LAB := $(VENV)/.fusekit-lab
 DEV := $(VENV)/.fusekit-dev
 
@@ -112,10 +120,12 @@ $(PY):
 
 $(LAB): pyproject.toml constraints.txt | $(PY)
 	$(PIP) '$(TORCH)'
-	$(PIP) -c constraints.txt -e '.[lab]'
+	@$(WRITE_PINS)
+	$(PIP) -c $(PINS) -e '.[lab]'
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt | $(PY)
 	$(PIP) '$(TORCH)'
-	$(PIP) -c constraints.txt -e '.[dev]'
+	@$(WRITE_PINS)
+	$(PIP) -c $(PINS) -e '.[dev]'
 	@touch $@ $(LAB)

@@ -87,8 +87,13 @@ def _show_parser(commands: Any) -> None:
     show.add_argument(
         "--args", help='such as "float32[4,1024], 2.0"; else the file\'s example_args'
     )
-    show.add_argument("--language", help="cpp, llvm, asm, ir, ...; what runs if not given")
-    show.add_argument("--engine", default="auto", help="llvm, cpp, reference")
+    show.add_argument(
+        "--language", help="llvm, cpp, cuda, asm, ptx, sass or ir; what runs if not given"
+    )
+    show.add_argument(
+        "--arch", help="the GPU that cuda, ptx and sass are for, present or not: sm_90, sm_100"
+    )
+    show.add_argument("--engine", default="auto", help="llvm, cpp, cuda, reference")
     show.add_argument("--html", metavar="PATH", help="write the view there, too")
     show.set_defaults(run=_show)
 
@@ -180,7 +185,8 @@ def _show(options: argparse.Namespace) -> int:
     print(fused.explain(*args, **kwargs))
     try:
         graph = fused.source(*args, language="ir", **kwargs)
-        source = fused.source(*args, language=options.language, **kwargs)
+        with fusekit.options(**({"cuda_arch": options.arch} if options.arch else {})):
+            source = fused.source(*args, language=options.language, **kwargs)
     except FusionDeclined as declined:
         print(f"\nno kernel, so no source: {declined}")
     else:
@@ -324,7 +330,7 @@ def _heading(text: str) -> None:
         console.rule(importlib.import_module("rich.text").Text(text, style="bold"), align="left")
 
 
-_LEXERS = {"cpp": "cpp", "cuda": "cuda", "llvm": "llvm", "asm": "gas"}
+_LEXERS = {"cpp": "cpp", "cuda": "cuda", "llvm": "llvm", "asm": "gas", "ptx": "ptx"}
 
 
 def _code(text: str, language: str) -> None:

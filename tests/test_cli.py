@@ -12,6 +12,7 @@ import pytest
 
 import fusekit
 from fusekit.cli import main
+from tests.codegen.cuda_kernels import needs_nvrtc
 
 ROOT = Path(fusekit.__file__).parents[1]
 
@@ -94,6 +95,21 @@ def test_show_takes_arguments_language_and_report(model, tmp_path, capsys):
     assert main(["show", f"{model}:gelu", *words, "--html", str(report)]) == 0
     assert "#pragma omp" in capsys.readouterr().out
     assert "<!DOCTYPE html>" in report.read_text(encoding="utf-8")
+
+
+def test_show_writes_for_a_gpu_that_is_not_there(model, capsys):
+    assert main(["show", f"{model}:gelu", "--language", "cuda"]) == 0
+    assert "__global__" in capsys.readouterr().out
+
+
+@needs_nvrtc
+def test_show_takes_the_gpu_to_write_for(model, capsys):
+    words = ["show", f"{model}:gelu", "--language", "ptx", "--arch"]
+    assert main([*words, "sm_100"]) == 0
+    assert ".target sm_100" in capsys.readouterr().out
+    assert fusekit.config.current().cuda_arch != "sm_100"
+    assert main([*words, "sm_0"]) == 2
+    assert "knows no GPU 'sm_0'" in capsys.readouterr().err
 
 
 def test_show_says_why_there_is_no_kernel(model, capsys):

@@ -18,6 +18,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 # Where conda-forge and PyPI name one package differently.
 CONDA_NAMES = {
     "graphviz": "python-graphviz",
+    "nvidia-cuda-nvdisasm": "cuda-nvdisasm",
+    "nvidia-cuda-nvrtc": "cuda-nvrtc",
     "playwright": "playwright-python",
     "torch": "pytorch",
 }
@@ -85,14 +87,23 @@ def test_pins_lie_within_the_ranges(name: str) -> None:
     assert pins()[name] in requirements("dev")[name].specifier
 
 
-def test_lab_is_part_of_dev() -> None:
-    assert set(requirements("lab")) <= set(requirements("dev"))
+@pytest.mark.parametrize("extra", ["lab", "cuda"])
+def test_dev_contains_the_other_extras(extra: str) -> None:
+    assert set(requirements(extra)) <= set(requirements("dev"))
+
+
+def test_the_makefile_leaves_out_the_pins_of_cuda_and_no_others() -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8")
+    pattern = re.search(r"^CUDA_PINS = (.*)$", recipe, re.MULTILINE)
+    assert pattern
+    left_out = {name for name in pins() if re.match(pattern[1].replace("$$", "$"), f"{name}==")}
+    assert left_out == {canonicalize_name(Requirement(line).name) for line in EXTRAS["cuda"]}
 
 
 def test_what_the_readme_promises_is_installed() -> None:
     named = {"torch", "graphviz", "pygments", "ipywidgets", "jupyterlab", "pytest"}
     assert named <= set(requirements("dev"))
-    assert {"cuda-core", "cuda-bindings"} <= set(requirements("cuda"))
+    assert {"cuda-core", "cuda-bindings", "nvidia-cuda-nvrtc"} <= set(requirements("cuda"))
 
 
 def test_supported_pythons_are_the_tested_ones() -> None:

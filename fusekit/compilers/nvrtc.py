@@ -6,8 +6,11 @@ needs no driver for either.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.util
+import io
+import re
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,17 +19,35 @@ from fusekit import config
 from fusekit.codegen import KernelSource, Target
 from fusekit.compilers import cache, disassembler
 from fusekit.compilers.base import Artifact
-from fusekit.errors import CompileError, EngineUnavailableError
+from fusekit.errors import CompileError, EngineUnavailableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Nvrtc"]
+__all__ = ["Built", "Nvrtc", "build", "supported", "version", "why_no_nvrtc"]
 
 _DEFAULT_ARCH = "sm_90"
 """What is written for on a machine without a GPU, unless the option `cuda_arch` says otherwise."""
 
-_GET = 'pip install "fusekit[cuda]" nvidia-cuda-nvrtc'
+_NO_REMARK = [39, 186]
+"""Dividing by a zero, and asking whether an unsigned number is below zero: both the user's."""
+
+_GET = 'pip install "fusekit[cuda]"'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Built:
+    """What NVRTC made of a text.
+
+    Attributes:
+        cubin: machine code, an ELF file.
+        ptx: the same before registers were assigned.
+        log: what NVRTC remarked; empty for every text of ours.
+    """
+
+    cubin: bytes
+    ptx: str
+    log: str
 
 
 class Nvrtc:
@@ -37,7 +58,7 @@ class Nvrtc:
         if not torch.cuda.is_available():
             build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "a CPU build"
             return f"no usable NVIDIA GPU (torch is {build})"
-        reason = _why_no_nvrtc()
+        reason = why_no_nvrtc()
         if reason is None and _arch_of_device() is None:
             major, minor = torch.cuda.get_device_capability()
             return f"this NVRTC compiles for no GPU of compute capability {major}.{minor}"
@@ -59,11 +80,11 @@ class Nvrtc:
         if reason is not None:
             raise EngineUnavailableError(reason)
         arch = self.target().name
-        key = cache.digest("cuda", source.text, arch, *_options(), _version())
+        key = cache.digest("cuda", source.text, arch, *_options(), version())
         cubin = cache.get(key)
         is_kept = cubin is not None
         if cubin is None:
-            cubin, _ = _compiled(source, arch)
+            cubin = build(source, arch).cubin
             cache.put(key, cubin)
         from cuda.core import ObjectCode  # noqa: PLC0415  takes 60 ms, and only GPUs need it
 
@@ -77,31 +98,34 @@ class Nvrtc:
         return Artifact(handle, source, is_kept, keepalive=code)
 
     def assembly(self, source: KernelSource, language: str = "asm") -> str:
-        """PTX, or "sass" by NVIDIA's disassembler, for the option `cuda_arch` or the device."""
-        reason = _why_no_nvrtc()
-        if reason is not None:
-            raise EngineUnavailableError(reason)
-        arch = config.current().cuda_arch or self.target().name
-        cubin, ptx = _compiled(source, arch)
-        return disassembler.sass(cubin) if language == "sass" else ptx
+        """PTX, or "sass" by NVIDIA's disassembler, for the option `cuda_arch` or the device.
+
+        Raises:
+            EngineUnavailableError: there is no NVRTC, or for "sass" no disassembler.
+            UsageError: this NVRTC knows no such architecture.
+        """
+        built = build(source, config.current().cuda_arch or self.target().name)
+        return disassembler.sass(built.cubin) if language == "sass" else built.ptx
 
 
 def _chosen_arch() -> str:
     return config.current().cuda_arch or _DEFAULT_ARCH
 
 
-def _why_no_nvrtc() -> str | None:
+def why_no_nvrtc() -> str | None:
+    """What is missing for PTX and machine code, and how to get it; None if nothing is."""
     if importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.core") is None:
         return f"cuda.core is not installed: {_GET}"
     try:
-        _version()
+        version()
     except Exception as error:  # noqa: BLE001  whatever a missing library makes the binding raise
         return f"NVRTC cannot be loaded ({error}): {_GET}"
     return None
 
 
 @functools.cache
-def _version() -> str:
+def version() -> str:
+    """NVRTC's own, such as "13.5"."""
     from cuda.bindings import nvrtc  # noqa: PLC0415  as above
 
     _, major, minor = nvrtc.nvrtcVersion()
@@ -109,7 +133,8 @@ def _version() -> str:
 
 
 @functools.cache
-def _supported() -> Sequence[int]:
+def supported() -> Sequence[int]:
+    """The architectures this NVRTC compiles for: 90 is sm_90."""
     from cuda.bindings import nvrtc  # noqa: PLC0415  as above
 
     _, archs = nvrtc.nvrtcGetSupportedArchs()
@@ -121,10 +146,10 @@ def _arch_of_device() -> str | None:
 
     None if there is none, or no NVRTC.
     """
-    if _why_no_nvrtc() is not None:
+    if why_no_nvrtc() is not None:
         return None
     major, minor = torch.cuda.get_device_capability()
-    fitting = [n for n in _supported() if n // 10 == major and n % 10 <= minor]
+    fitting = [n for n in supported() if n // 10 == major and n % 10 <= minor]
     return f"sm_{max(fitting)}" if fitting else None
 
 
@@ -133,21 +158,52 @@ def _options() -> tuple[str, ...]:
     return ("fast",) if config.current().fast else ()
 
 
-def _compiled(source: KernelSource, arch: str) -> tuple[bytes, str]:
-    """Machine code and PTX."""
-    from cuda.bindings import nvrtc  # noqa: PLC0415  as above
+def build(source: KernelSource, arch: str) -> Built:
+    """Machine code and PTX for a GPU that need not be there.
+
+    Raises:
+        CompileError: NVRTC does not accept the text.
+        EngineUnavailableError: there is no NVRTC.
+        UsageError: this NVRTC knows no such architecture.
+    """
+    reason = why_no_nvrtc()
+    if reason is not None:
+        raise EngineUnavailableError(reason)
+    _check(arch)
     from cuda.core import Program, ProgramOptions  # noqa: PLC0415  as above
 
     fast = config.current().fast
-    options: dict[str, Any] = {"std": "c++17", "minimal": True, "fma": fast, "prec_div": not fast}
+    options: dict[str, Any] = {
+        "std": "c++17",
+        "minimal": True,
+        "fma": fast,
+        "prec_div": not fast,
+        "diag_suppress": _NO_REMARK,
+    }
+    log = io.StringIO()
     try:
         program = Program(source.text, "c++", ProgramOptions(arch=arch, **options))
-        cubin = program.compile("cubin").code
+        cubin = program.compile("cubin", logs=log).code
     except Exception as error:
         raise CompileError(
             f"NVRTC did not compile for {arch}", log=str(error), source=source.text
         ) from error
+    return Built(bytes(cubin), _ptx_of(program), log.getvalue().strip("\0 \n"))
+
+
+def _check(arch: str) -> None:
+    """A real architecture: sm_90, or sm_90a with what only that one has."""
+    found = re.fullmatch(r"sm_(\d+)[af]?", arch)
+    if found is None or int(found[1]) not in supported():
+        known = ", ".join(f"sm_{number}" for number in supported())
+        raise UsageError(f"NVRTC {version()} knows no GPU {arch!r}; there are {known}")
+
+
+def _ptx_of(program: Any) -> str:
+    """cuda.core hands out PTX only where it compiles to nothing else."""
+    from cuda.bindings import nvrtc  # noqa: PLC0415  as above
+
     _, size = nvrtc.nvrtcGetPTXSize(program.handle)
-    ptx = b" " * size
+    ptx = bytes(size)
     nvrtc.nvrtcGetPTX(program.handle, ptx)
-    return bytes(cubin), ptx.rstrip(b"\0").decode()
+    return ptx.rstrip(b"\0").decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import importlib.metadata
 import importlib.util
@@ -10,7 +11,7 @@ import sys
 
 import torch
 
-from fusekit.compilers import cache
+from fusekit.compilers import cache, disassembler, nvrtc
 from fusekit.runtime.engines import ENGINES
 
 __all__ = ["Doctor", "Finding", "doctor"]
@@ -75,14 +76,48 @@ def doctor() -> Doctor:
     for name, engine in ENGINES.items():
         reason = engine.unavailable()
         found.append(Finding(f"engine {name}", reason is None, reason or engine.summary))
-    has_gpu = torch.cuda.is_available()
-    detail = torch.cuda.get_device_name() if has_gpu else "no CUDA device: kernels run on the CPU"
-    found.append(Finding("gpu", has_gpu, detail))
+    found += [_gpu(), _nvrtc(), _nvdisasm()]
     found += [_package(name, purpose) for name, purpose in _PACKAGES.items()]
     info = cache.info()
     size = f"{info.entries} entries, {info.size / 2**20:.1f} of {info.limit / 2**20:.0f} MiB"
     found.append(Finding("disk cache", not info.off, info.off or f"{info.folder}, {size}"))
     return Doctor(tuple(found))
+
+
+def _gpu() -> Finding:
+    if not torch.cuda.is_available():
+        build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "a CPU build"
+        return Finding("gpu", works=False, detail=f"none that torch ({build}) can use")
+    major, minor = torch.cuda.get_device_capability()
+    name = f"{torch.cuda.get_device_name()}, compute capability {major}.{minor}"
+    others = torch.cuda.device_count() - 1
+    more = f" (and {others} more)" if others else ""
+    return Finding("gpu", works=True, detail=f"{name}{more}, {_driver()}")
+
+
+def _driver() -> str:
+    """The newest CUDA that the driver runs."""
+    try:
+        version = ctypes.c_int()
+        ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
+    except (OSError, AttributeError):
+        return "no driver library"
+    return f"driver for CUDA {version.value // 1000}.{version.value % 1000 // 10}"
+
+
+def _nvrtc() -> Finding:
+    reason = nvrtc.why_no_nvrtc()
+    if reason is not None:
+        return Finding("nvrtc", works=False, detail=f"CUDA C++ can be read, not compiled: {reason}")
+    archs = nvrtc.supported()
+    detail = f"{nvrtc.version()}, compiles for sm_{min(archs)} to sm_{max(archs)} with or without"
+    return Finding("nvrtc", works=True, detail=f"{detail} a GPU; cuda.core {_version('cuda-core')}")
+
+
+def _nvdisasm() -> Finding:
+    path = disassembler.find()
+    detail = path or "shows SASS, a GPU's own instructions: pip install nvidia-cuda-nvdisasm"
+    return Finding("nvdisasm", path is not None, detail)
 
 
 def _package(name: str, purpose: str) -> Finding:

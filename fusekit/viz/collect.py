@@ -16,7 +16,7 @@ from fusekit.runtime.dispatch import Entry
 from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.explanation import GroupInfo, explanation_of
 from fusekit.runtime.kernels import generate
-from fusekit.runtime.program import KernelCall, Program
+from fusekit.runtime.program import KernelCall, Program, rebind
 from fusekit.specs import Decline
 from fusekit.viz.boxes import base_of, boxes, group_name
 from fusekit.viz.ledger import eager_launches, ledger
@@ -273,9 +273,10 @@ class _Filler:
         engines = [engine for engine in ENGINES.values() if engine.compiler]
         if plan is not None:
             engines.sort(key=lambda engine: engine is not plan.engine)
+        bound = {engine.device: self._bound_for(engine.device) for engine in engines}
         for i, call in enumerate(self.program.kernels):
             for engine in engines:
-                source = self._source(i, call, engine)
+                source = self._source(i, bound[engine.device].kernels[i], engine)
                 if source is not None:
                     self.model["sources"].append(source)
             self.model["sources"].append(
@@ -288,9 +289,13 @@ class _Filler:
                 )
             )
 
+    def _bound_for(self, device: str) -> Program:
+        """The program as it would run on a device, there or not: its kernels can be read."""
+        own = self.program.capture.device.type
+        return self.program if device == own else rebind(self.program, device)
+
     def _source(self, number: int, call: KernelCall, engine: Engine) -> Source | None:
-        if engine.unavailable() is not None and engine.name != "cpp":
-            return None
+        """An engine's text; None if it takes something that is not here."""
         try:
             text = generate(engine, call.spec, call.binding.args)
         except EngineUnavailableError:

@@ -22,7 +22,10 @@ __all__ = ["FLAGS", "no_flag", "sections", "split_flags", "wishes", "words_of"]
 _TOKEN = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
 
 FLAGS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
-    (("--engine",), {"default": "auto", "help": "Engine that must serve: llvm, cpp, reference."}),
+    (
+        ("--engine",),
+        {"default": "auto", "help": "Engine that must serve: llvm, cpp, cuda, reference."},
+    ),
     (("--device",), {"default": "", "help": "Move the tensors there first: cpu, cuda, cuda:1."}),
     (
         ("--call",),
@@ -45,7 +48,7 @@ FLAGS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     ),
     (
         ("--language",),
-        {"default": "", "help": "Generated sources to show, with commas: llvm, cpp, ir."},
+        {"default": "", "help": "Generated sources to show, with commas: llvm, cpp, cuda, ir."},
     ),
     (
         ("--time",),

@@ -35,7 +35,7 @@ class Helper:
         if self.note:
             yield f"// {self.note}"
         if not self.body:
-            yield f"{self.head};"
+            yield from f"{self.head};".splitlines()
             return
         if self.template:
             yield f"template <{self.template}>"
@@ -43,8 +43,15 @@ class Helper:
         yield from (f"  {line}" for line in textwrap.dedent(self.body).strip().splitlines())
         yield "}"
 
+    def needs(self) -> set[str]:
+        """The names in it that may be another one's: not those of parameters and variables."""
+        parameters = _PARAMETER.findall(self.head) if self.body else ()
+        return called(self.head + self.body) - {*parameters, *_VARIABLE.findall(self.body)}
+
 
 _NAME = re.compile(r"\b[a-z]\w*\b")
+_PARAMETER = re.compile(r"[\s*&](\w+)(?: = \w+)?(?=[,)])")
+_VARIABLE = re.compile(r"\b\w+ (\w+) = ")
 
 
 def called(text: str) -> set[str]:
@@ -57,8 +64,7 @@ def required(text: str, helpers: Mapping[str, Helper]) -> list[str]:
     found: dict[str, None] = {}
 
     def visit(name: str) -> None:
-        helper = helpers[name]
-        for other in sorted(called(helper.head + helper.body) & helpers.keys() - {name}):
+        for other in sorted(helpers[name].needs() & helpers.keys() - {name}):
             visit(other)
         found.setdefault(name)
 
