@@ -119,8 +119,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def new_value(self, fake: torch.Tensor) -> int:
         """A value with the fake tensor's dtype, shape and strides."""
-        strided = fake.layout is torch.strided
-        strides = fake.stride() if strided else None
+        strides = fake.stride() if fake.layout is torch.strided else None
         value_id = self.builder.value(self.dtype_of(fake), tuple(fake.shape), strides)
         self.bind(fake, value_id)
         return value_id

@@ -30,6 +30,7 @@ from fusekit.runtime.plan import MISS, Plan, make_plan
 from fusekit.runtime.program import Program, build
 from fusekit.runtime.resize import extents_of, is_generic, pattern_of, resize
 from fusekit.runtime.seeded import Drawing, Seeded
+from fusekit.runtime.signature import context_key, foreign_context, leaf_key
 from fusekit.runtime.stats import counters
 from fusekit.specs import Decline, Reason
 
@@ -38,8 +39,6 @@ __all__ = ["Dispatcher", "Entry", "switch"]
 default_dtype = torch.get_default_dtype
 
 n_modes = torch._C._len_torch_dispatch_stack  # noqa: SLF001  the plans' own checks miss make_fx
-
-_DEVICES = ("cpu", "cuda")
 
 _HOT = 6
 """Plans tried in turn before the signature is computed."""
@@ -174,7 +173,7 @@ class Dispatcher:
     # the slow way
 
     def _slow(self, form: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        decline = _foreign_context()
+        decline = foreign_context()
         if decline is not None:
             return self.eager(args, kwargs, decline)
         entry = self.entry(args, kwargs)
@@ -209,20 +208,9 @@ class Dispatcher:
     def _key(
         self, leaves: Sequence[Any], spec: pytree.TreeSpec, *, shapes: bool = True
     ) -> tuple[Hashable, ...]:
-        options = current()
-        context = (
-            torch.is_grad_enabled(),
-            torch.is_inference_mode_enabled(),
-            torch.get_default_dtype(),
-            *(torch.is_autocast_enabled(d) and torch.get_autocast_dtype(d) for d in _DEVICES),
-            options.engine,
-            options.fast,
-            options.max_arguments,
-            dataclasses.astuple(switches),
-        )
         tensors = [id(leaf) for leaf in leaves if isinstance(leaf, torch.Tensor)]
         aliases = tuple(map(tensors.index, tensors)) if len(set(tensors)) < len(tensors) else None
-        return (str(spec), context, aliases, *(_leaf_key(leaf, shapes) for leaf in leaves))
+        return (str(spec), context_key(), aliases, *(leaf_key(leaf, shapes) for leaf in leaves))
 
     def _prepare(
         self,
@@ -349,38 +337,6 @@ def _conditions(
 
 def _has_containers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return any(isinstance(x, list | tuple | dict) for x in (*args, *kwargs.values()))
-
-
-def _leaf_key(leaf: Any, shapes: bool) -> Any:  # noqa: FBT001  called for every leaf
-    if isinstance(leaf, torch.Tensor):
-        strides = leaf.stride() if shapes and leaf.layout is torch.strided else None
-        return (
-            type(leaf),
-            leaf.dtype,
-            leaf.shape if shapes else leaf.dim(),
-            strides,
-            leaf.device,
-            leaf.requires_grad,
-            leaf.layout,
-        )
-    if type(leaf) in (int, float):
-        return type(leaf)
-    try:
-        hash(leaf)
-    except TypeError:
-        return (type(leaf), id(leaf))
-    return (type(leaf), leaf)
-
-
-def _foreign_context() -> Decline | None:
-    """Why a call may not be captured where it stands: another mode or transform is at work."""
-    if torch._C._len_torch_dispatch_stack():  # noqa: SLF001  no public spelling
-        return Decline(Reason.TRANSFORM, "a torch dispatch mode is active")
-    if torch._C._functorch.peek_interpreter_stack() is not None:  # noqa: SLF001  likewise
-        return Decline(Reason.TRANSFORM, "inside vmap, grad or another torch.func transform")
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:  # noqa: SLF001  likewise
-        return Decline(Reason.TRANSFORM, "inside torch.compile or torch.jit.trace")
-    return None
 
 
 def _requires_grad(program: Program, leaves: Sequence[Any]) -> bool:

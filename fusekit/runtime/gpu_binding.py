@@ -11,14 +11,29 @@ import math
 from collections.abc import Iterable, Sequence
 
 from fusekit.codegen.gpu_schedule import MAX_VECTOR_BYTES
+from fusekit.ir import Graph
 from fusekit.runtime.operand import Operand, stride_class
 from fusekit.runtime.tiling import Dim
 from fusekit.specs import ArgSpec, Stride, TensorDesc
 
-__all__ = ["describe_gpu", "index_bits", "inner_multiple", "realigned"]
+__all__ = ["describe_gpu", "index_bits", "inner_multiple", "max_tensors", "realigned"]
+
+_ARGUMENT_BYTES = 32764
+"""What a kernel may take, from compute capability 7.0 on (CUDA 12.1 and later)."""
+
+_WORD = 8
+_WORDS_OF_DIM = 3
+"""An extent, and what divides by it."""
 
 _LARGEST_INDEX = 2**31 - 2**20
 """Up to here 32 bits do, the threads of the last block beyond the end included."""
+
+
+def max_tensors(graph: Graph) -> int:
+    """How many tensors the arguments of one kernel have room for, whatever their layouts."""
+    dims = max((len(value.shape or ()) for value in graph.values), default=0)
+    beside = _WORD * (len(graph.scalar_inputs) + _WORDS_OF_DIM * dims)
+    return max((_ARGUMENT_BYTES - beside) // (_WORD * (1 + dims)), 2)
 
 
 def describe_gpu(

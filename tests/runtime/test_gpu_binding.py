@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fusekit.ir import DType
+from fusekit.ir import DType, GraphBuilder
 from fusekit.runtime.binding import bind
-from fusekit.runtime.gpu_binding import index_bits, inner_multiple, realigned
+from fusekit.runtime.gpu_binding import index_bits, inner_multiple, max_tensors, realigned
 from fusekit.runtime.operand import Operand
 from fusekit.specs import Stride
 
@@ -76,7 +76,16 @@ def test_where_a_tensor_starts_counts_for_the_width() -> None:
 
 @pytest.mark.parametrize(
     ("extents", "multiple"),
-    [((4, 8), 8), ((4, 6), 2), ((4, 7), 1), ((4, 48), 16), ((4, 64), 16), ((7,), 16), ((), 16)],
+    [
+        ((4, 8), 8),
+        ((4, 6), 2),
+        ((4, 7), 1),
+        ((4, 48), 16),
+        ((4, 64), 16),
+        ((7,), 0),
+        ((32,), 16),
+        ((), 16),
+    ],
 )
 def test_what_divides_the_innermost_extent(extents: tuple[int, ...], multiple: int) -> None:
     assert inner_multiple([(extent, (1,)) for extent in extents]) == multiple
@@ -96,3 +105,10 @@ def test_sizes_are_no_part_of_it() -> None:
         for n in range(2, 60)
     }
     assert len(specs) <= 2  # by whether 8 or 16 divides the innermost extent
+
+
+def test_the_arguments_of_a_kernel_have_room_for_so_many_tensors() -> None:
+    """8 bytes for each pointer and each stride, the words of each dimension beside them."""
+    builder = GraphBuilder()
+    x = builder.input(DType.F32, (2, 3, 4))
+    assert max_tensors(builder.finish([x])) == (32764 - 8 * 9) // (8 * 4)

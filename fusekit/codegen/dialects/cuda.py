@@ -14,7 +14,9 @@ import numpy as np
 from fusekit.codegen.dialects.c_helpers import Helper
 from fusekit.codegen.dialects.clike import CLike, Line, half_bits, spans
 from fusekit.codegen.dialects.cuda_helpers import CUDA_HELPERS, typedefs
-from fusekit.codegen.dialects.cuda_walks import Operand, make_walk
+from fusekit.codegen.dialects.cuda_tiles import TileWalk
+from fusekit.codegen.dialects.cuda_vectors import FlatWalk, VectorWalk
+from fusekit.codegen.dialects.cuda_walks import Operand, SingleWalk, SpreadWalk, Walk
 from fusekit.codegen.geometry import Geometry
 from fusekit.codegen.gpu_schedule import GpuSchedule
 from fusekit.codegen.schedule import Target
@@ -52,7 +54,7 @@ class CudaDialect(CLike):
         del target  # left to NVRTC: the text is the same for every GPU
         self.spec = spec
         self.geometry = Geometry(args, schedule)
-        self.walk = make_walk(self.geometry)
+        self.walk = _walk(self.geometry)
         self.inputs = [self._operand(f"in{i}", desc) for i, desc in enumerate(args.inputs)]
         self.outputs = [self._operand(f"out{i}", desc) for i, desc in enumerate(args.outputs)]
         self.indices = [self._operand(f"index{i}", desc) for i, desc in enumerate(args.indices)]
@@ -263,6 +265,17 @@ class CudaDialect(CLike):
     @staticmethod
     def _indented(lines: Iterator[str]) -> Sequence[Line]:
         return [(text if text.startswith("#") else f"  {text}", None) for text in lines]
+
+
+def _walk(geometry: Geometry) -> Walk:
+    """The walk of a schedule."""
+    if not geometry.args.ndim:
+        return SingleWalk(geometry)
+    if geometry.schedule.tile:
+        return TileWalk(geometry)
+    if geometry.schedule.flat:
+        return FlatWalk(geometry)
+    return VectorWalk(geometry) if geometry.schedule.adjacent else SpreadWalk(geometry)
 
 
 def rounds_to_half(graph: Graph, value: int) -> bool:

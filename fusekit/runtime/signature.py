@@ -1,0 +1,65 @@
+"""Signatures: what a call is looked up by, beside the form of its arguments."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable
+from typing import Any
+
+import torch
+
+from fusekit.config import current
+from fusekit.runtime.engines import switches
+from fusekit.specs import Decline, Reason
+
+__all__ = ["context_key", "foreign_context", "leaf_key"]
+
+_DEVICES = ("cpu", "cuda")
+
+
+def context_key() -> Hashable:
+    """What around a call changes how it runs: torch's modes, options, switches."""
+    options = current()
+    return (
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.get_default_dtype(),
+        *(torch.is_autocast_enabled(d) and torch.get_autocast_dtype(d) for d in _DEVICES),
+        options.engine,
+        options.fast,
+        options.max_arguments,
+        dataclasses.astuple(switches),
+    )
+
+
+def leaf_key(leaf: Any, shapes: bool) -> Any:  # noqa: FBT001  called for every leaf
+    """What a plan depends on of one argument; without `shapes`, of a size-generic program."""
+    if isinstance(leaf, torch.Tensor):
+        strides = leaf.stride() if shapes and leaf.layout is torch.strided else None
+        return (
+            type(leaf),
+            leaf.dtype,
+            leaf.shape if shapes else leaf.dim(),
+            strides,
+            leaf.device,
+            leaf.requires_grad,
+            leaf.layout,
+        )
+    if type(leaf) in (int, float):
+        return type(leaf)
+    try:
+        hash(leaf)
+    except TypeError:
+        return (type(leaf), id(leaf))
+    return (type(leaf), leaf)
+
+
+def foreign_context() -> Decline | None:
+    """Why a call may not be captured where it stands: another mode or transform is at work."""
+    if torch._C._len_torch_dispatch_stack():  # noqa: SLF001  no public spelling
+        return Decline(Reason.TRANSFORM, "a torch dispatch mode is active")
+    if torch._C._functorch.peek_interpreter_stack() is not None:  # noqa: SLF001  likewise
+        return Decline(Reason.TRANSFORM, "inside vmap, grad or another torch.func transform")
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:  # noqa: SLF001  likewise
+        return Decline(Reason.TRANSFORM, "inside torch.compile or torch.jit.trace")
+    return None
