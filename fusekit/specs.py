@@ -274,7 +274,8 @@ class ArgSpec:
         outputs: one for each of `KernelSpec.tensors_out`.
         index_bits: 32 or 64.
         inner_multiple: on a GPU, the largest power of two, at most 16, that divides the innermost
-            extent; where that is the only one, 16, or 0: then the rest is masked.
+            extent, and that along which inputs are transposed; where there is only one, 16, or 0:
+            then the rest is masked.
         indices: one for each of `KernelSpec.indices`: how it moves. It has no pointer; where a
             tensor would have an address, an index has a value.
     """

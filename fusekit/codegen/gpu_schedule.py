@@ -12,7 +12,7 @@ import dataclasses
 
 from fusekit.specs import ArgSpec, Stride, TensorDesc
 
-__all__ = ["MAX_VECTOR_BYTES", "GpuSchedule", "choose_gpu"]
+__all__ = ["MAX_VECTOR_BYTES", "GpuSchedule", "choose_gpu", "transposed_dim"]
 
 MAX_VECTOR_BYTES = 16
 """What one load or store instruction of a thread can move."""
@@ -21,6 +21,7 @@ _BLOCK = 256
 _WARP = 32
 _TILE = 32
 _SPREAD = 4
+_NARROW = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class GpuSchedule:
 
     Attributes:
         block: threads of a block.
-        lanes: elements that one thread computes.
+        lanes: elements that one thread computes; with tiles, at once.
         adjacent: its elements are neighbours, a vector; otherwise they are a block apart.
         flat: vectors run on across the ends of rows; operands that do not are read one by one.
         tile: side of the squares that transposed inputs are read in, through shared memory;
@@ -56,7 +57,8 @@ def choose_gpu(args: ArgSpec) -> GpuSchedule:
         return GpuSchedule(block=_WARP)
     transposed = transposed_dim(args)
     if transposed is not None:
-        return GpuSchedule(lanes=_TILE * _TILE // _BLOCK, tile=_TILE, tile_dim=transposed)
+        lanes = _lanes_of_tiles(args)
+        return GpuSchedule(lanes=lanes, tile=_TILE * lanes, tile_dim=transposed)
     if args.outputs[0].flat:
         widest = max(desc.dtype.itemsize for desc in args.tensors if desc.flat)
         lanes = min(MAX_VECTOR_BYTES // widest, *(_fits(desc) for desc in args.outputs))
@@ -81,6 +83,14 @@ def transposed_dim(args: ArgSpec) -> int | None:
         if desc.strides[-1] is Stride.STRIDED and Stride.UNIT in desc.strides
     ]
     return max(set(dims), key=dims.count) if dims else None
+
+
+def _lanes_of_tiles(args: ArgSpec) -> int:
+    """Two where all that is contiguous is narrow and aligned: a warp then moves 128 bytes or 64."""
+    packed = [desc for desc in args.tensors if Stride.UNIT in desc.strides]
+    is_narrow = all(desc.dtype.itemsize <= _NARROW for desc in packed)
+    is_aligned = all(desc.alignment >= 2 * desc.dtype.itemsize for desc in packed)
+    return 2 if is_narrow and is_aligned and args.inner_multiple > 1 else 1
 
 
 def _fits(desc: TensorDesc) -> int:

@@ -12,6 +12,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from fusekit.codegen.gpu_schedule import transposed_dim
 from fusekit.codegen.layout import layout_fields
 from fusekit.runtime.gpu_binding import describe_gpu, index_bits, inner_multiple
 from fusekit.runtime.operand import Operand, stride_class
@@ -81,7 +82,9 @@ def bind(
     if device != "cpu":
         starts = [0] * n_tensors + [operand.offset for operand in indices]
         args = dataclasses.replace(
-            args, index_bits=index_bits(dims, starts), inner_multiple=inner_multiple(dims)
+            args,
+            index_bits=index_bits(dims, starts),
+            inner_multiple=inner_multiple(dims, transposed_dim(args)),
         )
     return Binding(args, _layout(args, dims, indices), math.prod(shape))
 

@@ -60,8 +60,9 @@ def _described(
     """An index counts 1 for each element, as if it were a tensor of bytes."""
     strides = tuple(stride_class(step, may_be_unit=True) for step in steps)
     alignment = itemsize
-    if strides and strides[-1] is Stride.UNIT:
-        offsets = [operand.offset] if is_flat else [operand.offset, *steps[:-1]]
+    if Stride.UNIT in strides:
+        between = [] if is_flat else [step for step in steps if step != 1]
+        offsets = [operand.offset, *between]
         alignment = _power_of_two(offset * itemsize for offset in offsets)
     return TensorDesc(operand.dtype, strides, alignment, is_flat)
 
@@ -92,10 +93,11 @@ def index_bits(dims: Sequence[Dim], starts: Sequence[int]) -> int:
     return 32 if max(numel, *spans, 0) < _LARGEST_INDEX else 64
 
 
-def inner_multiple(dims: Sequence[Dim]) -> int:
-    """`ArgSpec.inner_multiple`."""
+def inner_multiple(dims: Sequence[Dim], transposed: int | None = None) -> int:
+    """`ArgSpec.inner_multiple`; `transposed` is the dimension along which inputs are, if any."""
     if len(dims) > 1:
-        return _power_of_two([dims[-1][0]])
+        others = [] if transposed is None else [dims[transposed][0]]
+        return _power_of_two([dims[-1][0], *others])
     # no finer, or a function of vectors would have five kernels in place of two
     is_whole = all(extent % MAX_VECTOR_BYTES == 0 for extent, _ in dims)
     return MAX_VECTOR_BYTES if is_whole else 0

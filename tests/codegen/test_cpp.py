@@ -64,7 +64,7 @@ def every_op(dtype: DType) -> tuple[Graph, list[str]]:
     for op in POINTWISE:
         if not op.accepts(dtype):
             continue
-        operands = [x, divisor if op.name in DIVISIONS else y, z][: op.arity]
+        operands = [x, divisor if op.name in DIVISIONS else y, z, x][: op.arity]
         if op.rule is Rule.SELECT:
             operands = [condition, x, y]
         names.append(op.name)

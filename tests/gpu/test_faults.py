@@ -23,13 +23,13 @@ def fallbacks(code):
 def broken(monkeypatch):
     """NVRTC is given text that is no C++; the list of what it was given."""
     seen = []
-    compiled = nvrtc._compiled
+    compiled = nvrtc.build
 
     def compile_(source, arch):
         seen.append(source)
         return compiled(dataclasses.replace(source, text=f"{source.text}\n#error no good\n"), arch)
 
-    monkeypatch.setattr(nvrtc, "_compiled", compile_)
+    monkeypatch.setattr(nvrtc, "build", compile_)
     return seen
 
 

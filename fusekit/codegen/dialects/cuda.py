@@ -14,7 +14,7 @@ import numpy as np
 from fusekit.codegen.dialects.c_helpers import Helper
 from fusekit.codegen.dialects.clike import CLike, Line, half_bits, spans
 from fusekit.codegen.dialects.cuda_helpers import CUDA_HELPERS, typedefs
-from fusekit.codegen.dialects.cuda_tiles import TileWalk
+from fusekit.codegen.dialects.cuda_tiles import TileWalk, WideTileWalk
 from fusekit.codegen.dialects.cuda_vectors import FlatWalk, VectorWalk
 from fusekit.codegen.dialects.cuda_walks import Operand, SingleWalk, SpreadWalk, Walk
 from fusekit.codegen.geometry import Geometry
@@ -272,7 +272,7 @@ def _walk(geometry: Geometry) -> Walk:
     if not geometry.args.ndim:
         return SingleWalk(geometry)
     if geometry.schedule.tile:
-        return TileWalk(geometry)
+        return WideTileWalk(geometry) if geometry.schedule.lanes > 1 else TileWalk(geometry)
     if geometry.schedule.flat:
         return FlatWalk(geometry)
     return VectorWalk(geometry) if geometry.schedule.adjacent else SpreadWalk(geometry)

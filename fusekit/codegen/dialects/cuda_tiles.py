@@ -8,7 +8,7 @@ from fusekit.codegen.dialects.cuda_walks import Operand, Walk
 from fusekit.codegen.geometry import Geometry
 from fusekit.specs import Stride
 
-__all__ = ["TileWalk"]
+__all__ = ["TileWalk", "WideTileWalk"]
 
 
 class TileWalk(Walk):
@@ -37,25 +37,42 @@ class TileWalk(Walk):
             if dim != self.cross:
                 yield self.declared(f"i{dim}", f"rest % size{dim}")
                 yield f"rest /= size{dim};"
-        yield self.declared("column", f"threadIdx.x % {side}")
-        yield self.declared("row", f"threadIdx.x / {side}")
+        yield from self.place()
 
-    def opening(self) -> Iterator[str]:
-        """Transposed inputs into shared memory, and the loop over the rows of the square."""
+    def place(self) -> Iterator[str]:
+        """The thread's place in the first rows of the square."""
+        yield self.declared("column", f"threadIdx.x % {self.number(self.side)}")
+        yield self.declared("row", f"threadIdx.x / {self.number(self.side)}")
+
+    def shared(self) -> Iterator[str]:
+        """The squares."""
         for operand in self.tiled:
             # a row ends on an odd bank, so that a column of 32 touches all of them
             width = self.side + max(4 // operand.desc.dtype.itemsize, 1)
-            yield f"__shared__ {operand.kind} {operand.name}_tile[{self.side}][{width}];"
+            yield f"__shared__ alignas(16) {operand.kind} {operand.name}_tile[{self.side}][{width}];"
+
+    def opening(self) -> Iterator[str]:
+        """Transposed inputs into shared memory, and the loop over the rows of the square."""
+        yield from self.shared()
         yield from self._loop(along=self.cross, across=self.last)
-        for operand in self.tiled:
-            offset = operand.offset(self.coordinates)
-            yield f"  {operand.name}_tile[row + step][column] = {operand.name}[{offset}];"
+        yield from self.squares()
         yield "}"
         yield "__syncthreads();"
         yield from self._loop(along=self.last, across=self.cross)
         inside = [f"first{self.last} + column < size{self.last}"]
         inside.append(f"first{self.cross} + row + step < size{self.cross}")
         yield f"  const bool inside = {' && '.join(inside)};"
+
+    def squares(self) -> Iterator[str]:
+        """What one step puts into them."""
+        for operand in self.tiled:
+            offset = operand.offset(self.coordinates)
+            yield f"  {operand.name}_tile[row + step][column] = {operand.name}[{offset}];"
+
+    def is_tiled(self, operand: Operand) -> bool:
+        """True for an input that is transposed in the dimension of the tiles."""
+        is_far = operand.inner is Stride.STRIDED
+        return is_far and operand.desc.strides[self.cross] is Stride.UNIT
 
     def tail(self) -> Iterator[str]:
         """The end of the loop."""
@@ -67,7 +84,7 @@ class TileWalk(Walk):
 
     def element(self, operand: Operand) -> str:
         """From shared memory if it was put there."""
-        if operand.inner is not Stride.UNIT and operand.desc.strides[self.cross] is Stride.UNIT:
+        if self.is_tiled(operand):
             self.tiled.append(operand)
             return f"{operand.name}_tile[column][row + step]"
         return f"{operand.name}[{operand.offset(self.coordinates)}]"
@@ -78,9 +95,75 @@ class TileWalk(Walk):
 
     def _loop(self, along: int, across: int) -> Iterator[str]:
         """Over the square, neighbouring threads along one dimension; clamped at the edges."""
-        rows = self.schedule.block // self.side
+        lanes = self.schedule.lanes
         yield "#pragma unroll"
+        rows = self.schedule.block * lanes // self.side
         yield f"for (int step = 0; step < {self.side}; step += {rows}) {{"
-        for dim, position in ((along, "column"), (across, "row + step")):
-            last = f"size{dim} - {self.number(1)}"
+        for dim, position, width in ((along, "column", lanes), (across, "row + step", 1)):
+            last = f"size{dim} - {self.number(width)}"
             yield "  " + self.declared(f"i{dim}", f"min(first{dim} + {position}, {last})")
+
+
+class WideTileWalk(TileWalk):
+    """A thread moves neighbours at once, so that narrow types too fill what a warp can move."""
+
+    depth = 3
+
+    def __init__(self, geometry: Geometry) -> None:
+        super().__init__(geometry)
+        self.lanes = geometry.schedule.lanes
+        self.packed_inputs: list[Operand] = []
+        self.packed_outputs: list[Operand] = []
+
+    def place(self) -> Iterator[str]:
+        """A warp is a row of the square."""
+        columns = self.side // self.lanes
+        lanes = self.number(self.lanes)
+        yield self.declared("column", f"threadIdx.x % {self.number(columns)} * {lanes}")
+        yield self.declared("row", f"threadIdx.x / {self.number(columns)}")
+
+    def squares(self) -> Iterator[str]:
+        """Vectors, which the extents are multiples of."""
+        for operand in self.tiled:
+            address = f"{operand.name} + {operand.offset(self.coordinates)}"
+            target = f"&{operand.name}_tile[row + step][column]"
+            yield f"  store({target}, load<{self.lanes}>({address}));"
+
+    def opening(self) -> Iterator[str]:
+        """Transposed inputs into shared memory, and the loops over rows and lanes."""
+        yield from super().opening()
+        for operand in self.packed_inputs:
+            address = f"{operand.name} + {operand.offset(self.coordinates)}"
+            pack = f"const pack<{operand.kind}, {self.lanes}> {operand.name}_at"
+            yield f"  {pack} = load<{self.lanes}>({address});"
+        for operand in self.packed_outputs:
+            yield f"  pack<{operand.kind}, {self.lanes}> {operand.name}_at;"
+        yield "#pragma unroll"
+        yield f"  for (int lane = 0; lane < {self.lanes}; ++lane) {{"
+
+    def tail(self) -> Iterator[str]:
+        """The stores, and the ends of the loops."""
+        yield "  }"
+        for operand in self.packed_outputs:
+            address = f"{operand.name} + {operand.offset(self.coordinates)}"
+            yield f"  if (inside) store({address}, {operand.name}_at);"
+        yield "}"
+
+    def element(self, operand: Operand) -> str:
+        """From shared memory, from a vector, or from memory."""
+        if operand.inner is Stride.UNIT:
+            self.packed_inputs.append(operand)
+            return f"{operand.name}_at.get(lane)"
+        if self.is_tiled(operand):
+            self.tiled.append(operand)
+            return f"{operand.name}_tile[column + lane][row + step]"
+        return f"{operand.name}[{self.offset(operand)}]"
+
+    def offset(self, operand: Operand) -> str:
+        """That of the lane."""
+        return operand.offset([*self.coordinates[:-1], f"(i{self.last} + lane)"])
+
+    def store(self, operand: Operand, value: str) -> str:
+        """Into the result's vector."""
+        self.packed_outputs.append(operand)
+        return f"{operand.name}_at.set(lane, {value});"
