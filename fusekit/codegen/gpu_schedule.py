@@ -21,7 +21,7 @@ _BLOCK = 256
 _WARP = 32
 _TILE = 32
 _SPREAD = 4
-_NARROW = 2
+_TILE_BYTES = 4
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,11 +86,11 @@ def transposed_dim(args: ArgSpec) -> int | None:
 
 
 def _lanes_of_tiles(args: ArgSpec) -> int:
-    """Two where all that is contiguous is narrow and aligned: a warp then moves 128 bytes or 64."""
+    """As many as fill 4 bytes a thread, so that a warp moves 128, where all of it is aligned."""
     packed = [desc for desc in args.tensors if Stride.UNIT in desc.strides]
-    is_narrow = all(desc.dtype.itemsize <= _NARROW for desc in packed)
-    is_aligned = all(desc.alignment >= 2 * desc.dtype.itemsize for desc in packed)
-    return 2 if is_narrow and is_aligned and args.inner_multiple > 1 else 1
+    wanted = _TILE_BYTES // max(desc.dtype.itemsize for desc in packed)
+    limits = [desc.alignment // desc.dtype.itemsize for desc in packed]
+    return max(min(wanted, args.inner_multiple, *limits), 1)
 
 
 def _fits(desc: TensorDesc) -> int:

@@ -49,7 +49,8 @@ class TileWalk(Walk):
         for operand in self.tiled:
             # a row ends on an odd bank, so that a column of 32 touches all of them
             width = self.side + max(4 // operand.desc.dtype.itemsize, 1)
-            yield f"__shared__ alignas(16) {operand.kind} {operand.name}_tile[{self.side}][{width}];"
+            square = f"{operand.name}_tile[{self.side}][{width}]"
+            yield f"__shared__ alignas(16) {operand.kind} {square};"
 
     def opening(self) -> Iterator[str]:
         """Transposed inputs into shared memory, and the loop over the rows of the square."""

@@ -19,7 +19,8 @@ class VectorWalk(Walk):
         self.lanes = geometry.schedule.lanes
         self.left = "" if self.args.inner_multiple else ", left"
         self.packs: list[Operand] = []
-        self.reads_in_loop = False
+        self.gathered: list[Operand] = []
+        self.needs_number = self.needs_coordinates = False
 
     def head(self) -> Iterator[str]:
         """The coordinates of the vector."""
@@ -34,10 +35,37 @@ class VectorWalk(Walk):
         yield "if (i0 >= size0) return;"
 
     def opening(self) -> Iterator[str]:
-        """The results' vectors, and the loop over lanes."""
+        """Loads one by one, the results' vectors, and the loop over lanes."""
+        body = self.needs_number, self.needs_coordinates
+        yield from self.gathering()
+        self.needs_number, self.needs_coordinates = body
+        for operand in self.packs:
+            yield f"pack<{operand.kind}, {self.lanes}> {operand.name}_at;"
         yield from self.loop()
-        if self.reads_in_loop:
-            yield "  " + self.declared("i", f"{self.coordinates[-1]} + {self.within}")
+
+    def gathering(self) -> Iterator[str]:
+        """What is not loaded as a vector, in a loop of its own: all of it is then on its way."""
+        if not self.gathered:
+            return
+        self.needs_number = self.needs_coordinates = False
+        for operand in self.gathered:
+            yield f"{operand.kind} {operand.name}_at[{self.lanes}];"
+        offsets = [self.offset(operand) for operand in self.gathered]
+        yield from self.loop()
+        for operand, offset in zip(self.gathered, offsets, strict=True):
+            yield f"  {operand.name}_at[lane] = {operand.name}[{offset}];"
+        yield "}"
+
+    def loop(self) -> Iterator[str]:
+        """The head of a loop over lanes, with what was asked for."""
+        yield "#pragma unroll"
+        yield f"for (int lane = 0; lane < {self.lanes}; ++lane) {{"
+        yield from (f"  {line}" for line in self.lane_lines())
+
+    def lane_lines(self) -> Iterator[str]:
+        """The lane's coordinate."""
+        if self.needs_number:
+            yield self.declared("i", f"{self.coordinates[-1]} + {self.within}")
 
     def tail(self) -> Iterator[str]:
         """The end of the loop, and the stores."""
@@ -57,7 +85,8 @@ class VectorWalk(Walk):
         """A lane of the vector, or a load of its own."""
         if self._is_packed(operand):
             return f"{operand.name}_at.get(lane)"
-        return f"{operand.name}[{self.offset(operand)}]"
+        self.gathered.append(operand)
+        return f"{operand.name}_at[lane]"
 
     def store(self, operand: Operand, value: str) -> str:
         """Into the result's vector, or to memory."""
@@ -73,7 +102,7 @@ class VectorWalk(Walk):
 
     def offset(self, operand: Operand) -> str:
         """That of the lane."""
-        self.reads_in_loop = True
+        self.needs_number = True
         return operand.offset([*self.coordinates[:-1], "i"])
 
     def first_of(self, index: Operand) -> str | None:
@@ -104,13 +133,6 @@ class VectorWalk(Walk):
         """The lane, or the last one that is there."""
         return "(lane < left ? lane : left - 1u)" if self.left else "lane"
 
-    def loop(self) -> Iterator[str]:
-        """The results' vectors, and the loop over lanes."""
-        for operand in self.packs:
-            yield f"pack<{operand.kind}, {self.lanes}> {operand.name}_at;"
-        yield "#pragma unroll"
-        yield f"for (int lane = 0; lane < {self.lanes}; ++lane) {{"
-
     def _is_packed(self, operand: Operand) -> bool:
         size = operand.desc.dtype.itemsize * self.lanes
         return operand.inner is Stride.UNIT and operand.desc.alignment >= size
@@ -122,7 +144,6 @@ class FlatWalk(VectorWalk):
     def __init__(self, geometry: Geometry) -> None:
         super().__init__(geometry)
         self.left = ", left"
-        self.reads_apart = False
 
     def head(self) -> Iterator[str]:
         """Where the vector begins, counted in elements."""
@@ -132,17 +153,16 @@ class FlatWalk(VectorWalk):
         yield "if (first >= total) return;"
         yield self.remaining("total - first")
 
-    def opening(self) -> Iterator[str]:
-        """The results' vectors, the loop over lanes, and a lane's coordinates."""
-        yield from self.loop()
-        if self.reads_in_loop:
-            yield "  " + self.declared("i", f"first + {self.within}")
-        if self.reads_apart:
+    def lane_lines(self) -> Iterator[str]:
+        """The lane's number, and its coordinates."""
+        if self.needs_number:
+            yield self.declared("i", f"first + {self.within}")
+        if self.needs_coordinates:
             # beyond the end only the outermost coordinate is out of bounds
             *lines, _ = self.decomposed("element")
-            yield "  " + self.declared("element", "first + lane")
-            yield from (f"  {line}" for line in lines)
-            yield "  " + self.declared("i0", f"min(q1, size0 - {self.number(1)})")
+            yield self.declared("element", "first + lane")
+            yield from lines
+            yield self.declared("i0", f"min(q1, size0 - {self.number(1)})")
 
     def hoisted(self, operand: Operand) -> str | None:
         """A vector, or what is the same for all."""
@@ -161,9 +181,9 @@ class FlatWalk(VectorWalk):
     def offset(self, operand: Operand) -> str:
         """That of the lane: its number, or what its own coordinates give."""
         if operand.desc.flat:
-            self.reads_in_loop = True
+            self.needs_number = True
             return "i"
-        self.reads_apart = True
+        self.needs_coordinates = True
         return operand.offset(self.coordinates)
 
     def _is_packed(self, operand: Operand) -> bool:
