@@ -7,6 +7,7 @@ copy), so every pointer is `__restrict__`, which lets loads take the read-only p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -28,7 +29,6 @@ from fusekit.specs import ArgSpec, KernelSpec, TensorDesc
 __all__ = ["CudaDialect"]
 
 _LARGEST_DIVISOR = 2.0**60
-_LARGEST_SIGNIFICAND = np.frexp(np.nextafter(np.float32(2), np.float32(1)))[0]
 
 _STORED: Mapping[DType, str] = {DType.BOOL: "uint8_t", DType.BF16: "bfloat_t"}
 """What in memory has another type than in registers."""
@@ -172,14 +172,15 @@ class CudaDialect(CLike):
         x, y = operands
         if rounds_to_half(self.spec.graph, result):
             return f"quick({x}, {y})"
-        reciprocal = _reciprocal(self._literals.get(y))
-        if reciprocal is not None:
-            return f"quotient({x}, {y}, {super().literal(reciprocal, DType.F32)})"
+        parts = _reciprocal(self._literals.get(y))
+        if parts is not None:
+            high, low = (super(CudaDialect, self).literal(part, DType.F32) for part in parts)
+            return f"fmaf({x}, {high}, {x} * {low})"
         if any(line.startswith(f"  const float {y} =") for line, _ in self._hoisted):
-            line = (f"  const float per_{y} = reciprocal({y});", None)
+            line = (f"  const ratio per_{y} = reciprocal({y});", None)
             if line not in self._hoisted:
                 self._hoisted.append(line)
-            return f"divided({x}, {y}, per_{y})"
+            return f"divided({x}, per_{y})"
         return None
 
     def nonfinite(self, value: float, dtype: DType) -> str:
@@ -293,16 +294,17 @@ def rounds_to_half(graph: Graph, value: int) -> bool:
     )
 
 
-def _reciprocal(divisor: Literal | None) -> float | None:
-    """1 / divisor in float32, if multiplying by it can be corrected to the right quotient."""
-    if divisor is None:
+def _reciprocal(divisor: Literal | None) -> tuple[float, float] | None:
+    """1 / divisor as a float32 nearer to 0 and the rest; see `cuda_helpers`."""
+    single = np.float32(divisor or 0)
+    is_power = abs(np.frexp(single)[0]) == 0.5
+    if is_power or not 1 / _LARGEST_DIVISOR <= abs(single) <= _LARGEST_DIVISOR:
         return None
-    single = np.float32(divisor)
-    significand = abs(np.frexp(single)[0])
-    # of all significands, only the largest fails
-    if not 1 <= abs(single) <= _LARGEST_DIVISOR or significand == _LARGEST_SIGNIFICAND:
-        return None
-    return float(np.float32(1) / single)
+    exact = 1 / Fraction(float(single))
+    high = np.float32(float(exact))
+    if abs(Fraction(float(high))) > abs(exact):
+        high = np.nextafter(high, np.float32(0))
+    return float(high), float(np.float32(float(exact - Fraction(float(high)))))
 
 
 _CHEAPER: Mapping[str, Callable[[CudaDialect, Sequence[str], int], str | None]] = {

