@@ -180,6 +180,8 @@ def build(source: KernelSource, arch: str) -> Built:
         "prec_div": not fast,
         "diag_suppress": _NO_REMARK,
     }
+    if not config.current().disk_cache:
+        options["no_cache"] = True  # NVRTC keeps one of its own beside the driver's
     log = io.StringIO()
     try:
         program = Program(source.text, "c++", ProgramOptions(arch=arch, **options))
