@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 
 from fusekit.codegen.gpu_schedule import GpuSchedule, choose_gpu
 from fusekit.ir import Graph
@@ -61,7 +62,7 @@ _LONG = 16
 
 def choose(spec: KernelSpec, args: ArgSpec, target: Target) -> Schedule | GpuSchedule:
     """The schedule for `spec` with arguments like `args` on `target`."""
-    return choose_gpu(args) if args.device == "cuda" else _choose_cpu(spec, args, target)
+    return _CHOICES[args.device](spec, args, target)
 
 
 def _choose_cpu(spec: KernelSpec, args: ArgSpec, target: Target) -> Schedule:
@@ -103,3 +104,9 @@ def _registers(graph: Graph, args: ArgSpec, target: Target) -> int:
 def element_cost(graph: Graph) -> int:
     """Rough cost of one element, in additions."""
     return sum(node.row.flops for node in graph.nodes)
+
+
+_CHOICES: Mapping[str, Callable[[KernelSpec, ArgSpec, Target], Schedule | GpuSchedule]] = {
+    "cpu": _choose_cpu,
+    "cuda": lambda _spec, args, _target: choose_gpu(args),
+}

@@ -12,12 +12,11 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from fusekit.codegen.gpu_schedule import transposed_dim
 from fusekit.codegen.layout import layout_fields
-from fusekit.runtime.gpu_binding import describe_gpu, index_bits, inner_multiple
-from fusekit.runtime.operand import Operand, stride_class
-from fusekit.runtime.tiling import Dim, tile
-from fusekit.specs import ArgSpec, TensorDesc
+from fusekit.runtime.devices import kind_of
+from fusekit.runtime.operand import Operand, Operands
+from fusekit.runtime.tiling import Dim
+from fusekit.specs import ArgSpec
 
 __all__ = ["Binding", "bind", "expand_strides"]
 
@@ -61,32 +60,20 @@ def bind(
     indices: Sequence[Operand] = (),
 ) -> Binding:
     """The binding of operands whose strides are given over `shape`, the map shape."""
-    operands = (*outputs, *inputs, *indices)
-    n_tensors = len(outputs) + len(inputs)
-    dims = _collapse(shape, [operand.strides for operand in operands])
-    if device == "cpu":
-        dims = tile(dims, n_tensors)
-        descs = [
-            _described(operand, [strides[i] for _, strides in dims])
-            for i, operand in enumerate(operands)
-        ]
-    else:
-        descs = describe_gpu(dims, operands, len(outputs), n_tensors)
+    operands = Operands(outputs, inputs, indices)
+    dims = _collapse(shape, [operand.strides for operand in operands.all])
+    walked = kind_of(device).walk(dims, operands)
+    n_outputs, n_tensors = len(outputs), operands.n_tensors
     args = ArgSpec(
         device,
-        len(dims),
-        inputs=tuple(descs[len(outputs) : n_tensors]),
-        outputs=tuple(descs[: len(outputs)]),
-        indices=tuple(descs[n_tensors:]),
+        len(walked.dims),
+        inputs=tuple(walked.descs[n_outputs:n_tensors]),
+        outputs=tuple(walked.descs[:n_outputs]),
+        indices=tuple(walked.descs[n_tensors:]),
+        index_bits=walked.index_bits,
+        inner_multiple=walked.inner_multiple,
     )
-    if device != "cpu":
-        starts = [0] * n_tensors + [operand.offset for operand in indices]
-        args = dataclasses.replace(
-            args,
-            index_bits=index_bits(dims, starts),
-            inner_multiple=inner_multiple(dims, transposed_dim(args)),
-        )
-    return Binding(args, _layout(args, dims, indices), math.prod(shape))
+    return Binding(args, _layout(args, walked.dims, indices), math.prod(shape))
 
 
 def _layout(args: ArgSpec, dims: Sequence[Dim], indices: Sequence[Operand]) -> tuple[int, ...]:
@@ -104,14 +91,6 @@ def _layout(args: ArgSpec, dims: Sequence[Dim], indices: Sequence[Operand]) -> t
                 position = (position + n_tensors - n_inputs) % n_tensors
             layout.append(dims[field.dim][1][position])
     return tuple(layout)
-
-
-def _described(operand: Operand, steps: Sequence[int]) -> TensorDesc:
-    """What a CPU kernel is specialised on."""
-    strides = tuple(
-        stride_class(step, may_be_unit=dim == len(steps) - 1) for dim, step in enumerate(steps)
-    )
-    return TensorDesc(operand.dtype, strides, operand.dtype.itemsize)
 
 
 def _collapse(shape: Sequence[int], strides: Sequence[tuple[int, ...]]) -> list[Dim]:

@@ -10,13 +10,13 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 
-from fusekit.codegen.gpu_schedule import MAX_VECTOR_BYTES
+from fusekit.codegen.gpu_schedule import MAX_VECTOR_BYTES, transposed_dim
 from fusekit.ir import Graph
-from fusekit.runtime.operand import Operand, stride_class
+from fusekit.runtime.operand import Operand, Operands, Walked, stride_class
 from fusekit.runtime.tiling import Dim
 from fusekit.specs import ArgSpec, Stride, TensorDesc
 
-__all__ = ["describe_gpu", "index_bits", "inner_multiple", "max_tensors", "realigned"]
+__all__ = ["index_bits", "inner_multiple", "max_tensors", "realigned", "walk_on_gpu"]
 
 _ARGUMENT_BYTES = 32764
 """What a kernel may take, from compute capability 7.0 on (CUDA 12.1 and later)."""
@@ -36,21 +36,29 @@ def max_tensors(graph: Graph) -> int:
     return max((_ARGUMENT_BYTES - beside) // (_WORD * (1 + dims)), 2)
 
 
-def describe_gpu(
-    dims: Sequence[Dim], operands: Sequence[Operand], n_outputs: int, n_tensors: int
-) -> list[TensorDesc]:
-    """The descriptions of outputs, inputs and indices, in this order, with strides over `dims`."""
-    may_be_flat = _is_ragged(dims, operands[:n_outputs]) and all(
-        _is_flat(dims, position) for position in range(n_outputs)
+def walk_on_gpu(dims: list[Dim], operands: Operands) -> Walked:
+    """By vectors, where alignment, rows and strides allow them."""
+    descs = _descriptions(dims, operands)
+    outputs, tensors = descs[: len(operands.outputs)], descs[: operands.n_tensors]
+    inputs = tensors[len(outputs) :]
+    args = ArgSpec("cuda", len(dims), tuple(inputs), tuple(outputs))
+    starts = [0] * len(tensors) + [index.offset for index in operands.indices]
+    multiple = inner_multiple(dims, transposed_dim(args))
+    return Walked(dims, descs, index_bits(dims, starts), multiple)
+
+
+def _descriptions(dims: Sequence[Dim], operands: Operands) -> list[TensorDesc]:
+    may_be_flat = _is_ragged(dims, operands.outputs) and all(
+        _is_flat(dims, position) for position in range(len(operands.outputs))
     )
     return [
         _described(
             operand,
             [strides[position] for _, strides in dims],
-            operand.dtype.itemsize if position < n_tensors else 1,
+            operand.dtype.itemsize if position < operands.n_tensors else 1,
             is_flat=may_be_flat and _is_flat(dims, position),
         )
-        for position, operand in enumerate(operands)
+        for position, operand in enumerate(operands.all)
     ]
 
 

@@ -1,13 +1,16 @@
-"""Operand: one tensor of a kernel call, before anything is decided about it."""
+"""Operands of a kernel call, before and after a kind of device decides how to walk them."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from fusekit.ir import DType
-from fusekit.specs import Stride
+from fusekit.runtime.tiling import Dim
+from fusekit.specs import Stride, TensorDesc
 
-__all__ = ["Operand", "stride_class"]
+__all__ = ["Operand", "Operands", "Walked", "stride_class"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,6 +26,46 @@ class Operand:
     dtype: DType
     strides: tuple[int, ...]
     offset: int = 0
+
+
+class Operands(NamedTuple):
+    """All operands of a kernel call: its tensors, then what counts elements.
+
+    Attributes:
+        outputs: what is stored.
+        inputs: what is loaded.
+        indices: what is not in memory: its offset is its value.
+    """
+
+    outputs: Sequence[Operand]
+    inputs: Sequence[Operand]
+    indices: Sequence[Operand]
+
+    @property
+    def all(self) -> tuple[Operand, ...]:
+        """Outputs, inputs, indices."""
+        return (*self.outputs, *self.inputs, *self.indices)
+
+    @property
+    def n_tensors(self) -> int:
+        """How many are in memory."""
+        return len(self.outputs) + len(self.inputs)
+
+
+class Walked(NamedTuple):
+    """How a kind of device walks collapsed dimensions.
+
+    Attributes:
+        dims: the dimensions that its kernels have.
+        descs: one for each of `Operands.all`.
+        index_bits: as in `ArgSpec`.
+        inner_multiple: as in `ArgSpec`.
+    """
+
+    dims: Sequence[Dim]
+    descs: Sequence[TensorDesc]
+    index_bits: int = 64
+    inner_multiple: int = 1
 
 
 def stride_class(stride: int, *, may_be_unit: bool) -> Stride:

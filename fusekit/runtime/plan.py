@@ -9,8 +9,9 @@ decide. For `relu(x * s)` on float32[8] it reads:
             return MISS
         tick()
         v2 = new(h2, s2, d2)
-        if k0(l0, a1, a0.data_ptr(), v2.data_ptr()):
-            return trap(a)
+        p0 = a0.data_ptr()
+        p2 = v2.data_ptr()
+        k0(l0, a1, p0, p2)
         return v2
 """
 
@@ -30,10 +31,11 @@ from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.fusion import Group
 from fusekit.ir import DType, Node, Ref
 from fusekit.ir.graph import Attr
+from fusekit.runtime.devices import kind_of
 from fusekit.runtime.engines import Engine
 from fusekit.runtime.guard import unpack, write_guard
 from fusekit.runtime.kernels import Kernel, kernel_for
-from fusekit.runtime.memory import LARGE, with_huge_pages
+from fusekit.runtime.memory import with_huge_pages
 from fusekit.runtime.program import KernelCall, Place, Program
 from fusekit.runtime.stats import CallCounter, counters
 from fusekit.runtime.unaligned import Unaligned
@@ -98,6 +100,7 @@ class _Writer:
         self.leaves = leaves
         self.fallback = fallback
         self.device = program.capture.device
+        self.kind = kind_of(self.device.type)
         self.lines: list[str] = []
         self.names: dict[str, Any] = {"MISS": MISS, "new": _allocator(program.capture.device)}
         self.tensor: dict[int, str] = {}
@@ -129,7 +132,7 @@ class _Writer:
         self._write_return()
         text = "def run(a):\n" + "".join(f"    {line}\n" for line in self.lines)
         run = types.FunctionType(_compiled(text), self.names, "run")
-        if self.device.type == "cuda":
+        if "elsewhere" in self.names:
             self.names["run"] = run
         return Plan(self.program, self.engine, self.kernels, text, run, counter)
 
@@ -155,10 +158,10 @@ class _Writer:
                 self.lines += [f"if shares({name}, {', '.join(others)}):", "    return overlap(a)"]
 
     def _write_device(self) -> None:
-        """On a GPU that is not the current one, the plan calls itself where it is."""
-        if self.device.type != "cuda":
+        """On a device that is not the current one, the plan calls itself where it is."""
+        if self.kind.current is None:
             return
-        self.names["current_device"] = torch._C._cuda_getDevice  # noqa: SLF001  a tenth of the public one's price
+        self.names["current_device"] = self.kind.current
         self.names["elsewhere"] = self._run_elsewhere
         self.lines += [
             f"if current_device() != {self.device.index or 0}:",
@@ -166,7 +169,7 @@ class _Writer:
         ]
 
     def _run_elsewhere(self, run: Callable[[Sequence[Any]], Any], leaves: Sequence[Any]) -> Any:
-        with torch.cuda.device(self.device):
+        with torch.get_device_module(self.device).device(self.device):
             return run(leaves)
 
     def _give_up(self, decline: Decline, leaves: Sequence[Any]) -> Any:
@@ -198,22 +201,17 @@ class _Writer:
             self._address(place, dtype) for place, dtype in zip(places, dtypes, strict=True)
         ]
         launch = f"k{index}({', '.join([f'l{index}', *scalars, *addresses])})"
-        if self.engine.device == "cuda":
-            launch = self._write_alignment(call, addresses, [*scalars, *addresses], launch)
-        self._write_launch(call, launch)
+        self._write_launch(call, self._aligned(call, addresses, [*scalars, *addresses], launch))
 
     def _write_launch(self, call: KernelCall, launch: str) -> None:
-        """The launch; what it returns means that PyTorch has to run the call."""
-        if self.engine.device == "cuda":
-            self.names["refused"] = self._refused
-            self.lines += [f"error = {launch}", "if error:", "    return refused(error, a)"]
-        elif call.spec.traps:
-            self.names["trap"] = functools.partial(self._give_up, Decline(Reason.TRAP))
-            self.lines += [f"if {launch}:", "    return trap(a)"]
+        """The launch; what it returns, if anything, means that PyTorch has to run the call."""
+        if call.spec.traps or self.kind.may_always_fail:
+            self.names["failed"] = self._failed
+            self.lines += [f"error = {launch}", "if error:", "    return failed(error, a)"]
         else:
             self.lines.append(launch)
 
-    def _write_alignment(
+    def _aligned(
         self, call: KernelCall, addresses: Sequence[str], arguments: Sequence[str], launch: str
     ) -> str:
         """The launch of the kernel that fits the alignment of this call's inputs."""
@@ -229,9 +227,9 @@ class _Writer:
         other = f"u{index}({', '.join(arguments)})"
         return f"{other} if {' or '.join(tests)} else {launch}"
 
-    def _refused(self, error: str | Decline, leaves: Sequence[Any]) -> Any:
+    def _failed(self, error: Any, leaves: Sequence[Any]) -> Any:
         if not isinstance(error, Decline):
-            error = Decline(Reason.LAUNCH_FAILED, error)
+            error = Decline(self.kind.failure, error if isinstance(error, str) else "")
         return self._give_up(error, leaves)
 
     def _allocate(self, value_id: int) -> None:
@@ -244,7 +242,7 @@ class _Writer:
         self.names[f"d{value_id}"] = TO_TORCH[self.graph.dtype(value_id)]
         self.tensor[value_id] = f"v{value_id}"
         new = "new"
-        if value.nbytes >= LARGE and self.device.type == "cpu":
+        if value.nbytes >= self.kind.large:
             new = "new_large"
             self.names[new] = with_huge_pages(self.names["new"])
         self.lines.append(f"v{value_id} = {new}(h{value_id}, s{value_id}, d{value_id})")

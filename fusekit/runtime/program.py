@@ -13,7 +13,7 @@ from fusekit.fusion.motion import Geometry
 from fusekit.ir import Graph, Node, Value
 from fusekit.registry import group_graph
 from fusekit.runtime.binding import Binding, bind, expand_strides
-from fusekit.runtime.gpu_binding import max_tensors
+from fusekit.runtime.devices import kind_of
 from fusekit.runtime.kernels import specs
 from fusekit.runtime.operand import Operand
 from fusekit.specs import KernelSpec
@@ -111,9 +111,7 @@ def build(capture: Capture, max_arguments: int) -> Program:
     """Divide a capture and bind its kernels."""
     graph = simplify(move(simplify(capture.graph), view_geometry))
     device = capture.device.type
-    if device == "cuda":
-        max_arguments = min(max_arguments, max_tensors(graph))
-    divided = partition(graph, max_arguments)
+    divided = partition(graph, min(max_arguments, kind_of(device).max_tensors(graph)))
     places = _places(graph)
     kernels = tuple(_kernel_call(graph, group, places, device) for group in divided.groups)
     position = {old: i for i, old in enumerate(capture.graph.inputs)}

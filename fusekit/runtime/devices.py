@@ -1,0 +1,67 @@
+"""The table of kinds of devices: what differs between them for binding and for plans."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping
+
+import torch
+
+from fusekit.ir import Graph
+from fusekit.runtime.cpu_binding import walk_on_cpu
+from fusekit.runtime.gpu_binding import max_tensors, walk_on_gpu
+from fusekit.runtime.memory import LARGE
+from fusekit.runtime.operand import Operands, Walked
+from fusekit.runtime.tiling import Dim
+from fusekit.specs import Reason
+
+__all__ = ["DEVICES", "DeviceKind", "kind_of"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeviceKind:
+    """One row.
+
+    Attributes:
+        walk: collapsed dimensions and operands -> how its kernels walk them.
+        max_tensors: how many tensors the arguments of one kernel have room for.
+        failure: what it means that a launch returns something.
+        may_always_fail: any launch may; otherwise only that of a kernel that traps.
+        current: index of the device in use; None where there is but one.
+        large: bytes from which results are asked to lie on huge pages.
+    """
+
+    walk: Callable[[list[Dim], Operands], Walked]
+    max_tensors: Callable[[Graph], int]
+    failure: Reason
+    may_always_fail: bool
+    current: Callable[[], int] | None
+    large: int
+
+
+DEVICES: Mapping[str, DeviceKind] = {
+    "cpu": DeviceKind(
+        walk=walk_on_cpu,
+        max_tensors=lambda _: sys.maxsize,
+        failure=Reason.TRAP,
+        may_always_fail=False,
+        current=None,
+        large=LARGE,
+    ),
+    "cuda": DeviceKind(
+        walk=walk_on_gpu,
+        max_tensors=max_tensors,
+        failure=Reason.LAUNCH_FAILED,
+        may_always_fail=True,
+        # a tenth of the public one's price; absent from builds without CUDA
+        current=getattr(torch._C, "_cuda_getDevice", None),  # noqa: SLF001
+        large=sys.maxsize,
+    ),
+}
+"""Every kind that an engine serves, by torch's name for it."""
+
+
+def kind_of(device: str) -> DeviceKind:
+    """The row of a device type; one that no engine serves is walked like the CPU."""
+    return DEVICES.get(device, DEVICES["cpu"])
