@@ -60,6 +60,7 @@ class CudaDialect(CLike):
         self.indices = [self._operand(f"index{i}", desc) for i, desc in enumerate(args.indices)]
         self.depth = self.walk.depth
         self._hoisted: list[Line] = []
+        self._operands: dict[int, Sequence[str]] = {}
 
     def _operand(self, name: str, desc: TensorDesc) -> Operand:
         return Operand(name, self._stored(desc.dtype), desc)
@@ -144,6 +145,7 @@ class CudaDialect(CLike):
 
     def apply(self, op: str, operands: Sequence[str], dtype: DType, result: int) -> str:
         """As in C, but for what can be had for less."""
+        self._operands[result] = operands
         cheap = _CHEAPER.get(op) if dtype is DType.F32 else None
         text = cheap(self, operands, result) if cheap else None
         if text is not None:
@@ -165,7 +167,7 @@ class CudaDialect(CLike):
             maker = graph.producers.get(erf)
             is_one = self._literals.get(operands[inputs.index(one)]) == 1
             if maker and maker.op == "erf" and is_one and rounds_to_half(graph, result):
-                return f"one_plus_erf(n{maker.inputs[0]})"
+                return f"one_plus_erf({self._operands[erf][0]})"
         return None
 
     def _cheap_quotient(self, operands: Sequence[str], result: int) -> str | None:
