@@ -55,6 +55,8 @@ class Nvrtc:
 
     def unavailable(self) -> str | None:
         """Why no kernel can run here, and what to do; None if one can."""
+        if torch.version.hip is not None:
+            return "torch is a ROCm build; kernels are CUDA"
         if not torch.cuda.is_available():
             build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "a CPU build"
             return f"no usable NVIDIA GPU (torch is {build})"
