@@ -11,7 +11,7 @@ import torch
 
 from fusekit.errors import FusekitError
 from fusekit.ir import GraphBuilder, Node, Ref, Token
-from fusekit.ir.graph import Attr
+from fusekit.ir.graph import Attr, with_ref
 
 __all__ = [
     "UnknownTensorError",
@@ -197,14 +197,6 @@ def repeat_view(builder: GraphBuilder, node: Node, value_id: int) -> tuple[int, 
     except RuntimeError as error:
         raise UnknownTensorError(str(error)) from error
     outputs = tuple(builder.value(base.dtype, shape, strides) for shape, strides, _ in found)
-    attrs = tuple((key, _with_ref(item, old, value_id)) for key, item in node.attrs)
+    attrs = tuple((key, with_ref(item, old, value_id)) for key, item in node.attrs)
     builder.add(dataclasses.replace(node, inputs=(value_id,), outputs=outputs, attrs=attrs))
     return outputs
-
-
-def _with_ref(value: Attr, old: int, new: int) -> Attr:
-    if isinstance(value, Ref):
-        return Ref(new) if value.id == old else value
-    if isinstance(value, tuple):
-        return tuple(_with_ref(item, old, new) for item in value)
-    return value

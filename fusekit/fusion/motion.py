@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from fusekit.fusion.draft import Draft
 from fusekit.ir import Graph, Node, Ref
-from fusekit.ir.graph import Attr, contiguous_strides
+from fusekit.ir.graph import Attr, contiguous_strides, with_ref
 
 __all__ = ["Geometry", "ViewGeometry", "move"]
 
@@ -136,7 +136,7 @@ class _Lift:
                 return None
             (operand,) = expanded
         old = view.inputs[0]
-        moved_attrs = tuple((key, _with_ref(item, old, operand)) for key, item in view.attrs)
+        moved_attrs = tuple((key, with_ref(item, old, operand)) for key, item in view.attrs)
         moved = dataclasses.replace(view, inputs=(operand,), outputs=(), attrs=moved_attrs)
         return self._add_view(moved, operand, new_nodes)
 
@@ -159,14 +159,6 @@ class _Lift:
 
 
 _EXPAND = "aten.expand.default"
-
-
-def _with_ref(value: Attr, old: int, new: int) -> Attr:
-    if isinstance(value, Ref):
-        return Ref(new) if value.id == old else value
-    if isinstance(value, tuple):
-        return tuple(_with_ref(item, old, new) for item in value)
-    return value
 
 
 # cats, downwards

@@ -30,6 +30,7 @@ __all__ = [
     "Value",
     "broadcast_shapes",
     "contiguous_strides",
+    "with_ref",
 ]
 
 
@@ -75,6 +76,15 @@ Literal = bool | int | float
 
 Attr = None | bool | int | float | str | DType | Ref | Token | tuple["Attr", ...]
 """An attribute of a node. A tuple stands for a list."""
+
+
+def with_ref(value: Attr, old: int, new: int) -> Attr:
+    """An attribute of a `call` that names value `new` in place of `old`."""
+    if isinstance(value, Ref):
+        return Ref(new) if value.id == old else value
+    if isinstance(value, tuple):
+        return tuple(with_ref(item, old, new) for item in value)
+    return value
 
 
 def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

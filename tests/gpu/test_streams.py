@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import fusekit
+from fusekit.runtime import gpu_launch
 from tests.gpu.harness import (
     DEVICE,
     ENGINE,
@@ -236,3 +237,20 @@ def test_dropout_differs_between_two_replays():
     for one in seen:
         assert set(one.unique().tolist()) == {1.0, 5.0}
         assert 0.45 < float((one > 1).float().mean()) < 0.55
+
+
+def test_cuda_core_launches_where_torch_has_no_launcher_of_its_own(monkeypatch):
+    """What takes over if a version of torch lacks the private one; all kinds of arguments."""
+    monkeypatch.setattr(gpu_launch, "cuda_launcher", gpu_launch.through_core)
+
+    def function(x, y, number, count, flag):
+        return x * number + y, x.to(torch.int64) * count, (x > 0) & flag
+
+    fused = fusekit.fuse(function, engine=ENGINE)
+    x, y = filled((333, 65)), filled((65,))
+    stream = torch.cuda.Stream()
+    for number, count, flag in ((2.5, 3, True), (-0.25, -7, False)):
+        with wait_for(stream), counted(launches=1):
+            made = fused(x, y, number, count, flag)
+        stream.synchronize()
+        assert_equal(made, function(x, y, number, count, flag))

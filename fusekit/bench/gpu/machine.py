@@ -45,7 +45,9 @@ def _asked() -> str:
         return ""
     query = [command, "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+        done = subprocess.run(  # noqa: S603  a vector, no shell, nothing of the user's
+            query, capture_output=True, text=True, timeout=20, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.splitlines()[0].strip() if done.stdout.strip() else ""

@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -235,7 +236,7 @@ def _fresh_caches() -> Iterator[None]:
     names = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
     before = {name: os.environ.get(name) for name in names}
     with tempfile.TemporaryDirectory(prefix="fusekit-bench-", ignore_cleanup_errors=True) as folder:
-        os.environ.update({name: os.path.join(folder, name.lower()) for name in names})  # noqa: PTH118
+        os.environ.update({name: str(Path(folder, name.lower())) for name in names})
         try:
             yield
         finally:

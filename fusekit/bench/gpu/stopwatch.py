@@ -48,7 +48,7 @@ class DeviceClock:
     def sample(self, call: Callable[[], object]) -> Callable[[], float]:
         """Enqueue delay, flush, event, call, event."""
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        torch.cuda._sleep(_LEAD_CYCLES)  # type: ignore[no-untyped-call]  # noqa: SLF001
+        torch.cuda._sleep(_LEAD_CYCLES)  # type: ignore[no-untyped-call]  # noqa: SLF001  no public spelling
         self._trash.zero_()
         start.record()
         call()

@@ -60,6 +60,7 @@ class CudaDialect(CLike):
         self.indices = [self._operand(f"index{i}", desc) for i, desc in enumerate(args.indices)]
         self.depth = self.walk.depth
         self._hoisted: list[Line] = []
+        self._uniform: set[str] = set()
         self._operands: dict[int, Sequence[str]] = {}
 
     def _operand(self, name: str, desc: TensorDesc) -> Operand:
@@ -76,30 +77,23 @@ class CudaDialect(CLike):
     def load(self, tensor: int, result: int) -> str:
         """One line in the body, or in front of it for what serves several elements."""
         source = self.inputs[tensor]
-        text = self.walk.hoisted(source)
-        is_pack = text is not None and text.startswith("load<")
-        if text is not None and not is_pack:
-            line = (
-                f"  const {self.types[source.desc.dtype]} n{result} = {self._read(source, text)};"
-            )
-            self._hoisted.append((line, result))
+        kind = self.types[source.desc.dtype]
+        uniform = self.walk.hoisted(source)
+        if uniform is not None:
+            self._hoist(f"const {kind} n{result} = {source.loaded(uniform)};", result)
+            self._uniform.add(f"n{result}")
             return f"n{result}"
-        if is_pack:
-            line = f"  const pack<{source.kind}, {self.geometry.schedule.lanes}> {source.name}_at"
-            self._hoisted.append((f"{line} = {text};", None))
-        element = self._read(source, self.walk.element(source))
-        return self.assign(source.desc.dtype, result, element)
+        vector = self.walk.vector(source)
+        if vector is not None:
+            pack = f"pack<{source.kind}, {self.geometry.schedule.lanes}>"
+            self._hoist(f"const {pack} {source.name}_at = {vector};")
+        return self.assign(source.desc.dtype, result, self.walk.element(source))
 
-    @staticmethod
-    def _read(source: Operand, text: str) -> str:
-        match source.desc.dtype:
-            case DType.BOOL:
-                return f"{text} != 0"
-            case DType.BF16:
-                pack, is_lane, _ = text.partition(".get(lane)")
-                return f"lane_of({pack}, lane)" if is_lane else f"unpacked({text})"
-            case _:
-                return text
+    def _hoist(self, text: str, value: int | None = None) -> None:
+        """Add a line in front of the loop, unless it stands there."""
+        line = (f"  {text}", value)
+        if line not in self._hoisted:
+            self._hoisted.append(line)
 
     def scalar(self, index: int, result: int) -> str:
         """A parameter bears the value's name."""
@@ -111,9 +105,7 @@ class CudaDialect(CLike):
         source = self.indices[position]
         first = self.walk.first_of(source)
         if first is not None:
-            index = self.walk.index
-            line = f"  const {index} {source.name}_first = {first};"
-            self._hoisted.append((line, None))
+            self._hoist(self.walk.declared(f"{source.name}_first", first))
             return self.assign(DType.I64, result, f"{source.name}_first + lane")
         text = f"{source.name}_start + {self.walk.offset(source)}"
         return self.assign(DType.I64, result, text.removesuffix(" + 0"))
@@ -121,9 +113,7 @@ class CudaDialect(CLike):
     def store(self, tensor: int, value: str) -> None:
         """One line."""
         target = self.outputs[tensor]
-        if target.desc.dtype is DType.BF16:
-            value = f"packed({value})"
-        self.write(self.walk.store(target, value))
+        self.write(self.walk.store(target, target.stored(value)))
 
     def end(self) -> KernelSource:
         """Put the walk around the body and what it calls in front of it."""
@@ -178,10 +168,8 @@ class CudaDialect(CLike):
         if parts is not None:
             high, low = (super(CudaDialect, self).literal(part, DType.F32) for part in parts)
             return f"fmaf({x}, {high}, {x} * {low})"
-        if any(line.startswith(f"  const float {y} =") for line, _ in self._hoisted):
-            line = (f"  const ratio per_{y} = reciprocal({y});", None)
-            if line not in self._hoisted:
-                self._hoisted.append(line)
+        if y in self._uniform:
+            self._hoist(f"const ratio per_{y} = reciprocal({y});")
             return f"divided({x}, per_{y})"
         return None
 

@@ -87,8 +87,8 @@ class TileWalk(Walk):
         """From shared memory if it was put there."""
         if self.is_tiled(operand):
             self.tiled.append(operand)
-            return f"{operand.name}_tile[column][row + step]"
-        return f"{operand.name}[{operand.offset(self.coordinates)}]"
+            return operand.loaded(f"{operand.name}_tile[column][row + step]")
+        return operand.loaded(f"{operand.name}[{operand.offset(self.coordinates)}]")
 
     def store(self, operand: Operand, value: str) -> str:
         """Straight to memory."""
@@ -154,11 +154,11 @@ class WideTileWalk(TileWalk):
         """From shared memory, from a vector, or from memory."""
         if operand.inner is Stride.UNIT:
             self.packed_inputs.append(operand)
-            return f"{operand.name}_at.get(lane)"
+            return operand.lane
         if self.is_tiled(operand):
             self.tiled.append(operand)
-            return f"{operand.name}_tile[column + lane][row + step]"
-        return f"{operand.name}[{self.offset(operand)}]"
+            return operand.loaded(f"{operand.name}_tile[column + lane][row + step]")
+        return operand.loaded(f"{operand.name}[{self.offset(operand)}]")
 
     def offset(self, operand: Operand) -> str:
         """That of the lane."""

@@ -74,19 +74,23 @@ class VectorWalk(Walk):
             yield f"store({self.address(operand)}, {operand.name}_at{self.left});"
 
     def hoisted(self, operand: Operand) -> str | None:
-        """A vector, or the one element that serves all lanes."""
-        if self._is_packed(operand):
-            return f"load<{self.lanes}>({self.address(operand)}{self.left})"
-        if operand.inner is Stride.BROADCAST:
-            return f"{operand.name}[{operand.offset(self.coordinates)}]"
-        return None
+        """What is the same along a row."""
+        if operand.inner is not Stride.BROADCAST:
+            return None
+        return f"{operand.name}[{operand.offset(self.coordinates)}]"
+
+    def vector(self, operand: Operand) -> str | None:
+        """For what is aligned."""
+        if not self._is_packed(operand):
+            return None
+        return f"load<{self.lanes}>({self.address(operand)}{self.left})"
 
     def element(self, operand: Operand) -> str:
         """A lane of the vector, or a load of its own."""
         if self._is_packed(operand):
-            return f"{operand.name}_at.get(lane)"
+            return operand.lane
         self.gathered.append(operand)
-        return f"{operand.name}_at[lane]"
+        return operand.loaded(f"{operand.name}_at[lane]")
 
     def store(self, operand: Operand, value: str) -> str:
         """Into the result's vector, or to memory."""
@@ -165,9 +169,7 @@ class FlatWalk(VectorWalk):
             yield self.declared("i0", f"min(q1, size0 - {self.number(1)})")
 
     def hoisted(self, operand: Operand) -> str | None:
-        """A vector, or what is the same for all."""
-        if self._is_packed(operand):
-            return f"load<{self.lanes}>({operand.name} + first{self.left})"
+        """What is the same for all."""
         return f"{operand.name}[0]" if operand.is_constant else None
 
     def first_offset(self, operand: Operand) -> str:

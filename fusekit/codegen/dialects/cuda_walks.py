@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from fusekit.codegen.geometry import Geometry
+from fusekit.ir import DType
 from fusekit.specs import Stride, TensorDesc
 
 __all__ = ["Operand", "SingleWalk", "SpreadWalk", "Walk"]
+
+_LOADED: Mapping[DType, str] = {DType.BOOL: "{0} != 0", DType.BF16: "unpacked({0})"}
+_STORED: Mapping[DType, str] = {DType.BF16: "packed({0})"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,6 +45,21 @@ class Operand:
             elif stride is Stride.STRIDED:
                 terms.append(f"{coordinate} * {self.name}_stride{dim}")
         return " + ".join(terms) or "0"
+
+    def loaded(self, text: str) -> str:
+        """What registers hold of an element in memory."""
+        return _LOADED.get(self.desc.dtype, "{0}").format(text)
+
+    def stored(self, value: str) -> str:
+        """What memory holds of a value."""
+        return _STORED.get(self.desc.dtype, "{0}").format(value)
+
+    @property
+    def lane(self) -> str:
+        """What registers hold of a lane of its vector."""
+        if self.desc.dtype is DType.BF16:
+            return f"lane_of({self.name}_at, lane)"
+        return self.loaded(f"{self.name}_at.get(lane)")
 
     @property
     def inner(self) -> Stride:
@@ -86,11 +105,16 @@ class Walk(abc.ABC):
 
     @abc.abstractmethod
     def hoisted(self, operand: Operand) -> str | None:
-        """What to read once, in front of the loop; None if each element is read in the loop."""
+        """The one element that serves the whole thread, read in front of the loop; None if none."""
+
+    def vector(self, operand: Operand) -> str | None:
+        """The load of all lanes at once, in front of the loop; None if they are loaded in it."""
+        del operand
+        return None
 
     @abc.abstractmethod
     def element(self, operand: Operand) -> str:
-        """The current element of an input, in the body."""
+        """The current element of an input, as registers hold it, in the body."""
 
     @abc.abstractmethod
     def store(self, operand: Operand, value: str) -> str:
@@ -158,7 +182,7 @@ class SingleWalk(Walk):
 
     def element(self, operand: Operand) -> str:
         """The only one."""
-        return f"{operand.name}[0]"
+        return operand.loaded(f"{operand.name}[0]")
 
     def store(self, operand: Operand, value: str) -> str:
         """The only one."""
@@ -195,7 +219,7 @@ class SpreadWalk(Walk):
 
     def element(self, operand: Operand) -> str:
         """Straight from memory."""
-        return f"{operand.name}[{operand.offset(self.coordinates)}]"
+        return operand.loaded(f"{operand.name}[{operand.offset(self.coordinates)}]")
 
     def store(self, operand: Operand, value: str) -> str:
         """Straight to memory."""
