@@ -133,7 +133,7 @@ class Reason(enum.Enum):
     )
     TRAP = (
         "FK0307",
-        "an integer was divided by zero",
+        "an integer was divided by zero, or a probability is not one",
         "PyTorch ran it again to raise its own error",
     )
 

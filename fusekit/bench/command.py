@@ -55,7 +55,7 @@ def _run_gpu(options: argparse.Namespace, out: Out) -> int:
         out(_latest(so_far))
         _write(options.json, GpuReport(so_far).json())  # a run that is cut short leaves its rows
 
-    side = math.isqrt(options.size or 1 << 26)
+    side = max(math.isqrt(options.size or 1 << 26) & ~1, 2)  # some rows halve it
     found = measure_gpu(side, QUICK if options.quick else FULL, options.only, say=say)
     report = GpuReport(found)
     out(report)
@@ -97,4 +97,7 @@ def _count(text: str) -> int:
 
 
 def _names(text: str) -> list[str]:
-    return [name for part in text.split(",") if (name := part.strip())]
+    names = [name for part in text.split(",") if (name := part.strip())]
+    if not names:
+        raise argparse.ArgumentTypeError("names no workload")
+    return names

@@ -160,7 +160,7 @@ class _Attempt:
         self.fakes = Fakes()
         self.sources: dict[int, Source] = {}
         self.by_real: dict[int, FakeTensor] = {}
-        self.tracer = Tracer(self.fakes, self.builder, self.scalars, self._adopt)
+        self.tracer = Tracer(self.fakes, self.builder, self._adopt)
         self.tracer.functional = self.functional
         tensors = [leaf for leaf in self.leaves if isinstance(leaf, torch.Tensor)]
         tensors += [free.value for free in self.frees if free.is_tensor]

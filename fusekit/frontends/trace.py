@@ -35,7 +35,7 @@ from fusekit.frontends.fake import Fakes, is_supported, result_dtype
 from fusekit.frontends.lines import user_line
 from fusekit.frontends.lowering import Lowering
 from fusekit.frontends.rehearsal import Rehearsal, is_recorded
-from fusekit.frontends.scalars import ScalarNode, ScalarTrace, concrete_tree, pinned_tree
+from fusekit.frontends.scalars import ScalarNode, concrete_tree, pinned_tree
 from fusekit.ir import DType, GraphBuilder
 
 __all__ = ["MutationError", "Tracer"]
@@ -62,14 +62,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self,
         fakes: Fakes,
         builder: GraphBuilder,
-        scalars: ScalarTrace,
         adopt: Callable[[torch.Tensor], FakeTensor],
     ) -> None:
         """Trace into `builder`; `adopt` makes an input of a real tensor that turns up."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.fakes = fakes
         self.builder = builder
-        self.scalar_trace = scalars
         self.scalars: dict[str, int] = {}
         self.constants: dict[int, torch.Tensor] = {}
         self.device: torch.device | None = None

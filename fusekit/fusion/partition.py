@@ -168,7 +168,8 @@ class _Partitioner:
     ) -> bool:
         """True if all readers have larger shapes and repeating the node costs little."""
         values, node = self.graph.values, self.graph.nodes[i]
-        if node.row.traps or i in self.drawn:  # its readers may be empty
+        # a trap has to be met even if the readers are empty; for draws see _find_drawn
+        if node.row.traps or i in self.drawn:
             return False
         shape = values[node.output].shape or ()
         later = [cost.get(r, 0) for r in readers]

@@ -30,7 +30,7 @@ from fusekit.runtime.plan import MISS, Plan, make_plan
 from fusekit.runtime.program import Program, build
 from fusekit.runtime.resize import extents_of, is_generic, pattern_of, resize
 from fusekit.runtime.seeded import Drawing, Seeded
-from fusekit.runtime.signature import context_key, foreign_context, leaf_key
+from fusekit.runtime.signature import context_key, foreign_context, leaf_key, mutable_among
 from fusekit.runtime.stats import counters
 from fusekit.specs import Decline, Reason
 
@@ -39,6 +39,8 @@ __all__ = ["Dispatcher", "Entry", "switch"]
 default_dtype = torch.get_default_dtype
 
 n_modes = torch._C._len_torch_dispatch_stack  # noqa: SLF001  the plans' own checks miss make_fx
+
+n_function_modes = torch._C._len_torch_function_stack  # noqa: SLF001  and torch.device as a context
 
 _HOT = 6
 """Plans tried in turn before the signature is computed."""
@@ -123,7 +125,7 @@ class Dispatcher:
         self.dynamic = dynamic
         self._hot = _Hot(torch.get_default_dtype(), current(), {})
         self._entries: collections.OrderedDict[Hashable, list[Entry]] = collections.OrderedDict()
-        self._generic: dict[Hashable, list[_Generic]] = {}
+        self._generic: collections.OrderedDict[Hashable, list[_Generic]] = collections.OrderedDict()
         self._lock = threading.RLock()
         _dispatchers.add(self)
 
@@ -135,7 +137,12 @@ class Dispatcher:
         else:
             form, leaves = len(args), args
         dtype, options, runs = self._hot
-        if dtype is default_dtype() and options is current() and not n_modes():
+        if (
+            dtype is default_dtype()
+            and options is current()
+            and not n_modes()
+            and not n_function_modes()
+        ):
             for run in runs.get(form, ()):
                 result = run(leaves)
                 if result is not MISS:
@@ -149,6 +156,9 @@ class Dispatcher:
             EngineUnavailableError: the engine asked for by name cannot run here.
         """
         leaves, spec = pytree.tree_flatten((args, kwargs))
+        mutable = mutable_among(leaves)
+        if mutable is not None:
+            return Entry(None, mutable, None)
         key = self._key(leaves, spec)
         for known in self._entries.get(key, ()):
             if known.fits(leaves):
@@ -250,6 +260,8 @@ class Dispatcher:
         if pattern is not None and is_generic(program, leaves):
             made = _Generic(Entry(None, None, program, *_conditions(program, leaves)), extents)
             self._generic[key] = [*self._generic.get(key, [])[1 - _MAX_VARIANTS :], made]
+            if len(self._generic) > _MAX_ENTRIES:
+                self._generic.popitem(last=False)
         return program
 
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:

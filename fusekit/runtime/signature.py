@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from fusekit.config import current
 from fusekit.runtime.engines import switches
 from fusekit.specs import Decline, Reason
 
-__all__ = ["context_key", "foreign_context", "leaf_key"]
+__all__ = ["context_key", "foreign_context", "leaf_key", "mutable_among"]
 
 _DEVICES = ("cpu", "cuda")
 
@@ -24,6 +24,7 @@ def context_key() -> Hashable:
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),
         torch.get_default_dtype(),
+        torch.get_default_device(),
         *(torch.is_autocast_enabled(d) and torch.get_autocast_dtype(d) for d in _DEVICES),
         options.engine,
         options.fast,
@@ -47,11 +48,18 @@ def leaf_key(leaf: Any, shapes: bool) -> Any:  # noqa: FBT001  called for every 
         )
     if type(leaf) in (int, float):
         return type(leaf)
-    try:
-        hash(leaf)
-    except TypeError:
-        return (type(leaf), id(leaf))
+    if type(leaf) is slice:  # hashable from Python 3.12 on
+        return (slice, leaf.start, leaf.stop, leaf.step)
     return (type(leaf), leaf)
+
+
+def mutable_among(leaves: Sequence[Any]) -> Decline | None:
+    """Why these arguments cannot be told from what they will be later, if one of them cannot."""
+    for leaf in leaves:
+        if leaf.__hash__ is None and type(leaf) is not slice:
+            detail = f"an argument of type {type(leaf).__name__} may change between calls"
+            return Decline(Reason.CAPTURE, detail)
+    return None
 
 
 def foreign_context() -> Decline | None:

@@ -53,7 +53,7 @@ class CallCounter:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Tally:
-    """What is left of a call counter when its plan is gone."""
+    """A plan's counter without the plan, so that it outlives it."""
 
     count: itertools.count[int]
     launches: int

@@ -18,7 +18,7 @@ from tests.matrix_cases import DTYPES
 
 ROUNDINGS = 8
 
-FUSED_AT_LEAST = 0.5
+FUSED_AT_LEAST = 0.6
 """Of the entries that take a dtype; special functions without a lowering run in PyTorch."""
 
 
@@ -69,11 +69,11 @@ def assert_alike(found: Any, expected: Any) -> None:
 
 
 def is_fused(op: Any, dtype: torch.dtype) -> bool:
-    """True if all samples with elements run in kernels alone."""
+    """True if the first samples with elements run in kernels alone."""
     fused = fusekit.fuse(op.op, engine="llvm")
     samples = [s for s in op.sample_inputs("cpu", dtype, requires_grad=False) if s.input.numel()]
     explained = [fused.explain(s.input, *s.args, **s.kwargs) for s in samples[:4]]
-    return all(each.fused and not each.declined for each in explained)
+    return bool(explained) and all(each.fused and not each.declined for each in explained)
 
 
 @pytest.mark.parametrize("kind", ["unary", "binary"])

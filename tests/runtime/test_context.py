@@ -71,3 +71,35 @@ def test_the_weights_of_a_module():
             module.weight.add_(1)
         module.weight = torch.nn.Parameter(torch.randn(4))
         torch.testing.assert_close(f(x), module(x))
+
+
+def test_an_argument_that_changes_is_looked_at_each_time() -> None:
+    f = fusekit.fuse(lambda x, s: x * 2 + len(s))
+    x, seen = torch.ones(3), {1}
+    assert f(x, seen).tolist() == [3.0] * 3
+    seen.add(2)
+    assert f(x, seen).tolist() == [4.0] * 3
+    assert "may change between calls" in str(f.explain(x, seen))
+    assert fusekit.fuse(lambda x, part: x[part] * 2).explain(x, slice(0, 2)).fused
+
+
+def test_the_default_device_is_part_of_the_signature() -> None:
+    f = fusekit.fuse(lambda x: torch.zeros(4) + x * 2)
+    x = torch.ones(4)
+    for _ in range(2):
+        assert f(x).tolist() == [2.0] * 4
+        with torch.device("meta"):
+            with pytest.raises(RuntimeError) as expected:
+                f.function(x)
+            with pytest.raises(RuntimeError) as found:
+                f(x)
+            assert type(found.value) is type(expected.value)
+
+
+def test_what_is_kept_for_other_sizes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fusekit.runtime.dispatch._MAX_ENTRIES", 8)
+    f = fusekit.fuse(lambda x, label: x * 2 + 1)
+    for number in range(30):
+        f(torch.zeros(4), f"label {number}")
+    assert len(f._entries) <= 8
+    assert len(f._generic) <= 8
