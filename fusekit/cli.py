@@ -6,6 +6,7 @@ What it prints is plain text, coloured by rich where that is installed and a ter
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -232,7 +233,8 @@ def _load(path: Path) -> ModuleType:
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look their module up
-    sys.path.insert(0, str(path.resolve().parent))  # as if Python ran the file
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)  # as if Python ran the file
     try:
         loader.exec_module(module)
     except FusekitError:
@@ -240,7 +242,8 @@ def _load(path: Path) -> ModuleType:
     except Exception as error:
         raise UsageError(f"{path.name} fails when loaded: {_said(error)}") from error
     finally:
-        sys.path.pop(0)
+        with contextlib.suppress(ValueError):  # the file may have changed it
+            sys.path.remove(folder)
     return module
 
 

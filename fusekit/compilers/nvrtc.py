@@ -69,7 +69,7 @@ class Nvrtc:
     def target(self) -> Target:
         """The current device; without one, what the option `cuda_arch` says."""
         arch = _arch_of_device() if torch.cuda.is_available() else None
-        return Target(arch or _chosen_arch(), vector_bytes=0)
+        return Target(arch or config.current().cuda_arch or _DEFAULT_ARCH, vector_bytes=0)
 
     def compile(self, source: KernelSource) -> Artifact:
         """Compile for the current device, or fetch from the disk cache, and load.
@@ -108,10 +108,6 @@ class Nvrtc:
         """
         built = build(source, config.current().cuda_arch or self.target().name)
         return disassembler.sass(built.cubin) if language == "sass" else built.ptx
-
-
-def _chosen_arch() -> str:
-    return config.current().cuda_arch or _DEFAULT_ARCH
 
 
 def why_no_nvrtc() -> str | None:

@@ -121,8 +121,11 @@ def test_who_compiles_for_seconds_stays_out_when_time_is_up():
 
 
 def test_host_time_is_of_one_call():
-    found = measure_host({"a": lambda: time.sleep(1e-4)}, 2, WallClock())
+    calls = {"a": lambda: time.sleep(1e-4), "b": lambda: 1 // 0}
+    found, failed = measure_host(calls, 2, WallClock())
+    assert list(found) == ["a"]
     assert 1e-4 <= found["a"].median < 1e-2
+    assert "ZeroDivisionError" in failed["b"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

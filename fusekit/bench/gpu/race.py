@@ -153,7 +153,10 @@ class _Race:
         names = [name for name in self.settings.contenders if name != "autotuned"]
         made = self._prepare(TINY, args, names)
         calls = {name: one.call for name, one in made.items() if isinstance(one, Ready)}
-        return dataclasses.replace(run, host=measure_host(calls, self.settings.bursts, self.clock))
+        host, failed = measure_host(calls, self.settings.bursts, self.clock)
+        failed |= {name: why for name, why in made.items() if isinstance(why, str)}
+        notes = (*run.notes, *(f"host, {name}: {why}" for name, why in failed.items()))
+        return dataclasses.replace(run, host=host, notes=notes)
 
     def step(self, work: GpuWorkload) -> Callable[[GpuRun], GpuRun]:
         """What adds the row of a workload."""
@@ -242,4 +245,5 @@ def _fresh_caches() -> Iterator[None]:
         finally:
             for name, value in before.items():
                 os.environ.pop(name, None)
-                os.environ.update({name: value} if value is not None else {})
+                if value is not None:
+                    os.environ[name] = value

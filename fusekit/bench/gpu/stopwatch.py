@@ -96,19 +96,27 @@ def _round(
 
 def measure_host(
     calls: Mapping[str, Callable[[], object]], bursts: int, clock: Clock
-) -> dict[str, Timing]:
-    """Seconds that one call keeps the host busy, by bursts in turns."""
+) -> tuple[dict[str, Timing], dict[str, str]]:
+    """Seconds that one call keeps the host busy, by bursts in turns; who raised, and what."""
     samples: dict[str, list[float]] = {name: [] for name in calls}
+    failed: dict[str, str] = {}
     with no_collection():
         for turn in range(_WARMUP + bursts):
-            for name, call in calls.items():
-                taken = _burst(call) / _BURST
-                clock.synchronize()
+            for name in [name for name in calls if name not in failed]:
+                try:
+                    taken = _burst(calls[name]) / _BURST
+                    clock.synchronize()
+                except Exception as error:  # noqa: BLE001  whatever one raises, the others go on
+                    failed[name] = said(error)
+                    continue
                 if turn >= _WARMUP:
                     samples[name].append(taken)
-    return {
-        name: Timing(name, tuple(taken), first=0.0, inner=_BURST) for name, taken in samples.items()
+    timings = {
+        name: Timing(name, tuple(taken), first=0.0, inner=_BURST)
+        for name, taken in samples.items()
+        if name not in failed
     }
+    return timings, failed
 
 
 def _burst(call: Callable[[], object]) -> float:
