@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ from fusekit.specs import Decline, Reason
 __all__ = ["context_key", "foreign_context", "leaf_key", "mutable_among"]
 
 _DEVICES = ("cpu", "cuda")
+
+_FIXED = (torch.Tensor, type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
+"""Types whose values are checked by the plan, or are not changed by sane programs."""
 
 
 def context_key() -> Hashable:
@@ -56,10 +60,22 @@ def leaf_key(leaf: Any, shapes: bool) -> Any:  # noqa: FBT001  called for every 
 def mutable_among(leaves: Sequence[Any]) -> Decline | None:
     """Why these arguments cannot be told from what they will be later, if one of them cannot."""
     for leaf in leaves:
-        if leaf.__hash__ is None and type(leaf) is not slice:
+        if _is_mutable(leaf):
             detail = f"an argument of type {type(leaf).__name__} may change between calls"
             return Decline(Reason.CAPTURE, detail)
     return None
+
+
+def _is_mutable(leaf: Any) -> bool:
+    """True for what has no hash, and for objects with attributes that are equal only to themselves.
+
+    Modules too: what they hold is looked at each time only where the function is theirs, or closes
+    over them.
+    """
+    if type(leaf) is slice or isinstance(leaf, _FIXED):
+        return False
+    hashes: Any = type(leaf).__hash__
+    return hashes is None or (hashes is object.__hash__ and hasattr(leaf, "__dict__"))
 
 
 def foreign_context() -> Decline | None:

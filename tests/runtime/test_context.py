@@ -83,6 +83,19 @@ def test_an_argument_that_changes_is_looked_at_each_time() -> None:
     assert fusekit.fuse(lambda x, part: x[part] * 2).explain(x, slice(0, 2)).fused
 
 
+class Config:
+    bias = 1.0
+
+
+def test_an_object_that_changes_is_looked_at_each_time() -> None:
+    f = fusekit.fuse(lambda x, config: x * 2 + config.bias)
+    x, config = torch.ones(3), Config()
+    assert f(x, config).tolist() == [3.0] * 3
+    config.bias = 5.0
+    assert f(x, config).tolist() == [7.0] * 3
+    assert fusekit.fuse(lambda x, function: function(x) * 2).explain(x, torch.tanh).fused
+
+
 def test_the_default_device_is_part_of_the_signature() -> None:
     f = fusekit.fuse(lambda x: torch.zeros(4) + x * 2)
     x = torch.ones(4)
