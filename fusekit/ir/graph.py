@@ -152,6 +152,7 @@ class Value:
 
 
 _ALLOCATIONS = ("aten.empty.", "aten.empty_like.", "aten.new_empty.")
+_SUMS = ("aten.sum.", "aten.mean.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -204,6 +205,14 @@ class Node:
     def is_allocation(self) -> bool:
         """True for a call that only takes memory: who does not read it does not need it."""
         return self.op == "call" and str(self.attr("target")).startswith(_ALLOCATIONS)
+
+    @property
+    def is_sum(self) -> bool:
+        """True for a call that adds up elements: nothing but its result, which no gradient needs.
+
+        So where a backward recomputes what it needs, such a call goes.
+        """
+        return self.op == "call" and str(self.attr("target")).startswith(_SUMS)
 
     @property
     def literal(self) -> Literal:

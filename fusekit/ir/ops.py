@@ -190,6 +190,55 @@ _ROWS: tuple[Op, ...] = (
             ("lgamma", "log |gamma(x)|", 60),
         )
     ),
+    # special functions: a routine each, for all dtypes
+    *(
+        _same(name, 1, FLOAT, doc, flops)
+        for name, doc, flops in (
+            ("airy_ai", "the Airy function Ai", 150),
+            ("bessel_j0", "the Bessel function J0", 80),
+            ("bessel_j1", "the Bessel function J1", 80),
+            ("bessel_y0", "the Bessel function Y0", 100),
+            ("bessel_y1", "the Bessel function Y1", 100),
+            ("spherical_bessel_j0", "sin(x) / x", 24),
+            ("i0", "the modified Bessel function I0", 70),
+            ("i0e", "I0(x) * e ** -|x|", 60),
+            ("i1", "the modified Bessel function I1", 70),
+            ("i1e", "I1(x) * e ** -|x|", 60),
+            ("k0", "the modified Bessel function K0", 120),
+            ("k0e", "K0(x) * e ** x", 120),
+            ("k1", "the modified Bessel function K1", 120),
+            ("k1e", "K1(x) * e ** x", 120),
+            ("digamma", "the derivative of log gamma(x)", 60),
+            ("trigamma", "its second derivative", 60),
+            ("erfcx", "erfc(x) * e ** (x*x)", 60),
+            ("erfinv", "the number whose erf is x", 60),
+            ("ndtri", "the number below which a normal variable is with probability x", 60),
+            ("log_ndtr", "log of the probability of a normal variable to be below x", 60),
+        )
+    ),
+    *(
+        _same(name, 2, FLOAT, doc, flops)
+        for name, doc, flops in (
+            ("zeta", "the Hurwitz zeta function, the sum of (y + k) ** -x over k >= 0", 400),
+            ("igamma", "the regularised lower incomplete gamma function P(x, y)", 400),
+            ("igammac", "the regularised upper incomplete gamma function Q(x, y)", 400),
+            *(
+                (f"{shifted}chebyshev_polynomial_{kind}", f"{title} of degree y, at {at}", 60)
+                for shifted, at in (("", "x"), ("shifted_", "2*x - 1"))
+                for kind, title in (
+                    ("t", "Chebyshev's polynomial of the first kind"),
+                    ("u", "Chebyshev's polynomial of the second kind"),
+                    ("v", "Chebyshev's polynomial of the third kind"),
+                    ("w", "Chebyshev's polynomial of the fourth kind"),
+                )
+            ),
+            ("hermite_polynomial_h", "the physicists' Hermite polynomial of degree y", 60),
+            ("hermite_polynomial_he", "the probabilists' Hermite polynomial of degree y", 60),
+            ("laguerre_polynomial_l", "Laguerre's polynomial of degree y", 60),
+            ("legendre_polynomial_p", "Legendre's polynomial of degree y", 60),
+        )
+    ),
+    _same("gcd", 2, frozenset({Kind.INT}), "the greatest common divisor of absolute values", 100),
     _same("atan2", 2, FLOAT, "the angle of the point (y, x): atan2(x=sine, y=cosine)", 30),
     _same("hypot", 2, FLOAT, "sqrt(x*x + y*y) without undue overflow", 12),
     Op(

@@ -112,6 +112,10 @@ DOMAIN: dict[str, tuple[float, float]] = {
 """Where random operands come from; (-8, 8) for the others."""
 
 
+DEGREES = (-1.0, 0.0, 1.0, 2.5, 7.0, 30.0)
+"""Of polynomials, whose recurrences take as many steps."""
+
+
 def special_floats() -> list[float]:
     """Numbers where something can go wrong."""
     some = [0.0, 0.5, 1.0, 1.5, 2.5, 3.7, 1e-40, 1e-310, 1e10, 2.0**31, 2.0**63, 3e38, 1e300, inf]
@@ -154,6 +158,9 @@ def operands(op: str, dtype: DType) -> list[torch.Tensor]:
     else:
         numbers = special_floats() if dtype.is_float else edges(dtype)
     arity = OPS[op].arity
+    if "polynomial" in op:
+        rows = itertools.product(numbers, DEGREES)
+        return [tensor(list(column), dtype) for column in zip(*rows, strict=True)]
     if arity == 1:
         return [tensor(numbers * 3, dtype)]
     if arity == 3:
@@ -161,6 +168,9 @@ def operands(op: str, dtype: DType) -> list[torch.Tensor]:
     combined = list(itertools.product(numbers, repeat=arity))
     if OPS[op].traps and not dtype.is_float:
         combined = [pair for pair in combined if pair[1]]
+    if op == "gcd":  # of absolute values, but for the most negative integer
+        combined = [pair for pair in combined if min(pair) >= 0 or min(pair) == bounds(dtype)[0]]
+        combined = [pair for pair in combined if max(pair) >= 0 or pair[0] == pair[1]]
     return [tensor(list(column), dtype) for column in zip(*combined, strict=True)]
 
 
@@ -172,6 +182,13 @@ def integer(op: str, dtype: DType, x: int, y: int) -> int | bool:
 def _truncdiv(x: int, y: int, _: DType) -> int:
     quotient = abs(x) // abs(y)
     return quotient if (x < 0) == (y < 0) else -quotient
+
+
+def _gcd(x: int, y: int) -> int:
+    """By the remainders of C, which have the sign of what is divided."""
+    while x:
+        x, y = y - x * _truncdiv(y, x, DType.I64), x
+    return y
 
 
 def _pow(x: int, y: int, dtype: DType) -> int:
@@ -200,6 +217,7 @@ _INTEGER: dict[str, Callable[[int, int, DType], int]] = {
     "shl": lambda x, y, dtype: x << y if 0 <= y < dtype.bits else 0,
     "shr": lambda x, y, dtype: x >> (y if 0 <= y < dtype.bits else dtype.bits),
     "pow": _pow,
+    "gcd": lambda x, y, _: _gcd(x, y),
 }
 _ORDER: dict[str, Callable[[int, int], bool]] = {
     "eq": lambda x, y: x == y,

@@ -17,12 +17,18 @@ import pytest
 import torch
 
 import fusekit
-from fusekit.codegen import KernelSource, Target
+from fusekit import routines
+from fusekit.codegen import KernelSource, Target, emit
+from fusekit.codegen.dialects.cuda import CudaDialect
+from fusekit.codegen.gpu_schedule import choose_gpu
 from fusekit.compilers import cache, disassembler, nvrtc
 from fusekit.compilers.cubin import resources
 from fusekit.compilers.nvrtc import Nvrtc
 from fusekit.errors import CompileError, EngineUnavailableError, UsageError
+from fusekit.ir import OPS, DType
+from fusekit.specs import ArgSpec, Stride, TensorDesc
 from tests.codegen.cuda_kernels import cuda_kernel, cuda_kernels, needs_nvrtc
+from tests.codegen.harness import kernel_spec, single
 from tests.matrix_cases import ARITIES, DTYPES, LAYOUTS
 from tests.test_matrix import MIXED, arguments, name_of, sorted_out, together
 
@@ -261,3 +267,16 @@ def test_the_users_names_stay_out_of_the_text() -> None:
     text = fused.source(*tensors(2), language="cuda")
     assert "marker" not in text
     assert "passwd" not in text
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("op", sorted(routines.FUNCTIONS))
+def test_every_routine_compiles_without_a_remark(op: str) -> None:
+    row = OPS[op]
+    for dtype in filter(row.accepts, DType):
+        graph = single(op, dtype)
+        desc = TensorDesc(dtype, (Stride.UNIT,), dtype.itemsize)
+        args = ArgSpec("cuda", 1, (desc,) * row.arity, (desc,), 32, 16)
+        spec = kernel_spec(graph)
+        source = emit(spec, CudaDialect(spec, args, choose_gpu(args), Target()))
+        assert not nvrtc.build(source, USUAL).log

@@ -13,11 +13,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from fusekit import routines
+from fusekit.codegen.dialects import c_routines
 from fusekit.codegen.dialects.c_helpers import HELPERS, Helper, required
 from fusekit.codegen.emit import emit_function
 from fusekit.codegen.source import KernelSource
 from fusekit.ir import OPS, DType, Graph, Kind, Rule
 from fusekit.ir.graph import Literal
+from fusekit.routines import Routine
 
 __all__ = ["LIBRARY", "CLike", "Line", "half_bits", "spans"]
 
@@ -99,6 +102,7 @@ _FLOAT: Mapping[str, str] = {
     "isfinite": "fabs{f}({0}) < {inf}",
     "signbit": "bits_as<{I}>({0}) < 0",
     "sigmoid": "1 / (1 + exp{f}(-{0}))",
+    "erfinv": "erfinv{f}({0})",
 }
 
 _TEMPLATES: Mapping[Kind, Mapping[str, str]] = {
@@ -123,7 +127,9 @@ class CLike(abc.ABC):
         types: dtype -> its type in the text.
         helpers: what a template may call besides the library.
         inline: how a function that has to be inlined is declared.
+        internal: how any other function is declared.
         own_functions: as in `Dialect`.
+        own_routines: ops whose routine the target's own functions replace.
         single: op -> the template for float32, where it is not the table's.
         depth: indentation of the line being written, in steps.
     """
@@ -132,7 +138,9 @@ class CLike(abc.ABC):
     types: ClassVar[Mapping[DType, str]] = _TYPES
     helpers: ClassVar[Mapping[str, Helper]] = HELPERS
     inline: ClassVar[str] = "static inline"
+    internal: ClassVar[str] = "static"
     own_functions: ClassVar[bool] = False
+    own_routines: ClassVar[frozenset[str]] = frozenset()
     single: ClassVar[Mapping[str, str]] = _SINGLE
 
     def __init__(self) -> None:
@@ -188,8 +196,11 @@ class CLike(abc.ABC):
     def apply(self, op: str, operands: Sequence[str], dtype: DType, result: int) -> str:
         """One line with the op's template filled in."""
         irregular = _IRREGULAR.get(op)
+        routine = routines.routine(op)
         if irregular:
             text = irregular(self, operands, dtype)
+        elif routine is not None and op not in self.own_routines:
+            text = self._by_routine(routine, operands, dtype)
         else:
             text = self._filled(self._template(op, dtype), operands, dtype)
         compares = OPS[op].rule is Rule.COMPARE
@@ -303,6 +314,16 @@ class CLike(abc.ABC):
         return f"{helper}<{self.types[dtype]}>({x}, {count})"
 
     # functions ------------------------------------------------------------------------------
+
+    def _by_routine(self, routine: Routine, operands: Sequence[str], dtype: DType) -> str:
+        """A call with operands converted; the routine is written out at its first call."""
+        for each in routine.family():
+            if each.name not in self._functions:
+                lines = c_routines.definition(each, self.types, self.literal, self.internal)
+                self._functions[each.name] = list(lines)
+        wide = routine.result
+        given = [self._converted(operand, dtype, wide) for operand in operands]
+        return self._converted(f"{routine.name}({', '.join(given)})", wide, dtype)
 
     def _function(self, function: Graph) -> list[str]:
         """The text of a vecmath function; its values are named by its own graph's ids."""

@@ -44,7 +44,9 @@ class CudaDialect(CLike):
     helpers: ClassVar[Mapping[str, Helper]] = CUDA_HELPERS
     types: ClassVar[Mapping[DType, str]] = {**CLike.types, DType.BF16: "float"}
     inline: ClassVar[str] = "static __device__ __forceinline__"
+    internal: ClassVar[str] = "static __device__"
     own_functions: ClassVar[bool] = True
+    own_routines: ClassVar[frozenset[str]] = frozenset({"erfinv"})
     single: ClassVar[Mapping[str, str]] = {}
 
     def __init__(

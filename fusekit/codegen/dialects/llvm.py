@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from fusekit import routines
 from fusekit.codegen.dialects import llvm_casts as casts
 from fusekit.codegen.dialects import llvm_division as division
 from fusekit.codegen.dialects import llvm_library as library
 from fusekit.codegen.dialects import llvm_ops as ops
+from fusekit.codegen.dialects import llvm_routines
 from fusekit.codegen.dialects import llvm_threads as threads
 from fusekit.codegen.dialects import llvm_types as types
 from fusekit.codegen.dialects.llvm_code import NAMES, Code, fill
@@ -138,7 +140,9 @@ class LlvmDialect:
         parameters = self._parameters()
         lines = list(self._head())
         for helper in self._helpers.values():
-            lines += [*helper, ""]
+            # two of them may call the same function of the library
+            lines += [line for line in helper if not (_declares(line) and line in lines)]
+            lines.append("")
         passed = threads.signature(parameters)
         lines.append("; the elements [first, last)")
         lines.append(f"define internal i32 @{symbol}.range({passed}, i64 %first, i64 %last) {{")
@@ -219,13 +223,22 @@ class LlvmDialect:
         name = f"{op}_{dtype.value}"
         if name in self._helpers:
             return
-        if op == "sigmoid":
+        routine = routines.routine(op)
+        if routine is not None:
+            for each in routine.family():
+                self._helpers.setdefault(each.name, list(llvm_routines.definition(each)))
+            self._helpers[name] = library.elementwise(name, routine, dtype, self._lanes)
+        elif op == "sigmoid":
             self._need("exp", dtype)
             self._helpers[name] = library.sigmoid(name, dtype, self._lanes)
         elif dtype.is_integral:
             self._helpers[name] = library.power(name, dtype, self._lanes)
         else:
             self._helpers[name] = library.calls(name, op, dtype, self._lanes, self._target)
+
+
+def _declares(line: str) -> bool:
+    return line.startswith("declare ")
 
 
 def _index_of(line: str, lines: Sequence[str]) -> int:

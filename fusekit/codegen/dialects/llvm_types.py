@@ -21,6 +21,7 @@ __all__ = [
     "is_signed",
     "literal",
     "memory",
+    "number",
     "suffix",
     "vector",
 ]
@@ -58,7 +59,7 @@ def suffix(dtype: DType, lanes: int) -> str:
 
 def literal(value: Literal, dtype: DType) -> str:
     """A constant with `value` in every lane, as an operand: `splat (float 0.5)`."""
-    return f"splat ({element(dtype)} {_one(value, dtype)})"
+    return f"splat ({element(dtype)} {number(value, dtype)})"
 
 
 def constant_of(operand: str) -> int | None:
@@ -67,7 +68,8 @@ def constant_of(operand: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _one(value: Literal, dtype: DType) -> str:
+def number(value: Literal, dtype: DType) -> str:
+    """A constant of one lane, as an operand without its type."""
     if dtype is DType.BOOL:
         return "true" if value else "false"
     if dtype.is_float:

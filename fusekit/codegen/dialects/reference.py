@@ -224,11 +224,26 @@ _SAME_NAME = (
     *("signbit", "floor", "ceil", "trunc", "round", "sqrt", "exp", "exp2", "expm1", "log"),
     *("log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh"),
     *("tanh", "asinh", "acosh", "atanh", "sigmoid", "erf", "erfc", "lgamma", "atan2", "hypot"),
-    "pow",
+    *("pow", "gcd", "igamma", "igammac"),
+)
+
+_SPECIAL = (
+    *("airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "spherical_bessel_j0"),
+    *("i0", "i0e", "i1", "i1e", "digamma", "erfcx", "erfinv", "ndtri", "log_ndtr", "zeta"),
+    *(f"chebyshev_polynomial_{kind}" for kind in "tuvw"),
+    *(f"shifted_chebyshev_polynomial_{kind}" for kind in "tuvw"),
+    *("hermite_polynomial_h", "hermite_polynomial_he"),
+    *("laguerre_polynomial_l", "legendre_polynomial_p"),
 )
 
 _OPERATORS: Mapping[str, Callable[..., torch.Tensor]] = {
     **{name: getattr(torch, name) for name in _SAME_NAME},
+    **{name: getattr(torch.special, name) for name in _SPECIAL},
+    "k0": torch.special.modified_bessel_k0,
+    "k1": torch.special.modified_bessel_k1,
+    "k0e": torch.special.scaled_modified_bessel_k0,
+    "k1e": torch.special.scaled_modified_bessel_k1,
+    "trigamma": lambda x: torch.polygamma(1, x),
     "copy": torch.clone,
     "select": torch.where,
     "fma": _fma,
