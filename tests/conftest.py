@@ -50,6 +50,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the texts that tests produce to tests/golden instead of comparing them",
     )
+    parser.addoption(
+        "--every-engine",
+        action="store_true",
+        help="try the operator database on each engine in each dtype, also where that takes long",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import torch  # noqa: TC002  torch is no typing aid in a frontend
+
+from fusekit.frontends.dtypes import FROM_TORCH, TO_TORCH, compute_dtype
 from fusekit.frontends.lowering import Lowering, Rule
 from fusekit.vecmath.expression import Expr, where
 
@@ -27,6 +30,27 @@ def threshold(op: Lowering) -> Expr:
 def leaky_relu(op: Lowering) -> Expr:
     x = op.tensor("self")
     return where(x > 0.0, x, x * op.tensor("negative_slope"))
+
+
+def rrelu(op: Lowering) -> Expr | None:
+    """The slope is drawn for each element in training, and its mean elsewhere."""
+    if op["training"]:
+        return None
+    x = op.tensor("self")
+    slope = (op.number("lower") + op.number("upper")) / 2
+    return where(x > 0.0, x, x * slope)
+
+
+def is_halved(x: torch.Tensor, dim: int = -1) -> bool:
+    """True where eager's glu raises nothing."""
+    return -x.dim() <= dim < x.dim() and x.shape[dim] % 2 == 0 and x.is_floating_point()
+
+
+def glu(x: torch.Tensor, dim: int = -1) -> torch.Tensor:
+    """One half times the sigmoid of the other, rounded once."""
+    compute = TO_TORCH[compute_dtype(FROM_TORCH[x.dtype])]
+    first, second = (half.to(compute) for half in x.chunk(2, dim))
+    return (first * second.sigmoid()).to(x.dtype)
 
 
 def hardtanh(op: Lowering) -> Expr | None:
@@ -55,6 +79,16 @@ def elu(op: Lowering) -> Expr:
     x, scale = op.tensor("self"), op.tensor("scale")
     negative = (x * op.tensor("input_scale")).apply("expm1") * (op.tensor("alpha") * scale)
     return where(x > 0.0, x * scale, negative)
+
+
+def shrink_backward(op: Lowering) -> Expr:
+    """The gradient passes where the shrunk number was not 0."""
+    gradient, x, bound = (op.tensor(name) for name in (_gradient(op), "self", "lambd"))
+    return where((x >= -bound) & (x <= bound), 0.0, gradient)
+
+
+def _gradient(op: Lowering) -> str:
+    return "grad_out" if "grad_out" in op.arguments else "grad_output"
 
 
 def celu(op: Lowering) -> Expr:
@@ -100,9 +134,13 @@ RULES: Mapping[str, Rule] = {
     "aten.relu": relu,
     "aten.threshold": threshold,
     "aten.leaky_relu": leaky_relu,
+    "aten.rrelu": rrelu,
+    "aten.rrelu_with_noise": rrelu,
     "aten.hardtanh": hardtanh,
     "aten.hardsigmoid": hardsigmoid,
     "aten.hardswish": hardswish,
+    "aten.hardshrink_backward": shrink_backward,
+    "aten.softshrink_backward": shrink_backward,
     "aten.elu": elu,
     "aten.celu": celu,
     "aten.selu": selu,

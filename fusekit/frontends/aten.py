@@ -9,19 +9,20 @@ in-place and out variants, which functionalisation removes before a trace gets h
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch._decomp import decomposition_table
 
-from fusekit.frontends import activations, formulas
+from fusekit.frontends import activations, formulas, losses, special
 from fusekit.frontends.calls import name_of
 from fusekit.frontends.dtypes import compute_dtype
 from fusekit.frontends.lowering import Lowering, Rule
 from fusekit.ir import DType, Kind
 from fusekit.vecmath.expression import Expr, where
 
-__all__ = ["RULES", "UNWRITTEN_POINTWISE", "is_composite"]
+__all__ = ["RULES", "UNWRITTEN_POINTWISE", "expansion_of"]
 
 _UNARY_FLOAT = (
     *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt"),
@@ -141,6 +142,8 @@ RULES: Mapping[str, Rule] = {
     "aten.xlogy": _xlogy,
     **formulas.RULES,
     **activations.RULES,
+    **losses.RULES,
+    **special.RULES,
 }
 """Operator -> how it becomes IR."""
 
@@ -150,9 +153,10 @@ UNWRITTEN_POINTWISE = frozenset(
         *("log_sigmoid_forward", "log_sigmoid_backward", "gelu_backward", "silu_backward"),
         *("mish_backward", "sigmoid_backward", "tanh_backward", "threshold_backward"),
         *("elu_backward", "softplus_backward", "hardtanh_backward", "hardswish_backward"),
-        *("hardsigmoid_backward", "leaky_relu_backward", "logit_backward", "softshrink_backward"),
-        *("hardshrink_backward", "_prelu_kernel", "_prelu_kernel_backward", "glu"),
-        *("glu_backward", "mse_loss_backward", "smooth_l1_loss_backward", "huber_loss_backward"),
+        *("hardsigmoid_backward", "leaky_relu_backward", "logit_backward"),
+        *("_prelu_kernel", "_prelu_kernel_backward"),
+        *("mse_loss_backward", "smooth_l1_loss_backward", "huber_loss_backward"),
+        *("binary_cross_entropy_backward", "soft_margin_loss_backward"),
         *("nan_to_num", "lerp", "addcmul", "addcdiv"),
         *(
             "native_dropout_backward",
@@ -165,8 +169,23 @@ UNWRITTEN_POINTWISE = frozenset(
 """Elementwise operators that torch's `pointwise` tag misses: their decompositions are traced."""
 
 
+def expansion_of(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Callable[..., Any] | None:
+    """What does the same by other operators, if fusion gains by it; None otherwise."""
+    if _is_composite(func):
+        composite: Callable[..., Any] = func.decompose
+        return composite
+    if name_of(func) == "aten.glu":
+        return activations.glu if activations.is_halved(*args, **kwargs) else None
+    if name_of(func) == "aten.glu_backward":
+        backward: Callable[..., Any] = decomposition_table[func]
+        return backward
+    return losses.expansion(func, args, kwargs)
+
+
 @functools.cache
-def is_composite(func: Any) -> bool:
+def _is_composite(func: Any) -> bool:
     """True for what torch itself runs as other operators (seen here in inference mode only)."""
     key = "CompositeImplicitAutograd"
     has = torch._C._dispatch_has_kernel_for_dispatch_key  # noqa: SLF001  no public spelling

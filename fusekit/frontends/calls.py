@@ -18,6 +18,7 @@ __all__ = [
     "bind",
     "call_arguments",
     "encode",
+    "is_fresh",
     "is_view",
     "map_leaves",
     "map_tensors",
@@ -68,6 +69,12 @@ def name_of(func: Any) -> str:
 def qualified(func: Any) -> str:
     """The operator with its overload: aten.add.Tensor."""
     return f"{name_of(func)}.{func._overloadname}"  # noqa: SLF001  likewise
+
+
+def is_fresh(func: Any) -> bool:
+    """True when no result shares memory with an argument."""
+    aliases = any(result.alias_info for result in func._schema.returns)  # noqa: SLF001  likewise
+    return not aliases and name_of(func) not in _SAME_MEMORY
 
 
 def is_view(func: Any) -> bool:

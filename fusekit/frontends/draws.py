@@ -16,7 +16,7 @@ import torch
 from fusekit.frontends.calls import bind, name_of
 from fusekit.frontends.dtypes import FROM_TORCH, TO_TORCH, compute_dtype
 from fusekit.frontends.fake import Fakes
-from fusekit.frontends.lowering import Lowering
+from fusekit.frontends.lowering import Lowering, valid
 from fusekit.frontends.scalars import ScalarNode, ScalarTrace, concrete_tree
 from fusekit.frontends.seeds import call_seed, given_seed
 from fusekit.ir import DType, GraphBuilder
@@ -184,10 +184,7 @@ def _below_each(op: Draw, p: Expr) -> tuple[Expr, ...] | None:
     made = op.uniform(dtype) < chance
     if op.device.type != "cpu":
         return (made,)
-    # on the CPU, eager raises where p is no probability; all that kernels can report is a division
-    # by zero, after which PyTorch runs the call again and finds out
-    valid = ((chance >= 0.0) & (chance <= 1.0)).cast(DType.I8)
-    return (made & (valid.const(1).apply("truncdiv", valid) > 0),)
+    return (valid((chance >= 0.0) & (chance <= 1.0), made),)
 
 
 def _native_dropout(op: Draw) -> tuple[Expr, ...] | None:

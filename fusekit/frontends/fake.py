@@ -126,7 +126,7 @@ class Fakes:
     def _elementwise(self, func: Any, args: Any, kwargs: Any) -> FakeTensor | None:
         """The fake result of an operator of the table, if its layout follows from a simple rule."""
         given = bind(func, args, kwargs)
-        found = layout(func, given)
+        found = layout(func, given) if len(func._schema.returns) == 1 else None  # noqa: SLF001
         if found is None:
             return None
         dtype = result_dtype(func, args, kwargs)
@@ -208,6 +208,7 @@ def _ask(func: Any, args: Any, kwargs: Any) -> torch.dtype | None:
 
     given = bind(func, args, kwargs)
     short = {"size": [1]} if "size" in given else {}
+    given.pop("memory_format", None)  # which has a say in the strides alone
     with torch._C._DisableTorchDispatch():  # noqa: SLF001  likewise
         named = {**map_leaves(shrink, given), **short}
     order = [a.name for a in func._schema.arguments if not a.kwarg_only]  # noqa: SLF001
@@ -215,7 +216,7 @@ def _ask(func: Any, args: Any, kwargs: Any) -> torch.dtype | None:
     try:
         with torch.no_grad(), torch._C._DisableTorchDispatch():  # noqa: SLF001  no mode may see it
             made = func(*positional, **named)
-    except (RuntimeError, TypeError, ValueError, ArithmeticError):
+    except (RuntimeError, TypeError, ValueError, ArithmeticError, IndexError):
         return None
     dtype: torch.dtype = next(tensors_in(made)).dtype
     return dtype

@@ -205,13 +205,6 @@ def frac(op: Lowering) -> Expr:
     return x - x.apply("trunc")
 
 
-def round_(op: Lowering) -> Expr | None:
-    """Halves go to the even neighbour; `decimals` is left to PyTorch."""
-    if op.get("decimals", 0) != 0:
-        return None
-    return op.tensor("self").apply("round" if op.compute.is_float else "copy")
-
-
 def lerp(op: Lowering) -> Expr:
     """From the nearer end, so that weight 1 gives `end` exactly."""
     start, end, weight = op.tensor("self"), op.tensor("end"), op.tensor("weight")
@@ -324,7 +317,6 @@ RULES: Mapping[str, Rule] = {
     "aten.sign": sign,
     "aten.sgn": sign,
     "aten.frac": frac,
-    "aten.round": round_,
     "aten.lerp": lerp,
     "aten.addcmul": addcmul,
     "aten.addcdiv": addcdiv,
@@ -340,6 +332,8 @@ RULES: Mapping[str, Rule] = {
     "aten._to_copy": to_copy,
     "prims.convert_element_type": to_copy,
     "aten.clone": copy,
+    "aten.alias_copy": copy,
+    "aten.zero": _filled("", 0),
     "aten.copy": copy_from,
     "aten.fill": _filled("value"),
     "aten.full": _filled("fill_value"),

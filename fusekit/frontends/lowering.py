@@ -23,9 +23,9 @@ import torch
 from fusekit.frontends.dtypes import FROM_TORCH, compute_dtype
 from fusekit.frontends.scalars import ScalarNode, concrete
 from fusekit.ir import DType, GraphBuilder, Kind
-from fusekit.vecmath.expression import Expr
+from fusekit.vecmath.expression import Expr, where
 
-__all__ = ["Lowering", "Rule", "converted"]
+__all__ = ["Lowering", "Rule", "converted", "valid"]
 
 Symbol = torch.SymInt | torch.SymFloat
 
@@ -96,6 +96,16 @@ class Lowering:
         return FROM_TORCH.get(promoted)
 
 
+def valid(condition: Expr, value: Expr) -> Expr:
+    """`value`, where the condition holds.
+
+    Elsewhere eager PyTorch raises. All that kernels can report is a division by zero, after which
+    PyTorch runs the call again and finds out.
+    """
+    divisor = condition.cast(DType.I8)
+    return where(divisor.const(1).apply("truncdiv", divisor) > 0, value, value.const(0))
+
+
 def converted(value: float, dtype: DType) -> bool | int | float:
     """`value` as torch converts a scalar to `dtype`; a bfloat16 is rounded by way of float32."""
     if dtype is DType.BOOL:
@@ -115,4 +125,5 @@ def converted(value: float, dtype: DType) -> bool | int | float:
         return float(np.float16(single) if dtype is DType.F16 else single)
 
 
-Rule = Callable[[Lowering], Expr | None]
+Rule = Callable[[Lowering], Expr | tuple[Expr, ...] | None]
+"""None leaves the operator to PyTorch; an operator with several results gives as many."""

@@ -17,11 +17,12 @@ from torch._decomp import decomposition_table
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fusekit.frontends.aten import RULES, UNWRITTEN_POINTWISE, is_composite
+from fusekit.frontends.aten import RULES, UNWRITTEN_POINTWISE, expansion_of
 from fusekit.frontends.calls import (
     UnknownTensorError,
     bind,
     encode,
+    is_fresh,
     is_view,
     map_tensors,
     name_of,
@@ -34,7 +35,7 @@ from fusekit.frontends.dtypes import FROM_TORCH
 from fusekit.frontends.fake import Fakes, is_supported, result_dtype
 from fusekit.frontends.lines import user_line
 from fusekit.frontends.lowering import Lowering
-from fusekit.frontends.rehearsal import Rehearsal, is_recorded
+from fusekit.frontends.rehearsal import Rehearsal
 from fusekit.frontends.scalars import ScalarNode, concrete_tree, pinned_tree
 from fusekit.ir import DType, GraphBuilder
 
@@ -162,12 +163,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 raise
 
     def _record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if func._schema.is_mutable and not self._is_write_back(func):  # noqa: SLF001
+        if self._writes(func, args, kwargs):
             made = self._in_place(func, args, kwargs)
             return self._rehearse(func, args, kwargs) if made is None else made
-        if is_composite(func):
+        expansion = expansion_of(func, args, kwargs)
+        if expansion is not None:
             with self:
-                return func.decompose(*args, **kwargs)  # each of its operators is a site
+                return expansion(*args, **kwargs)  # each of its operators is a site
         if func is torch.ops.aten.lift_fresh.default and not isinstance(args[0], FakeTensor):
             return self._literal(args[0])
         if func is torch.ops.aten.detach.default and id(args[0]) in self._owned:
@@ -185,6 +187,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._forget(mark[0])
         return self._call(func, args, kwargs)
 
+    def _writes(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """True where an argument changes, but for the write back."""
+        is_mutable = func._schema.is_mutable and not self._is_write_back(func)  # noqa: SLF001
+        only_in_training = is_mutable and name_of(func) == "aten.rrelu_with_noise"
+        return is_mutable and not (only_in_training and not bind(func, args, kwargs)["training"])
+
     def _rehearse(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The first write of a trace that will be repeated under functionalisation."""
         if self.functional:
@@ -197,7 +205,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Give a tensor that nobody else sees a new value; None where it takes more than that."""
         twin = out_of_place(func)
         target: Any = args[0] if args else None
-        if twin is None or id(target) not in self._owned or is_recorded((args, kwargs)):
+        if twin is None or id(target) not in self._owned:
             return None
         mark = self.builder.mark()
         self._stamp(func)
@@ -285,9 +293,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if result_dtype(func, *numbers) is None:
             return None
         fake = self.fakes.run(func, *numbers)
-        if self.dtype_of(fake) is None:
+        twins = list(tensors_in(fake))
+        if any(self.dtype_of(twin) is None for twin in twins):
             return None
-        dtype = FROM_TORCH[fake.dtype]
+        dtype = FROM_TORCH[twins[0].dtype]
         arguments = bind(func, args, kwargs)
         self._note_size(arguments)
         lowering = Lowering(self.builder, arguments, dtype, self.identify, self.symbol)
@@ -295,7 +304,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = rule(lowering)
         if made is None:
             return None
-        self._finish(made.cast(dtype).id, first, fake)
+        results = made if isinstance(made, tuple) else (made,)
+        for result, twin in zip(results, twins, strict=True):
+            self._finish(result.cast(FROM_TORCH[twin.dtype]).id, first, twin)
         return fake
 
     def _drawn(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -388,8 +399,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return fake  # a question about metadata, answered
         op = "view" if is_view(func) and len(inputs) == 1 else "call"
         self.builder.call(qualified(func), *encoded, inputs, outputs, op=op)
-        if self.builder.nodes[-1].is_allocation:
-            self._owned.add(id(fake))
+        if is_fresh(func):
+            self._owned.update(map(id, tensors_in(fake)))
         return fake
 
     @functools.cached_property

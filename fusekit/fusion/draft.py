@@ -68,7 +68,7 @@ class Draft:
         needed = set(self.outputs)
         kept: list[Node] = []
         for node in reversed(self.nodes):
-            is_effective = node.op == "call" and not node.is_allocation
+            is_effective = node.op == "call" and not (node.is_allocation or node.is_sum)
             if is_effective or needed.intersection(node.outputs):
                 needed.update(node.inputs)
                 kept.append(node)

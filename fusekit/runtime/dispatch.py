@@ -359,7 +359,8 @@ def _requires_grad(program: Program, leaves: Sequence[Any]) -> bool:
 
 def _check_differentiable(program: Program) -> None:
     """FusionDeclined where eager autograd serves better, or is the only way."""
-    calls = [node for node in program.graph.nodes if node.op == "call" and not is_seed(node)]
+    nodes = (node for node in program.graph.nodes if node.op == "call")
+    calls = [node for node in nodes if not (is_seed(node) or node.is_sum)]
     if calls:
         node = calls[0]
         raise FusionDeclined(Decline(Reason.GRADIENT, f"{node.origin}", node.origin, node.loc))
