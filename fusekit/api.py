@@ -6,22 +6,25 @@ import functools
 import importlib
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from fusekit.errors import FusionDeclined, UsageError
 from fusekit.ir import print_graph
 from fusekit.runtime.diagnosis import Doctor, doctor
 from fusekit.runtime.dispatch import Dispatcher
+from fusekit.runtime.elementtrace import ElementTrace
 from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.explanation import Explanation, explanation_of
 from fusekit.runtime.kernels import generate
 from fusekit.runtime.program import KernelCall, rebind
 from fusekit.runtime.stats import Stats, counters
+from fusekit.runtime.tracing import trace
 from fusekit.specs import Decline, Reason
 
 __all__ = [
     "Doctor",
+    "ElementTrace",
     "FusedFunction",
     "doctor",
     "explain",
@@ -104,6 +107,38 @@ class FusedFunction(Dispatcher):
     def explore(self, *args: Any, **kwargs: Any) -> Any:
         """A `FusionView` of a call with these arguments: graph, source, bytes, timing."""
         return importlib.import_module(_EXPLORE).explore(self, *args, **kwargs)
+
+    def trace(
+        self,
+        *args: Any,
+        index: int | Sequence[int] | None = None,
+        output: int = 0,
+        **kwargs: Any,
+    ) -> ElementTrace:
+        """Every value that leads to one element of the result, in several arithmetics.
+
+        One call is made, without its writes into arguments and without recording gradients; what
+        it draws is what the next call would have drawn. The element is then computed again from
+        the elements it depends on: by each engine that works on this machine, by the reference,
+        and in float64. What PyTorch runs between kernels is taken as it came out, and not looked
+        into. Kernels are compiled for it: with a C++ compiler there, seconds at the first trace.
+        Under the option `fast`, where compilers may contract, bits may differ from the call's.
+
+        Args:
+            *args: as for the call.
+            index: which element: as many integers as the result has dimensions, negative ones
+                counted from the end; None for the first one.
+            output: which tensor: those that the function returns, in order, then the arguments it
+                writes, as they are after the call; negative ones are counted from the end.
+            **kwargs: as for the call.
+
+        Raises:
+            FusionDeclined: the call would not be fused, or met a fault; the decline says why.
+            IndexError: there is no such element or output.
+            TypeError: an index is no integer.
+            EngineUnavailableError: the engine asked for by name cannot run here.
+        """
+        return trace(self, args, kwargs, index, output)
 
     def engines(self, *args: Any, **kwargs: Any) -> dict[str, str | None]:
         """Engine name -> None if it can run a call with these arguments here, else why not."""
