@@ -53,9 +53,9 @@ def digamma(x: float) -> float:
 def _digamma_positive(x: float) -> float:
     """By its factor x - root on [1, 2], to where digamma(x) = digamma(x - 1) + 1/(x - 1) leads."""
     if x >= _LARGE:
-        reciprocal = 1.0 / x
-        square = reciprocal * reciprocal
-        return log(x) - (0.5 * reciprocal + square * polynomial(square, _BERNOULLI_SHARES))
+        inverse = 1.0 / x
+        square = inverse * inverse
+        return log(x) - (0.5 * inverse + square * polynomial(square, _BERNOULLI_SHARES))
     shift = 0.0
     if x < 1.0:
         shift = -1.0 / x
@@ -94,10 +94,10 @@ def _trigamma_positive(x: float) -> float:
     if x < _LARGE:
         steps = int(_LARGE - x) + 1
     far = x + float(steps)
-    reciprocal = 1.0 / far
-    square = reciprocal * reciprocal
-    total = 0.5 * square + reciprocal * square * polynomial(square, _BERNOULLI)
-    total = reciprocal + total
+    inverse = 1.0 / far
+    square = inverse * inverse
+    total = 0.5 * square + inverse * square * polynomial(square, _BERNOULLI)
+    total = inverse + total
     while steps > 0:
         steps = steps - 1
         far = x + float(steps)

@@ -121,6 +121,15 @@ _INTEGER = {
 }
 
 _CONVERSIONS = {
+    "to_int64": Helper(
+        "int64_t to_int64(F x)",
+        """
+        const bool fits = x >= F(-9223372036854775808.0) && x < F(9223372036854775808.0);
+        return fits ? int64_t(x) : int64_t(1ull << 63);
+        """,
+        "class F",
+        note="as on x86; the hardware saturates",
+    ),
     "small_to_float": Helper(
         "float small_to_float(uint32_t x)",
         "return __uint_as_float(0x4b000000u | x) - 8388608.0f;",
