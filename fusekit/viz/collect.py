@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from typing import Any
 
 from torch.utils import _pytree as pytree
@@ -16,6 +14,7 @@ from fusekit.runtime.dispatch import Entry
 from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.explanation import GroupInfo, explanation_of
 from fusekit.runtime.kernels import generate
+from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.program import KernelCall, Program, rebind
 from fusekit.specs import Decline
 from fusekit.viz.boxes import base_of, boxes, group_name
@@ -72,7 +71,7 @@ def model_of(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
     explained = explanation_of(fused.name, entry)
     model["declined"] = [_declined(decline) for decline in explained.declined]
     if entry.program is not None:
-        names = _input_names(fused.function, args, kwargs)
+        names = leaf_names(fused.function, args, kwargs)
         _Filler(model, entry, entry.program, names, explained.groups).fill()
     return model
 
@@ -344,33 +343,9 @@ def _declined(decline: Decline) -> Declined:
     )
 
 
-def _input_names(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> list[str]:
-    """A name for each argument leaf, as the user would say it: "x", "gates[0]"."""
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    positional = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
-    starred = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "arg")
-    names = []
-    for index, value in enumerate(args):
-        known = index < len(positional)
-        names += _leaf_names(positional[index] if known else f"{starred}[{index}]", value)
-    for key, value in kwargs.items():
-        names += _leaf_names(key, value)
-    return names
-
-
 def _output_name(path: str) -> str:
     """What to call a result: "y" for the item "y" of a dict, "output[1]" in a tuple."""
     key = path.removeprefix("['").removesuffix("']")
     if not path:
         return "output"
     return key if f"['{key}']" == path else f"output{path}"
-
-
-def _leaf_names(name: str, value: Any) -> list[str]:
-    paths, _ = pytree.tree_flatten_with_path(value)
-    return [name + pytree.keystr(path) for path, _ in paths]

@@ -6,14 +6,15 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import flint
 import numpy as np
 import pytest
 import torch
-from flint import arb
 
+flint = pytest.importorskip("flint", reason="python-flint is not installed (the extra `dev`)")
 from fusekit.routines import airy, bessel, error, modified_bessel
 from fusekit.routines.parser import parse
+
+arb = flint.arb
 
 INF = math.inf
 HUGE, LARGE = 1e307, 1e100

@@ -6,16 +6,17 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import flint
 import numpy as np
 import pytest
 import torch
-from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+flint = pytest.importorskip("flint", reason="python-flint is not installed (the extra `dev`)")
 from fusekit.routines import gamma, incomplete_gamma, integers, polynomials, zeta
 from fusekit.routines.parser import parse
+
+arb = flint.arb
 
 special = torch.special
 INF, NAN = math.inf, math.nan
