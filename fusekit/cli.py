@@ -1,4 +1,4 @@
-"""The command: `fusekit demo`, `show`, `bench`, `doctor`.
+"""The command: `fusekit demo`, `show`, `bench`, `verify-math`, `doctor`.
 
 What it prints is plain text, coloured by rich where that is installed and a terminal reads it.
 """
@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure the figures of docs/performance.md")
     bench.fill = lambda: importlib.import_module("fusekit.bench.command").add_arguments(bench)
     bench.set_defaults(run=_bench)
+    verify = commands.add_parser("verify-math", help="how exact the functions in kernels are")
+    verify.fill = lambda: importlib.import_module("fusekit.mathcheck.command").add_arguments(verify)
+    verify.set_defaults(run=_verify_math)
     doctor = commands.add_parser("doctor", help="what works on this machine")
     doctor.set_defaults(run=_doctor)
     return parser
@@ -274,11 +277,16 @@ def _arguments(module: ModuleType, text: str | None) -> tuple[tuple[Any, ...], d
     )
 
 
-# bench, doctor
+# bench, verify-math, doctor
 
 
 def _bench(options: argparse.Namespace) -> int:
     code: int = importlib.import_module("fusekit.bench.command").run(options, _out)
+    return code
+
+
+def _verify_math(options: argparse.Namespace) -> int:
+    code: int = importlib.import_module("fusekit.mathcheck.command").run(options, _out)
     return code
 
 
