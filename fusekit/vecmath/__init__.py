@@ -64,9 +64,19 @@ INTEGER_FUNCTIONS: Mapping[str, Callable[..., Expr]] = types.MappingProxyType(
 """The same for functions of int64."""
 
 
+_WIDENED: Mapping[str, Callable[..., Expr]] = types.MappingProxyType({"lgamma": error.lgamma})
+"""Float32 functions that are the library's of float64, rounded."""
+
+
 def functions() -> tuple[str, ...]:
     """The ops that have a float32 version, sorted."""
     return tuple(sorted(FUNCTIONS))
+
+
+_TABLES: Mapping[DType, Mapping[str, Callable[..., Expr]]] = {
+    DType.F32: {**FUNCTIONS, **_WIDENED},
+    DType.I64: INTEGER_FUNCTIONS,
+}
 
 
 @functools.cache
@@ -76,7 +86,7 @@ def function(op: str, dtype: DType) -> Graph | None:
     None means the dialect's own spelling, or the library: float64 always, and float32 for ops
     absent from `FUNCTIONS`.
     """
-    made = {DType.F32: FUNCTIONS, DType.I64: INTEGER_FUNCTIONS}.get(dtype, {}).get(op)
+    made = _TABLES.get(dtype, {}).get(op)
     if made is None:
         return None
     builder = GraphBuilder(f"{op}_{dtype.value}")

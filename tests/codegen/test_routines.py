@@ -14,7 +14,8 @@ from fusekit.codegen.dialects.cpp import CppDialect
 from fusekit.ir import OPS, DType
 from fusekit.routines.parser import parse
 from tests.codegen import harness, op_cases
-from tests.codegen.test_cpp import compiles, run as run_cpp
+from tests.codegen.test_cpp import compiles
+from tests.codegen.test_cpp import run as run_cpp
 
 FLOATING = sorted(name for name in routines.FUNCTIONS if name != "gcd")
 

@@ -23,8 +23,8 @@ _HEAD = """\
 # Operators
 
 Every elementwise, real-valued entry of PyTorch's own operator database
-(`torch.testing._internal.common_methods_invocations.op_db`, torch {version}): {fused} of {total} run
-in kernels, in every dtype that PyTorch has for them, on the engines `llvm`, `cpp` and `cuda` alike.
+(`torch.testing._internal.common_methods_invocations.op_db`, torch {version}): {fused} of {total}
+run in kernels, in every dtype that PyTorch has for them, on `llvm`, `cpp` and `cuda` alike.
 `pytest tests/opdb` runs all samples of the database and compares each result with PyTorch's; this
 page is made by `python -m tests.opdb.page`, and a test keeps it true.
 
@@ -32,8 +32,8 @@ page is made by `python -m tests.opdb.page`, and a test keeps it true.
 of these, b in bool, i in the integers uint8 to int64, u in the unsigned ones above uint8: every
 sample that computes something runs in kernels. A reduction at the end of a loss stays PyTorch's.
 
-**ulp**: the largest error in float32 that `fusekit verify-math` found on the engine `llvm`, and eager
-PyTorch's on the same inputs, where the operator is a function that is measured there
+**ulp**: the largest error in float32 that `fusekit verify-math` found on the engine `llvm`, and
+eager PyTorch's on the same inputs, where the operator is a function that is measured there
 ([accuracy.md](accuracy.md)). What has none is arithmetic in the order of PyTorch's own kernels.
 
 | operator | fused | ulp (eager's) | left to PyTorch |

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-flint = pytest.importorskip("flint", reason="python-flint is not installed (the extra `dev`)")
 from fusekit.routines import airy, bessel, error, modified_bessel
 from fusekit.routines.parser import parse
 
+flint = pytest.importorskip("flint", reason="python-flint is not installed (the extra `dev`)")
 arb = flint.arb
 
 INF = math.inf

@@ -12,10 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-flint = pytest.importorskip("flint", reason="python-flint is not installed (the extra `dev`)")
 from fusekit.routines import gamma, incomplete_gamma, integers, polynomials, zeta
 from fusekit.routines.parser import parse
 
+flint = pytest.importorskip("flint", reason="python-flint is not installed (the extra `dev`)")
 arb = flint.arb
 
 special = torch.special

@@ -1,6 +1,6 @@
 """Every float32 function within 2 ulp of float64, on a strided subset of all inputs.
 
-The whole of them: python -m tests.vecmath.sweep; results in docs/accuracy.md.
+The whole of them, and the special functions: fusekit verify-math; results in docs/accuracy.md.
 """
 
 from __future__ import annotations

@@ -112,9 +112,6 @@ _TEMPLATES: Mapping[Kind, Mapping[str, str]] = {
     Kind.FLOAT: {**_ANY, **_FLOAT},
 }
 
-# The C library's own float version is some 5 ulp off near the zeros of lgamma.
-_SINGLE: Mapping[str, str] = {"lgamma": "float(lgamma(double({0})))"}
-
 _FROM_HALF = {DType.F16: "half_to_float", DType.BF16: "bfloat_to_float"}
 _TO_HALF = {DType.F16: "float_to_half", DType.BF16: "float_to_bfloat"}
 
@@ -130,7 +127,6 @@ class CLike(abc.ABC):
         internal: how any other function is declared.
         own_functions: as in `Dialect`.
         own_routines: ops whose routine the target's own functions replace.
-        single: op -> the template for float32, where it is not the table's.
         depth: indentation of the line being written, in steps.
     """
 
@@ -141,7 +137,6 @@ class CLike(abc.ABC):
     internal: ClassVar[str] = "static"
     own_functions: ClassVar[bool] = False
     own_routines: ClassVar[frozenset[str]] = frozenset()
-    single: ClassVar[Mapping[str, str]] = _SINGLE
 
     def __init__(self) -> None:
         self.depth = 1
@@ -202,7 +197,7 @@ class CLike(abc.ABC):
         elif routine is not None and op not in self.own_routines:
             text = self._by_routine(routine, operands, dtype)
         else:
-            text = self._filled(self._template(op, dtype), operands, dtype)
+            text = self._filled(_TEMPLATES[dtype.kind][op], operands, dtype)
         compares = OPS[op].rule is Rule.COMPARE
         return self.assign(DType.BOOL if compares else dtype, result, text)
 
@@ -255,10 +250,6 @@ class CLike(abc.ABC):
         return f"{single!s}f" if np.isfinite(single) else self.nonfinite(float(single), dtype)
 
     # what does not fit a table ----------------------------------------------------------------
-
-    def _template(self, op: str, dtype: DType) -> str:
-        is_single = dtype is DType.F32 and op in self.single
-        return self.single[op] if is_single else _TEMPLATES[dtype.kind][op]
 
     def _filled(self, template: str, operands: Sequence[str], dtype: DType) -> str:
         return template.format(

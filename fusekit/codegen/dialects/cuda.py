@@ -47,7 +47,6 @@ class CudaDialect(CLike):
     internal: ClassVar[str] = "static __device__"
     own_functions: ClassVar[bool] = True
     own_routines: ClassVar[frozenset[str]] = frozenset({"erfinv"})
-    single: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self, spec: KernelSpec, args: ArgSpec, schedule: GpuSchedule, target: Target
