@@ -239,7 +239,7 @@ _ITERATED = frozenset(
     f"aten.{name}"
     for name in (
         *("logit", "sinc", "hardshrink", "softshrink", "heaviside", "nan_to_num"),
-        *("mse_loss", "smooth_l1_loss", "huber_loss"),
+        *("mse_loss", "smooth_l1_loss", "huber_loss", "special_xlog1py"),
     )
 )
 """Operators without a rule whose results are laid out like those of the others."""

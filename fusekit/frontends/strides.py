@@ -24,7 +24,7 @@ _LIKE = frozenset(
 _CONTIGUOUS = frozenset(
     f"aten.{name}"
     for name in (
-        *("masked_fill.Scalar", "masked_fill.Tensor", "pow.Scalar"),
+        *("masked_fill.Scalar", "masked_fill.Tensor", "pow.Scalar", "mvlgamma.default"),
         *("bernoulli.default", "bernoulli.p", "bernoulli.Tensor"),
     )
 )

@@ -17,7 +17,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 import fusekit
-from tests.matrix_cases import DTYPES
+from tests.matrix_cases import DTYPES, values
 
 __all__ = [
     "DTYPES",
@@ -28,6 +28,7 @@ __all__ = [
     "name_of",
     "outcome",
     "samples",
+    "special_sample",
 ]
 
 _REST = """addcdiv addcmul alias_copy clamp clone fill full_like lerp logaddexp2 masked_fill
@@ -56,6 +57,32 @@ EXCLUDED = {
     "imag": "takes complex numbers only",
 }
 """Universal functions that no kernel could serve, and why."""
+
+_NOT_SPECIAL = frozenset(
+    {"nn_functional_prelu", "nn_functional_rrelu", "fill", "igamma", "igammac"}
+)
+"""What takes a tensor that is no operand, or draws; and two functions that eager computes so badly
+there, even in float64, that tests/routines judges them by ball arithmetic."""
+
+_NOT_SPECIAL_INTEGERS = (
+    *("floor_divide", "div_", "remainder", "fmod", "__rmod__", "lcm", "true_divide", "__rdiv__"),
+    *(
+        "special_chebyshev",
+        "special_shifted",
+        "special_hermite",
+        "special_laguerre",
+        "special_legendre",
+        "special_zeta",
+    ),
+)
+"""Beginnings of the names of what eager cannot do with extreme integers: some stop the process,
+others take as many steps."""
+
+_DEGREE = 60
+"""Of polynomials: they take as many steps."""
+
+_INTEGER_CASTS = frozenset({"byte", "char", "short", "int", "long"})
+"""What C++ leaves undefined out of range."""
 
 _REDUCTIONS = frozenset({"aten.mean.default", "aten.sum.default", "aten.sum.dim_IntList"})
 """What may stand outside the kernel of a loss: it is asked for by a loss's `reduction`."""
@@ -87,12 +114,35 @@ def elementwise(dtype: torch.dtype | None = None, device: str = "cpu") -> list[A
     ]
 
 
-def samples(op: Any, dtype: torch.dtype, device: str = "cpu", **wanted: Any) -> list[Any]:
+def samples(op: Any, dtype: torch.dtype, device: str = "cpu") -> list[Any]:
     """All that the database makes; the same numbers each time."""
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # eager's own, about what samples do
-        return list(op.sample_inputs(device, dtype, requires_grad=False, **wanted))
+        return list(op.sample_inputs(device, dtype, requires_grad=False))
+
+
+def special_sample(op: Any, dtype: torch.dtype, device: str = "cpu") -> Any:
+    """All combinations of special values, for universal functions; None where eager dies of them.
+
+    The database has none: halves, infinities, NaN, denormals, the extremes of each dtype.
+    """
+    from torch.testing._internal.opinfo.core import BinaryUfuncInfo, SampleInput, UnaryUfuncInfo
+
+    if not isinstance(op, UnaryUfuncInfo | BinaryUfuncInfo) or name_of(op) in _NOT_SPECIAL:
+        return None
+    if not dtype.is_floating_point and name_of(op).startswith(_NOT_SPECIAL_INTEGERS):
+        return None
+    if dtype.is_floating_point and name_of(op) in _INTEGER_CASTS:
+        return None
+    first = next(x for x in samples(op, dtype, device) if isinstance(x.input, torch.Tensor))
+    arity = 1 + sum(isinstance(x, torch.Tensor) for x in first.args)
+    given = iter([x.to(device) for x in values(dtype, arity)])
+    made = next(given)
+    args = tuple(next(given) if isinstance(x, torch.Tensor) else x for x in first.args)
+    if "polynomial" in name_of(op):
+        args = tuple(degree.clamp(max=_DEGREE) for degree in args)
+    return SampleInput(made, args=args, kwargs=first.kwargs)
 
 
 def attempt(function: Any, sample: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,8 @@ def _recurrence(first: Callable[..., Any], step: Callable[..., Any]) -> Callable
 
     def polynomial(x: Any, degree: Any) -> Any:
         last, now = mpmath.mpf(1), first(x)
+        if mpmath.isnan(x):
+            return x  # eager's is what its memory held
         if degree < 1:
             return mpmath.mpf(0 if degree < 0 else 1)
         for n in range(1, int(degree)):
@@ -42,6 +45,29 @@ _KINDS = {
     "v": _chebyshev(lambda x: 2 * x - 1),
     "w": _chebyshev(lambda x: 2 * x + 1),
 }
+
+
+def _digamma(x: Any) -> Any:
+    if x > 0:
+        return mpmath.psi(0, x)
+    return mpmath.psi(0, 1 - x) - mpmath.pi / mpmath.tan(mpmath.pi * x)
+
+
+def _trigamma(x: Any) -> Any:
+    """By reflection: mpmath's own counts up from far below 0."""
+    if x > 0:
+        return mpmath.psi(1, x)
+    return (mpmath.pi / mpmath.sinpi(x)) ** 2 - mpmath.psi(1, 1 - x)
+
+
+def _fmod(x: Any, y: Any) -> Any:
+    return mpmath.mpf(math.fmod(x, y))
+
+
+def _remainder(x: Any, y: Any) -> Any:
+    rest = math.fmod(x, y)
+    return mpmath.mpf(rest + y if rest and (rest < 0) != (y < 0) else rest)
+
 
 _EXACT: dict[str, Callable[..., Any]] = {
     "airy_ai": mpmath.airyai,
@@ -65,7 +91,14 @@ _EXACT: dict[str, Callable[..., Any]] = {
     # on a GPU, eager multiplies float64 by float32's sixth
     "nn_functional_hardsigmoid": lambda x: min(max(x + 3, 0), 6) / 6,
     "nn_functional_hardswish": lambda x: x * min(max(x + 3, 0), 6) / 6,
-    "trigamma": lambda x: mpmath.psi(1, x),
+    "zeta": lambda x, q: mpmath.mpf(0) if x > 1e6 < q else mpmath.zeta(x, q),
+    "digamma": _digamma,
+    "trigamma": _trigamma,
+    "erfcx": lambda x: mpmath.exp(x * x) * mpmath.erfc(x),
+    # eager divides, and the quotient of a denormal divisor overflows
+    "fmod": _fmod,
+    "remainder": _remainder,
+    "__rmod__": lambda x, y: _remainder(y, x),
 }
 
 
@@ -84,7 +117,7 @@ def exact_of(op: Any, sample: Any, wrong: torch.Tensor) -> torch.Tensor | None:
 
 
 def slack_of(op: Any) -> float:
-    """How far a float64 result may be from the exact one where its terms cancel."""
+    """How far a result may be from the exact one where its terms cancel, relative if above 1."""
     return RECURRENCE if "polynomial" in name_of(op) else 0.0
 
 

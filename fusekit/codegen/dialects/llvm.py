@@ -219,7 +219,7 @@ class LlvmDialect:
         ]
 
     def _need(self, op: str, dtype: DType) -> None:
-        """Make sure of the helper function that computes `op` with a library."""
+        """Make sure of the helper function that computes `op`: by a library, or a routine."""
         name = f"{op}_{dtype.value}"
         if name in self._helpers:
             return
@@ -227,7 +227,7 @@ class LlvmDialect:
         if routine is not None:
             for each in routine.family():
                 self._helpers.setdefault(each.name, list(llvm_routines.definition(each)))
-            self._helpers[name] = library.elementwise(name, routine, dtype, self._lanes)
+            self._helpers[name] = list(llvm_routines.elementwise(name, routine, dtype, self._lanes))
         elif op == "sigmoid":
             self._need("exp", dtype)
             self._helpers[name] = library.sigmoid(name, dtype, self._lanes)

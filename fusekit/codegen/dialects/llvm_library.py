@@ -14,9 +14,8 @@ from fusekit.codegen.dialects import llvm_types as types
 from fusekit.codegen.dialects.llvm_code import NAMES
 from fusekit.codegen.schedule import Target
 from fusekit.ir import OPS, DType
-from fusekit.routines import Routine
 
-__all__ = ["calls", "elementwise", "power", "sigmoid"]
+__all__ = ["calls", "power", "sigmoid"]
 
 _ACCURACY: Mapping[str, str] = {"erfc": "u15", "hypot": "u05"}
 """Sleef's error bound where it is not 1.0 ulp: 1.5 and 0.5."""
@@ -98,58 +97,6 @@ def _by_parts(name: str, callee: _Callee, arity: int, dtype: DType, lanes: int) 
     yield "  br i1 %more, label %part, label %done"
     yield "done:"
     yield f"  %r = load {whole}, ptr %r.parts"
-
-
-_ELEMENTWISE = """\
-define internal {t} @{name}({parameters}) {{
-entry:
-  br label %element
-element:
-  %i = phi i64 [ 0, %entry ], [ %i.next, %element ]
-  %sofar = phi {t} [ poison, %entry ], [ %r, %element ]
-{operands}
-  %one = call {w} @{routine}({arguments})
-{narrowed}
-  %r = insertelement {t} %sofar, {e} %one.narrow, i64 %i
-  %i.next = add i64 %i, 1
-  %more = icmp ult i64 %i.next, {lanes}
-  br i1 %more, label %element, label %done
-done:
-  ret {t} %r
-}}"""
-
-
-def elementwise(name: str, routine: Routine, dtype: DType, lanes: int) -> list[str]:
-    """A function that calls a routine for one element at a time, in the routine's own dtype."""
-    whole, element, wide = (
-        types.vector(dtype, lanes),
-        types.element(dtype),
-        types.element(routine.result),
-    )
-    widen, narrow = ("fpext", "fptrunc") if dtype.is_float else ("sext", "trunc")
-    if element == wide:
-        widen = narrow = "bitcast"
-    operands = NAMES[: len(routine.parameters)]
-    taken = [
-        line
-        for x in operands
-        for line in (
-            f"  %{x}.narrow = extractelement {whole} %{x}, i64 %i",
-            f"  %{x}.one = {widen} {element} %{x}.narrow to {wide}",
-        )
-    ]
-    return _ELEMENTWISE.format(
-        t=whole,
-        e=element,
-        w=wide,
-        name=name,
-        lanes=lanes,
-        routine=routine.name,
-        parameters=", ".join(f"{whole} %{x}" for x in operands),
-        arguments=", ".join(f"{wide} %{x}.one" for x in operands),
-        operands="\n".join(taken),
-        narrowed=f"  %one.narrow = {narrow} {wide} %one to {element}",
-    ).splitlines()
 
 
 _POWER = """\

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from fusekit.codegen.dialects import llvm_types as types
+from fusekit.codegen.dialects.llvm_code import NAMES
 from fusekit.ir import DType
 from fusekit.routines.language import ARITIES
 from fusekit.routines.program import (
@@ -24,7 +25,7 @@ from fusekit.routines.program import (
     While,
 )
 
-__all__ = ["definition"]
+__all__ = ["definition", "elementwise"]
 
 _INTRINSICS = frozenset({"sqrt", "fabs", "floor", "ceil", "trunc", "copysign", "fma"})
 
@@ -243,3 +244,39 @@ def definition(routine: Routine) -> Iterator[str]:
     yield f"define internal {types.element(routine.result)} @{routine.name}({parameters}) {{"
     yield from writer.lines
     yield "}"
+
+
+def elementwise(name: str, routine: Routine, dtype: DType, lanes: int) -> Iterator[str]:
+    """A function of vectors that calls a routine for one element after another.
+
+    Elements are widened to the routine's own type, and its result rounded to theirs.
+    """
+    whole, narrow = types.vector(dtype, lanes), types.element(dtype)
+    wide = types.element(routine.result)
+    widening, narrowing = ("fpext", "fptrunc") if dtype.is_float else ("sext", "trunc")
+    operands = NAMES[: len(routine.parameters)]
+    parameters = ", ".join(f"{whole} %{x}" for x in operands)
+    arguments = ", ".join(f"{wide} %{x}.wide" for x in operands)
+    yield f"define internal {whole} @{name}({parameters}) {{"
+    yield "entry:"
+    yield "  br label %element"
+    yield "element:"
+    yield "  %i = phi i64 [ 0, %entry ], [ %i.next, %element ]"
+    yield f"  %done = phi {whole} [ poison, %entry ], [ %r, %element ]"
+    for x in operands:
+        yield f"  %{x}.one = extractelement {whole} %{x}, i64 %i"
+        yield f"  %{x}.wide = {_cast(widening, narrow, wide)} {narrow} %{x}.one to {wide}"
+    yield f"  %wide = call {wide} @{routine.name}({arguments})"
+    yield f"  %one = {_cast(narrowing, narrow, wide)} {wide} %wide to {narrow}"
+    yield f"  %r = insertelement {whole} %done, {narrow} %one, i64 %i"
+    yield "  %i.next = add i64 %i, 1"
+    yield f"  %more = icmp ult i64 %i.next, {lanes}"
+    yield "  br i1 %more, label %element, label %end"
+    yield "end:"
+    yield f"  ret {whole} %r"
+    yield "}"
+
+
+def _cast(instruction: str, narrow: str, wide: str) -> str:
+    """An instruction that changes nothing where the types are one."""
+    return instruction if narrow != wide else "bitcast"
