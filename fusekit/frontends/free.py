@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import operator
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -50,6 +51,24 @@ class Free:
         if isinstance(self.value, _SIMPLE):
             return type(now) is type(self.value) and (now == self.value or now is self.value)
         return now is self.value
+
+    def root(self) -> Free:
+        """The variable through which it is reached, with its value now; itself if it is one."""
+        fetch = self.fetch
+        while isinstance(fetch, functools.partial) and fetch.func in (_item, _attribute):
+            fetch = fetch.args[0]
+        return self if fetch is self.fetch else Free(self.name, fetch, fetch())
+
+    def put(self, value: Any) -> None:
+        """Write what `fetch` reads.
+
+        Raises:
+            TypeError, AttributeError, LookupError: it cannot be written.
+        """
+        if not isinstance(self.fetch, functools.partial):
+            raise TypeError(f"{self.name} cannot be set")
+        owner, key = self.fetch.args
+        _WRITERS[self.fetch.func](owner, key, value)
 
 
 def free_variables(function: Callable[..., Any]) -> tuple[Free, ...]:
@@ -92,7 +111,7 @@ class _Walk:
                 yield from self.object(name, cell.cell_contents, fetch, 0)
         for name in sorted(_names(function.__code__)):
             if name in function.__globals__:
-                fetch = functools.partial(function.__globals__.__getitem__, name)
+                fetch = functools.partial(operator.getitem, function.__globals__, name)
                 yield from self.object(name, function.__globals__[name], fetch, 0)
         if inner is not function and isinstance(inner, types.FunctionType):
             yield from self.function(inner)
@@ -177,3 +196,12 @@ def _item(fetch: Callable[[], Any], key: Any) -> Any:
 
 def _attribute(fetch: Callable[[], Any], name: str) -> Any:
     return getattr(fetch(), name)
+
+
+_WRITERS: Mapping[Callable[..., Any], Callable[[Any, Any, Any], None]] = {
+    getattr: setattr,
+    operator.getitem: operator.setitem,
+    _item: lambda fetch, key, value: operator.setitem(fetch(), key, value),
+    _attribute: lambda fetch, name, value: setattr(fetch(), name, value),
+}
+"""How to read -> how to write the same place."""

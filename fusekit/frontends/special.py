@@ -55,6 +55,10 @@ _HERMITE_DEGREES = {DType.F64: 512, DType.F32: 128}
 """From the next degree on, eager's Hermite polynomials are NaN."""
 
 
+_LARGEST_FACTORIAL = 170
+"""What float64 holds."""
+
+
 def _unary(ir: str) -> Rule:
     return lambda op: op.tensor("x" if "x" in op.arguments else "self").apply(ir)
 
@@ -79,12 +83,12 @@ def _hermite(ir: str) -> Rule:
 def polygamma(op: Lowering) -> Expr | None:
     """Derivative number n of digamma: (-1)**(n+1) * n! * zeta(n + 1, x)."""
     order = op.number("n")
-    if order < 0:
-        return None  # eager raises
-    x = op.tensor("self", DType.F64 if op.compute.is_float else None)
+    if not 0 <= order <= _LARGEST_FACTORIAL:
+        return None  # eager raises below
+    x = op.tensor("self", DType.F64)
     if order < 2:
         return x.apply("trigamma" if order else "digamma")
-    factor = math.exp(math.lgamma(order + 1)) if order > 170 else float(math.factorial(order))
+    factor = float(math.factorial(order))
     return x.const(order + 1.0).apply("zeta", x) * (factor if order % 2 else -factor)
 
 

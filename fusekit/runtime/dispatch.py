@@ -116,9 +116,15 @@ class Dispatcher:
         *,
         dynamic: bool,
         capture: Capturer | None = None,
+        original: Callable[..., Any] | None = None,
     ) -> None:
-        """Prepare nothing yet; `capture` replaces the tracing of `function`."""
+        """Prepare nothing yet.
+
+        `capture` replaces the tracing of `function`; `original` is what `function` calls, whose
+        closure counts.
+        """
         self.function = function
+        self.original = original or function
         self._capture = capture or self._trace
         self.engine = engine
         self.name = name
@@ -287,7 +293,7 @@ class Dispatcher:
         elif any(is_seed(node) for node in program.graph.nodes):
             wrapped = Drawing(self._seeded(), found.device, spec)
         else:
-            wrapped = self._differentiable(plan, leaves, spec)
+            wrapped = self._differentiable(plan, program, leaves, spec)
         return Entry(plan, None, program, pinned, guards, wrapped)
 
     def _engine(self, found: Capture) -> Engine:
@@ -298,20 +304,10 @@ class Dispatcher:
 
     def _seeded(self) -> Dispatcher:
         """The function fused anew, as one of its seed as well."""
-        function = Seeded(self.function)
-
-        def trace(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
-            return capture(
-                *(function, args, kwargs),
-                name=self.name,
-                dynamic=self.dynamic,
-                wrapped=self.function,
-            )
-
-        return Dispatcher(function, self.engine, self.name, dynamic=self.dynamic, capture=trace)
+        return self._variant(Seeded(self.function), self.name)
 
     def _differentiable(
-        self, plan: Plan, leaves: Sequence[Any], spec: pytree.TreeSpec
+        self, plan: Plan, program: Program, leaves: Sequence[Any], spec: pytree.TreeSpec
     ) -> Differentiable:
         def function(*given: Any) -> Any:
             args, kwargs = pytree.tree_unflatten(list(given), spec)
@@ -324,9 +320,28 @@ class Dispatcher:
             return pytree.tree_leaves(made)
 
         def fuse(backward: Callable[..., Any]) -> Dispatcher:
-            return Dispatcher(backward, self.engine, f"{self.name}_backward", dynamic=self.dynamic)
+            name = f"{self.name}_backward"
+            return self._variant(backward, name)
 
-        return Differentiable(function, forward, leaves, fuse)
+        return Differentiable(function, forward, leaves, _frees(program), fuse)
+
+    def _variant(self, function: Callable[..., Any], name: str) -> Dispatcher:
+        """Another function fused, that calls the original and closes over what that does."""
+
+        def trace(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
+            return capture(
+                *(function, args, kwargs),
+                name=name,
+                dynamic=self.dynamic,
+                wrapped=self.original,
+            )
+
+        return Dispatcher(
+            *(function, self.engine, name),
+            dynamic=self.dynamic,
+            capture=trace,
+            original=self.original,
+        )
 
 
 _dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
@@ -351,9 +366,18 @@ def _has_containers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return any(isinstance(x, list | tuple | dict) for x in (*args, *kwargs.values()))
 
 
+def _frees(program: Program) -> tuple[Free, ...]:
+    """What the function reads from outside: tensors, then all else."""
+    found = program.capture
+    return (*(s.free for s in found.sources if s.free is not None), *found.guards)
+
+
 def _requires_grad(program: Program, leaves: Sequence[Any]) -> bool:
-    frees = [s.free.value for s in program.capture.sources if s.free is not None]
-    tensors = [x for x in (*leaves, *frees) if isinstance(x, torch.Tensor)]
+    tensors = [
+        x
+        for x in (*leaves, *(free.value for free in _frees(program)))
+        if isinstance(x, torch.Tensor)
+    ]
     return any(tensor.requires_grad for tensor in tensors)
 
 

@@ -12,6 +12,9 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
+from fusekit.frontends.free import Free
+from fusekit.runtime.remembered import Remembered
+
 __all__ = ["Differentiable"]
 
 
@@ -22,6 +25,7 @@ class Differentiable:
         function: the original, over argument leaves.
         forward: the fused one, over argument leaves, returning the leaves of the result.
         leaves: the arguments of this signature.
+        frees: what the original reads besides its arguments.
         fuse: makes the backward a fused function.
     """
 
@@ -30,10 +34,12 @@ class Differentiable:
         function: Callable[..., Any],
         forward: Callable[[Sequence[Any]], list[Any]],
         leaves: Sequence[Any],
+        frees: Sequence[Free],
         fuse: Callable[[Callable[..., Any]], Callable[..., Any]],
     ) -> None:
         self.function = function
         self.forward = forward
+        self.frees = frees
         self.wanted = [
             i
             for i, leaf in enumerate(leaves)
@@ -84,6 +90,7 @@ class _Apply(torch.autograd.Function):
     def forward(
         ctx: Any, owner: Differentiable, leaves: Any, found: list[Any], *tensors: Any
     ) -> Any:
+        ctx.outside = Remembered(owner.frees)
         made = owner.forward(leaves)
         found += made
         ctx.owner = owner
@@ -103,5 +110,7 @@ class _Apply(torch.autograd.Function):
         if all(tangent is None for tangent in tangents):
             return (None, None, None, *(None for _ in tensors))
         owner.n_leaves = len(leaves)
-        found = dict(zip(owner.wanted, owner.backward(*leaves, *tangents), strict=True))
+        with ctx.outside.restored():
+            gradients = owner.backward(*leaves, *tangents)
+        found = dict(zip(owner.wanted, gradients, strict=True))
         return (None, None, None, *(found.get(i) for i in tensors))

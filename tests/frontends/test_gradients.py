@@ -89,3 +89,72 @@ def test_an_argument_written_in_place_keeps_its_history() -> None:
         x = torch.ones(3, dtype=torch.float64) * 2
         found.append(torch.autograd.grad(run(x, y).sum(), y)[0])
     torch.testing.assert_close(*found)
+
+
+class Outside:
+    """What a function may read besides its arguments."""
+
+    scale = torch.tensor([2.0])
+    pair = (torch.tensor([2.0]), 1)
+
+
+def test_backward_sees_what_the_forward_read():
+    factor, weight, pair, outside = 3.0, torch.tensor([2.0]), (torch.tensor([2.0]), 1), Outside()
+    table = {"w": torch.tensor([2.0])}
+
+    def fn(x):
+        return x * x * factor * weight * pair[0] * outside.scale * table["w"]
+
+    fused = fusekit.fuse(fn)
+    for _ in range(2):
+        factor, weight, pair = 3.0, torch.tensor([2.0]), (torch.tensor([2.0]), 1)
+        outside.scale, table["w"] = torch.tensor([2.0]), torch.tensor([2.0])
+        x = torch.ones(1, requires_grad=True)
+        y = fused(x)
+        factor, weight, pair = 7.0, torch.tensor([5.0]), (torch.tensor([5.0]), 1)
+        outside.scale, table["w"] = torch.tensor([5.0]), torch.tensor([5.0])
+        y.backward()
+        assert x.grad.item() == 2 * 3 * 2**4
+        assert (factor, weight.item(), pair[0].item()) == (7.0, 5.0, 5.0)
+        assert outside.scale.item() == table["w"].item() == 5.0
+
+
+def test_a_closed_over_tensor_written_in_place_is_an_error_as_in_eager():
+    weight = torch.tensor([2.0])
+
+    def fn(x):
+        return x * x * weight
+
+    for function in (fn, fusekit.fuse(fn)):
+        x = torch.ones(1, requires_grad=True)
+        y = function(x)
+        weight.mul_(2)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.backward()
+
+
+def test_backward_of_a_function_that_closes_over_a_tensor_is_fused():
+    weight = torch.rand(8)
+    fused = fusekit.fuse(lambda x: torch.tanh(x) * weight)
+    x = torch.rand(8, requires_grad=True)
+    before = fusekit.stats()
+    fused(x).sum().backward()
+    assert fusekit.stats().fallbacks == before.fallbacks
+    torch.testing.assert_close(x.grad, (1 - torch.tanh(x.detach()) ** 2) * weight)
+
+
+def test_losses_are_fused_forward_and_backward():
+    x, y = torch.rand(64, requires_grad=True), torch.rand(64)
+
+    def loss(x, y):
+        return torch.nn.functional.mse_loss(torch.tanh(x), y)
+
+    before = fusekit.stats()
+    fusekit.fuse(loss)(x, y).backward()
+    after = fusekit.stats()
+    assert after.fallbacks == before.fallbacks
+    assert after.launches - before.launches <= 3
+    assert after.opaque_calls - before.opaque_calls == 1  # the mean, forward
+    found, x.grad = x.grad, None
+    loss(x, y).backward()
+    torch.testing.assert_close(found, x.grad)
