@@ -1,6 +1,6 @@
 """The table: aten operators -> IR. Regular operators are one row each.
 
-The others are functions in formulas.py and activations.py.
+The others are functions in formulas.py, activations.py, losses.py and special.py.
 
 Rows are keyed by operator and overload packet ("aten.add", any overload) without the suffix of
 in-place and out variants, which functionalisation removes before a trace gets here.

@@ -18,7 +18,6 @@ __all__ = [
     "bind",
     "call_arguments",
     "encode",
-    "is_fresh",
     "is_view",
     "map_leaves",
     "map_tensors",
@@ -30,6 +29,7 @@ __all__ = [
     "returns_list",
     "tensors_in",
     "view_geometry",
+    "writes",
 ]
 
 Geometry = tuple[tuple[int, ...], tuple[int, ...], int]
@@ -71,10 +71,11 @@ def qualified(func: Any) -> str:
     return f"{name_of(func)}.{func._overloadname}"  # noqa: SLF001  likewise
 
 
-def is_fresh(func: Any) -> bool:
-    """True when no result shares memory with an argument."""
-    aliases = any(result.alias_info for result in func._schema.returns)  # noqa: SLF001  likewise
-    return not aliases and name_of(func) not in _SAME_MEMORY
+def writes(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """True when an argument changes."""
+    if name_of(func) == "aten.rrelu_with_noise":  # its noise is written in training only
+        return bool(bind(func, args, kwargs)["training"])
+    return bool(func._schema.is_mutable)  # noqa: SLF001  likewise
 
 
 def is_view(func: Any) -> bool:

@@ -13,6 +13,7 @@ import torch
 
 from fusekit.frontends.calls import bind, name_of
 from fusekit.frontends.lowering import Lowering, Rule, valid
+from fusekit.ir.graph import broadcast_shapes
 from fusekit.vecmath.expression import Expr
 
 __all__ = ["RULES", "expansion"]
@@ -33,7 +34,22 @@ def expansion(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Expan
     name = name_of(func)
     if name in _TWO_STEPS and bind(func, args, kwargs)["reduction"]:
         return functools.partial(_two_steps, func)
-    return _EXPANSIONS.get(name)
+    found = _EXPANSIONS.get(name)
+    return found if found and _is_regular(bind(func, args, kwargs)) else None
+
+
+def _is_regular(given: dict[str, Any]) -> bool:
+    """True for one floating dtype, and a target and weights that broadcast to the input.
+
+    Of all else eager raises, or converts as its kernels happen to.
+    """
+    first = given["self"]
+    shape = tuple(first.shape)
+    return first.is_floating_point() and all(
+        x.dtype == first.dtype and broadcast_shapes([tuple(x.shape), shape]) == shape
+        for x in given.values()
+        if isinstance(x, torch.Tensor)
+    )
 
 
 def _two_steps(func: Any, *args: Any, **kwargs: Any) -> torch.Tensor:

@@ -75,7 +75,8 @@ def _hermite(ir: str) -> Rule:
     def rule(op: Lowering) -> Expr:
         degree = op.tensor("n")
         last = _HERMITE_DEGREES[op.compute] + 1.0  # the degree is the whole part
-        return where(degree >= last, op.const(math.nan), op.tensor("x").apply(ir, degree))
+        is_high = (degree >= last) & (degree < 2.0**63)  # beyond int64 it wraps to a negative one
+        return where(is_high, op.const(math.nan), op.tensor("x").apply(ir, degree))
 
     return rule
 
@@ -95,11 +96,16 @@ def polygamma(op: Lowering) -> Expr | None:
 def mvlgamma(op: Lowering) -> Expr:
     """The multivariate log-gamma: p * (p-1) / 4 * log(pi) + sum(lgamma(x - j/2) for j < p)."""
     order = op.number("p")
-    x = op.tensor("self")
-    total = op.const(order * (order - 1) / 4 * math.log(math.pi))
+    x, total = op.tensor("self"), op.const(0.0)
     for j in range(order):
-        total = total + (x - j / 2).apply("lgamma")
-    return total
+        total = total + _rounded(op, _rounded(op, x - j / 2).apply("lgamma"))
+    constant = float(order * (order - 1) / 4 * math.log(math.pi))
+    return _rounded(op, total) + constant
+
+
+def _rounded(op: Lowering, value: Expr) -> Expr:
+    """As after an operator of eager's own."""
+    return value.cast(op.result).cast(op.compute)
 
 
 def nextafter(op: Lowering) -> Expr:

@@ -22,13 +22,13 @@ from fusekit.frontends.calls import (
     UnknownTensorError,
     bind,
     encode,
-    is_fresh,
     is_view,
     map_tensors,
     name_of,
     out_of_place,
     qualified,
     tensors_in,
+    writes,
 )
 from fusekit.frontends.draws import DRAWS, Draws
 from fusekit.frontends.dtypes import FROM_TORCH
@@ -88,8 +88,6 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """No: wrapping this mode's handler would import the whole of torch.compile (a second)."""
         return False
 
-    # values
-
     def bind(self, fake: torch.Tensor, value_id: int) -> None:
         """Remember which value a fake tensor stands for."""
         self._ids[id(fake)] = value_id
@@ -142,8 +140,6 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.trouble is not None:
             raise self.trouble
 
-    # operators
-
     def __torch_dispatch__(
         self,
         func: Any,
@@ -163,7 +159,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 raise
 
     def _record(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self._writes(func, args, kwargs):
+        if writes(func, args, kwargs) and not self._is_write_back(func):
             made = self._in_place(func, args, kwargs)
             return self._rehearse(func, args, kwargs) if made is None else made
         expansion = expansion_of(func, args, kwargs)
@@ -186,12 +182,6 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.builder.rollback(mark)
             self._forget(mark[0])
         return self._call(func, args, kwargs)
-
-    def _writes(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        """True where an argument changes, but for the write back."""
-        is_mutable = func._schema.is_mutable and not self._is_write_back(func)  # noqa: SLF001
-        only_in_training = is_mutable and name_of(func) == "aten.rrelu_with_noise"
-        return is_mutable and not (only_in_training and not bind(func, args, kwargs)["training"])
 
     def _rehearse(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The first write of a trace that will be repeated under functionalisation."""
@@ -399,8 +389,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return fake  # a question about metadata, answered
         op = "view" if is_view(func) and len(inputs) == 1 else "call"
         self.builder.call(qualified(func), *encoded, inputs, outputs, op=op)
-        if is_fresh(func):
-            self._owned.update(map(id, tensors_in(fake)))
+        if self.builder.nodes[-1].is_allocation or self.builder.nodes[-1].is_sum:
+            self._owned.add(id(fake))
         return fake
 
     @functools.cached_property

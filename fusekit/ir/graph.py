@@ -208,9 +208,10 @@ class Node:
 
     @property
     def is_sum(self) -> bool:
-        """True for a call that adds up elements: nothing but its result, which no gradient needs.
+        """True for a call that adds up elements: it has no effect but its result.
 
-        So where a backward recomputes what it needs, such a call goes.
+        So it goes when nobody reads that. A backward that recomputes its forward seldom does: no
+        gradient of a sum needs the sum.
         """
         return self.op == "call" and str(self.attr("target")).startswith(_SUMS)
 

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace, out: Out) -> int:
         out(f"interrupted; {_command(options)} goes on from {state.path}")
         return _INTERRUPTED
     _tell(options, rows, out)
-    return _EXCEEDS if any(verdict(row) == "exceeds" for row in rows) else 0
+    return _EXCEEDS if any(verdict(row) in ("exceeds", "not fused") for row in rows) else 0
 
 
 def _jobs(options: argparse.Namespace) -> list[Job]:

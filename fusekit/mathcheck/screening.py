@@ -96,8 +96,10 @@ class Screen:
         for contender in self.contenders:
             tally = tallies[contender.name]
             got = contender.call(*columns)
-            suspicion = _Suspicion(self, tally, columns, got=got, reference=reference, error=got)
-            suspicion.judge(torch.arange(len(got), device=got.device))
+            error = self._distance(got, reference)
+            suspicion = _Suspicion(self, tally, columns, got=got, reference=reference, error=error)
+            # what the witness accuses, too, is counted where it is met
+            suspicion.judge_all(torch.nonzero(error != torch.inf).flatten())
             tally.audited += len(got)
 
 
@@ -130,6 +132,15 @@ class _Suspicion:
         exact = exact.following(_numpy(self.reference[index]), got)
         error = errors(FORMATS["float32"], got, exact)
         self.tally.judge(columns, got, error)
+        return error
+
+    def judge_all(self, index: torch.Tensor) -> Floats:
+        """The same; special values that only the judge sees are counted."""
+        error = self.judge(index)
+        hidden = np.flatnonzero(np.isinf(error))
+        if len(hidden):
+            columns = [_numpy(column[index]) for column in self.columns]
+            self.tally.see_special(len(hidden), columns, _numpy(self.got[index]), int(hidden[0]))
         return error
 
     def _special(self) -> None:
@@ -165,7 +176,7 @@ class _Suspicion:
                 continue
             size = min(len(accused), _BATCH if not false else _FEW)
             worst = accused[self.error[accused].topk(size).indices]
-            confirmed = self.judge(worst) >= 0.99 * _numpy(self.error[worst])
+            confirmed = self.judge_all(worst) >= 0.99 * _numpy(self.error[worst])
             false += int(np.count_nonzero(~confirmed))
             self.error[worst] = 0.0
 

@@ -78,4 +78,4 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = types.MappingProxyType(
 def routine(op: str) -> Routine | None:
     """The routine that computes the op of that name; None if it is not one."""
     function = FUNCTIONS.get(op)
-    return None if function is None else parse(function)
+    return None if function is None else parse(function, ())

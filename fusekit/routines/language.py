@@ -4,13 +4,14 @@ A routine is a Python function in a small subset of Python, which is parsed (`pa
 out in C, CUDA or LLVM. Called from Python, with `numpy.float64` and `int` arguments, it computes
 the same, so that it can be tested and stepped through without any compiler.
 
-The subset: parameters are annotated `float` (a double), `int` (an int64) or `Table`, which a
-caller fills with a tuple of numbers that its module names; so is the result. Statements are
-assignments (also of several names at once), `if`, `while`, `for ... in range(...)`, `break` and
-`return`; a name keeps the type that it gets first. Expressions are numbers, names,
-`TABLE[index]`, `len(TABLE)`, `+ - * /` (a float), `//` and `%` (of integers that are not
-negative), comparisons, `and or not`, `x if c else y`, `float()`, `int()` (towards zero), the
-functions below, and other routines. What a module names in capitals is a constant.
+The subset: parameters are annotated `float` (a double), `int` (an int64) or `Table`, which a caller
+fills with a tuple of numbers that its module names; so is the result. Statements are assignments
+(also of several names at once), `if`, `while`, `for ... in range(...)`, `break` and `return`; a
+name keeps the type that it gets first. Expressions are numbers, names, `TABLE[index]`,
+`len(TABLE)`, `+ - * /` (a float), `//` and `%` (of integers that are not negative), comparisons,
+`and or not`, `x if c else y`, `float()`, `int()` (towards zero), the functions below, and other
+routines. Both sides of `and`, `or` and a conditional expression may be computed: neither may divide
+integers by what may be 0, nor index beyond a table. What a module names in capitals is a constant.
 """
 
 from __future__ import annotations

@@ -11,7 +11,9 @@ from fusekit.mathcheck.exact import Oracle
 from fusekit.mathcheck.functions import FUNCTIONS
 from fusekit.mathcheck.report import verdict
 from fusekit.mathcheck.rows import Job, measure
+from fusekit.mathcheck.screening import Screen
 from fusekit.mathcheck.state import State
+from fusekit.mathcheck.tally import Tally
 
 STRIDE = 100_003
 
@@ -136,3 +138,14 @@ def test_what_pytorch_runs_is_not_measured(monkeypatch):
     assert "no pointwise operator" in found.left["llvm"]
     absent = field(FUNCTIONS["exp"], torch.float32, [])
     assert absent == Field((), {})
+
+
+def test_a_nan_that_eager_shares_is_found_by_the_audit():
+    def broken(x):
+        return torch.where((x > 1) & (x < 2), torch.nan, x.exp())
+
+    tallies = {name: Tally() for name in ("eager", "llvm")}
+    screen = Screen("exp", [Contender(name, "cpu", broken) for name in tallies])
+    numbers = torch.linspace(0, 3, 301)
+    screen.audit([numbers], tallies)
+    assert tallies["llvm"].special == int(((numbers > 1) & (numbers < 2)).sum())

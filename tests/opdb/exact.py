@@ -93,6 +93,7 @@ _EXACT: dict[str, Callable[..., Any]] = {
     "nn_functional_hardswish": lambda x: x * min(max(x + 3, 0), 6) / 6,
     "zeta": lambda x, q: mpmath.mpf(0) if x > 1e6 < q else mpmath.zeta(x, q),
     "digamma": _digamma,
+    "log_ndtr": lambda x: mpmath.log1p(-mpmath.erfc(x / mpmath.sqrt(2)) / 2),
     "trigamma": _trigamma,
     "erfcx": lambda x: mpmath.exp(x * x) * mpmath.erfc(x),
     # eager divides, and the quotient of a denormal divisor overflows
