@@ -50,7 +50,7 @@ test: $(DEV) ## the tests, and the notebooks compared with their stored outputs
 	@$(KEEP_GOING) test-units test-notebooks
 
 test-units: $(DEV)
-	$(PY) -m pytest -n $(JOBS) -m "not (browser or gpu or slow)" --ignore=tests/browser
+	$(PY) -m pytest -n $(JOBS) --dist worksteal -m "not (browser or gpu or slow)" --ignore=tests/browser
 
 test-notebooks: $(DEV)
 ifeq ($(wildcard notebooks/*.ipynb),)

@@ -157,6 +157,15 @@ def _truncdiv(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return torch.where(flips, -x, torch.div(x, divisor, rounding_mode="trunc"))
 
 
+def _fmod(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """C's of floats: PyTorch's own divides, and the quotient of a denormal divisor overflows."""
+    if not x.is_floating_point():
+        return torch.fmod(x, y)
+    with np.errstate(invalid="ignore"):
+        found = np.asarray(np.fmod(x.cpu().numpy(), y.cpu().numpy()))
+    return torch.from_numpy(found).to(x.device)
+
+
 def _fma(x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     """Exact, element by element: PyTorch has no operator for it."""
     broadcast = torch.broadcast_tensors(x, y, z)  # type: ignore[no-untyped-call]
@@ -220,7 +229,7 @@ _DIVISIONS = frozenset({"floordiv", "truncdiv", "remainder", "fmod"})
 
 _SAME_NAME = (
     *("add", "sub", "mul", "div", "neg", "abs", "maximum", "minimum", "copysign"),
-    *("remainder", "fmod", "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite"),
+    *("remainder", "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite"),
     *("signbit", "floor", "ceil", "trunc", "round", "sqrt", "exp", "exp2", "expm1", "log"),
     *("log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh"),
     *("tanh", "asinh", "acosh", "atanh", "sigmoid", "erf", "erfc", "lgamma", "atan2", "hypot"),
@@ -247,6 +256,7 @@ _OPERATORS: Mapping[str, Callable[..., torch.Tensor]] = {
     "copy": torch.clone,
     "select": torch.where,
     "fma": _fma,
+    "fmod": _fmod,
     "philox": _philox,
     "floordiv": torch.floor_divide,
     "truncdiv": _truncdiv,
