@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from fusekit.bench.figures import figures_json, figures_text, measure_figures
+from fusekit.bench.files import target, write
 from fusekit.bench.gpu import FULL, QUICK, GpuReport, GpuRun, measure_gpu
 from fusekit.bench.gpu.report import copy_text, host_text, machine_text, row_text
 from fusekit.errors import UsageError
@@ -22,12 +22,12 @@ Out = Callable[[Any], object]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu (default)")
-    parser.add_argument("--json", metavar="PATH", type=_target, help="write the numbers there, too")
+    parser.add_argument("--json", metavar="PATH", type=target, help="write the numbers there, too")
     parser.add_argument(
         "--size", type=_count, help="elements (4194304 on the CPU, 67108864 on a GPU)"
     )
     gpu = parser.add_argument_group("on a GPU")
-    gpu.add_argument("--markdown", metavar="PATH", type=_target, help="write the tables there, too")
+    gpu.add_argument("--markdown", metavar="PATH", type=target, help="write the tables there, too")
     gpu.add_argument("--quick", action="store_true", help="fewer runs, no max-autotune")
     gpu.add_argument("--only", metavar="NAME,NAME", type=_names, help="only these workloads")
 
@@ -46,21 +46,21 @@ def _run_cpu(options: argparse.Namespace, out: Out) -> int:
         raise UsageError("--markdown, --quick and --only are for --device cuda")
     found = measure_figures(options.size or 1 << 22, say=out)
     out(figures_text(found))
-    _write(options.json, figures_json(found))
+    write(options.json, figures_json(found))
     return 0
 
 
 def _run_gpu(options: argparse.Namespace, out: Out) -> int:
     def say(so_far: GpuRun) -> None:
         out(_latest(so_far))
-        _write(options.json, GpuReport(so_far).json())  # a run that is cut short leaves its rows
+        write(options.json, GpuReport(so_far).json())  # a run that is cut short leaves its rows
 
     side = max(math.isqrt(options.size or 1 << 26) & ~1, 2)  # some rows halve it
     found = measure_gpu(side, QUICK if options.quick else FULL, options.only, say=say)
     report = GpuReport(found)
     out(report)
     out(f"took {found.seconds:.0f} s")
-    _write(options.markdown, report.markdown())
+    write(options.markdown, report.markdown())
     return 0
 
 
@@ -71,23 +71,6 @@ def _latest(run: GpuRun) -> str:
     if not run.host:
         return f"{machine_text(run)}\n{copy_text(run)}"
     return host_text(run)
-
-
-def _write(target: Path | None, text: str) -> None:
-    if target is None:
-        return
-    try:
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {str(target)!r}: {error.strerror}") from error
-
-
-def _target(name: str) -> Path:
-    """The path, checked before minutes are spent on what should go there."""
-    path = Path(name)
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"cannot write {name!r}: not a file in a folder there is")
-    return path
 
 
 def _count(text: str) -> int:

@@ -8,9 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import torch  # noqa: TC002  torch is no typing aid in a frontend
-
-from fusekit.frontends.dtypes import FROM_TORCH, TO_TORCH, compute_dtype
 from fusekit.frontends.lowering import Lowering, Rule
 from fusekit.vecmath.expression import Expr, where
 
@@ -39,18 +36,6 @@ def rrelu(op: Lowering) -> Expr | None:
     x = op.tensor("self")
     slope = (op.number("lower") + op.number("upper")) / 2
     return where(x > 0.0, x, x * slope)
-
-
-def is_halved(x: torch.Tensor, dim: int = -1) -> bool:
-    """True where eager's glu raises nothing."""
-    return -x.dim() <= dim < x.dim() and x.shape[dim] % 2 == 0 and x.is_floating_point()
-
-
-def glu(x: torch.Tensor, dim: int = -1) -> torch.Tensor:
-    """One half times the sigmoid of the other, rounded once."""
-    compute = TO_TORCH[compute_dtype(FROM_TORCH[x.dtype])]
-    first, second = (half.to(compute) for half in x.chunk(2, dim))
-    return (first * second.sigmoid()).to(x.dtype)
 
 
 def hardtanh(op: Lowering) -> Expr | None:

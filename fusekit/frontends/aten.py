@@ -1,6 +1,6 @@
 """The table: aten operators -> IR. Regular operators are one row each.
 
-The others are functions in formulas.py, activations.py, losses.py and special.py.
+The others are functions in formulas.py, activations.py and special.py.
 
 Rows are keyed by operator and overload packet ("aten.add", any overload) without the suffix of
 in-place and out variants, which functionalisation removes before a trace gets here.
@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch._decomp import decomposition_table
 
-from fusekit.frontends import activations, formulas, losses, special
+from fusekit.frontends import activations, formulas, special
 from fusekit.frontends.calls import name_of
 from fusekit.frontends.dtypes import compute_dtype
+from fusekit.frontends.expansions import expansion
 from fusekit.frontends.lowering import Lowering, Rule
 from fusekit.ir import DType, Kind
 from fusekit.vecmath.expression import Expr, where
@@ -142,7 +142,6 @@ RULES: Mapping[str, Rule] = {
     "aten.xlogy": _xlogy,
     **formulas.RULES,
     **activations.RULES,
-    **losses.RULES,
     **special.RULES,
 }
 """Operator -> how it becomes IR."""
@@ -158,12 +157,8 @@ UNWRITTEN_POINTWISE = frozenset(
         *("mse_loss_backward", "smooth_l1_loss_backward", "huber_loss_backward"),
         *("binary_cross_entropy_backward", "soft_margin_loss_backward"),
         *("nan_to_num", "lerp", "addcmul", "addcdiv"),
-        *(
-            "native_dropout_backward",
-            "mse_loss",
-            "smooth_l1_loss",
-            "huber_loss",
-        ),  # without their reduction
+        "native_dropout_backward",
+        *("mse_loss", "smooth_l1_loss", "huber_loss"),  # without their reduction
     )
 )
 """Elementwise operators that torch's `pointwise` tag misses: their decompositions are traced."""
@@ -171,17 +166,11 @@ UNWRITTEN_POINTWISE = frozenset(
 
 def expansion_of(
     func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Callable[..., Any] | None:
+) -> Callable[[], Any] | None:
     """What does the same by other operators, if fusion gains by it; None otherwise."""
     if _is_composite(func):
-        composite: Callable[..., Any] = func.decompose
-        return composite
-    if name_of(func) == "aten.glu":
-        return activations.glu if activations.is_halved(*args, **kwargs) else None
-    if name_of(func) == "aten.glu_backward":
-        backward: Callable[..., Any] = decomposition_table[func]
-        return backward
-    return losses.expansion(func, args, kwargs)
+        return functools.partial(func.decompose, *args, **kwargs)
+    return expansion(func, args, kwargs)
 
 
 @functools.cache

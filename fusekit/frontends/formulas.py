@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from fusekit.frontends.dtypes import FROM_TORCH, compute_dtype
-from fusekit.frontends.lowering import Lowering, Rule
+from fusekit.frontends.lowering import Lowering, Rule, valid
 from fusekit.ir import DType
 from fusekit.vecmath.expression import Expr, fma, where
 
@@ -243,6 +243,20 @@ def _log_sum(op: Lowering, exp: str, unit: float) -> Expr:
     return where(same_infinity, x, x.apply("maximum", y) + (tail if unit == 1 else tail * unit))
 
 
+def binary_cross_entropy(op: Lowering) -> Expr | None:
+    """Of probabilities: (y-1) * max(log(1-x), -100) - y * max(log(x), -100)."""
+    if op["reduction"]:
+        return None
+    x, y = op.tensor("self"), op.tensor("target")
+    log_not = (-x).apply("log1p").apply("maximum", -100.0)
+    loss = (y - 1.0) * log_not - y * x.apply("log").apply("maximum", -100.0)
+    if op["weight"] is not None:
+        loss = loss.cast(op.result).cast(op.compute) * op.tensor("weight")
+    if op["self"].device.type != "cpu":
+        return loss  # eager stops the device there
+    return valid((x >= 0.0) & (x <= 1.0), loss)
+
+
 def _classify(ir: str, *, integral: bool) -> Rule:
     """The isnan family: asked of the argument's dtype, constant on integers."""
 
@@ -320,6 +334,7 @@ RULES: Mapping[str, Rule] = {
     "aten.lerp": lerp,
     "aten.addcmul": addcmul,
     "aten.addcdiv": addcdiv,
+    "aten.binary_cross_entropy": binary_cross_entropy,
     "aten.logaddexp": logaddexp,
     "aten.logaddexp2": logaddexp2,
     "aten.isnan": _classify("isnan", integral=False),

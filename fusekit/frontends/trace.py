@@ -165,7 +165,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         expansion = expansion_of(func, args, kwargs)
         if expansion is not None:
             with self:
-                return expansion(*args, **kwargs)  # each of its operators is a site
+                return expansion()  # each of its operators is a site
         if func is torch.ops.aten.lift_fresh.default and not isinstance(args[0], FakeTensor):
             return self._literal(args[0])
         if func is torch.ops.aten.detach.default and id(args[0]) in self._owned:

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from fusekit.bench.files import target, write
 from fusekit.bench.report import text_table
-from fusekit.errors import UsageError
 from fusekit.mathcheck.contenders import usable_engines
 from fusekit.mathcheck.exact import Oracle, require_flint
 from fusekit.mathcheck.formats import FORMATS
@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--samples", type=_count, default=10_000_000, help="float64: random inputs (10000000)")
     add("--state", metavar="FILE", type=Path, help="where results are kept until all are there")
     add("--fresh", action="store_true", help="measure again what that file holds")
-    add("--json", metavar="PATH", type=_target, help="write the data there, too")
-    add("--markdown", metavar="PATH", type=_target, help="write the table there, too")
+    add("--json", metavar="PATH", type=target, help="write the data there, too")
+    add("--markdown", metavar="PATH", type=target, help="write the table there, too")
 
 
 def run(options: argparse.Namespace, out: Out) -> int:
@@ -113,8 +113,8 @@ def _tell(options: argparse.Namespace, rows: list[Row], out: Out) -> None:
     head, cells = table(rows)
     out(text_table(head, cells))
     command = _command(options)
-    _write(options.markdown, markdown(rows, command))
-    _write(options.json, data(rows, command))
+    write(options.markdown, markdown(rows, command))
+    write(options.json, data(rows, command))
 
 
 def _command(options: argparse.Namespace) -> str:
@@ -129,23 +129,6 @@ def _command(options: argparse.Namespace) -> str:
     if options.state:
         words += ["--state", str(options.state)]
     return shlex.join(words)
-
-
-def _write(target: Path | None, text: str) -> None:
-    if target is None:
-        return
-    try:
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {str(target)!r}: {error.strerror}") from error
-
-
-def _target(name: str) -> Path:
-    """The path, checked before hours are spent on what should go there."""
-    path = Path(name)
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"cannot write {name!r}: not a file in a folder there is")
-    return path
 
 
 def _count(text: str) -> int:
