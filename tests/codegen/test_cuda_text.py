@@ -27,12 +27,20 @@ KERNELS = {
     "tiled": lambda: cuda_kernel(torch.add, torch.zeros(96, 64).t(), torch.zeros(64, 96)),
     "bf16_row": lambda: cuda_kernel(scaled, ROWS.bfloat16(), torch.zeros(128).bfloat16(), 2.0),
     "cat": lambda: cuda_kernel(cat, ROWS, ROWS.clone()),
+    "wrapping": lambda: cuda_kernel(lambda x, y: abs(x * y - x), ROWS.int(), ROWS.int()),
 }
 
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_text(golden, name: str) -> None:
     golden(KERNELS[name]().text)
+
+
+def test_products_of_small_unsigned_integers_are_unsigned() -> None:
+    """C multiplies uint16 as int, which overflows; eager has no such product on a GPU."""
+    small = ROWS.to(torch.uint16)
+    text = used(cuda_kernel(torch.mul, small, small.clone()))
+    assert re.search(r"const uint16_t n2 = uint16_t\(uint32_t\(n0\) \* n1\);", text)
 
 
 def used(kernel: KernelSource) -> str:

@@ -110,7 +110,7 @@ def exact_of(op: Any, sample: Any, wrong: torch.Tensor) -> torch.Tensor | None:
         return None
     operands = [x for x in (sample.input, *sample.args) if isinstance(x, torch.Tensor)]
     rows = zip(
-        *(x.broadcast_to(wrong.shape)[wrong].double().tolist() for x in operands), strict=True
+        *(x.double().broadcast_to(wrong.shape)[wrong].tolist() for x in operands), strict=True
     )
     with mpmath.workdps(DIGITS):
         made = [_value(function, row) for row in rows]

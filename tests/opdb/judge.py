@@ -18,7 +18,9 @@ __all__ = ["complaints", "complaints_about_errors"]
 FARTHER = 4
 """How many times as far from float64 as eager a result may be: both have rounded as often."""
 
-CANCELLING = frozenset({"igamma", "igammac", "logaddexp", "nn_functional_tanhshrink"})
+CANCELLING = frozenset(
+    {"addcdiv", "addcmul", "igamma", "igammac", "logaddexp", "nn_functional_tanhshrink"}
+)
 """Operators that subtract what is nearly equal, or eager does."""
 
 ROUNDINGS = 8

@@ -6,7 +6,7 @@ copy), so every pointer is `__restrict__`, which lets loads take the read-only p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import ClassVar
 
@@ -29,6 +29,24 @@ from fusekit.specs import ArgSpec, KernelSpec, TensorDesc
 __all__ = ["CudaDialect"]
 
 _LARGEST_DIVISOR = 2.0**60
+
+# NVRTC takes it that sums of signed integers never overflow, and has no option against it; unsigned
+# ones wrap. What comes after it takes it that abs is never negative, and forgets that a negated
+# int16 has 16 bits, so both hide behind a helper. In a template, {T} is the type, {U} an unsigned
+# one as wide as C computes in, and {negated} the helper.
+_WRAPPING: Mapping[str, str] = {
+    "add": "{T}({U}({0}) + {1})",
+    "sub": "{T}({U}({0}) - {1})",
+    "mul": "{T}({U}({0}) * {1})",
+    "neg": "{T}({negated}({0}))",
+    "abs": "{0} < 0 ? {negated}({0}) : {0}",
+}
+_OVERFLOWING: Mapping[DType, tuple[Collection[str], DType, str]] = {
+    DType.I16: ({"neg"}, DType.U32, "negated"),
+    DType.U16: ({"mul"}, DType.U32, ""),  # C multiplies them as int
+    DType.I32: (_WRAPPING, DType.U32, "negated"),
+    DType.I64: (_WRAPPING, DType.U64, "negated_wide"),
+}
 
 _STORED: Mapping[DType, str] = {DType.BOOL: "uint8_t", DType.BF16: "bfloat_t"}
 """What in memory has another type than in registers."""
@@ -141,6 +159,10 @@ class CudaDialect(CLike):
         text = cheap(self, operands, result) if cheap else None
         if text is not None:
             return self.assign(dtype, result, text)
+        overflowing, unsigned, negated = _OVERFLOWING.get(dtype, ((), dtype, ""))
+        if op in overflowing:
+            words = {"T": self.types[dtype], "U": self.types[unsigned], "negated": negated}
+            return self.assign(dtype, result, _WRAPPING[op].format(*operands, **words))
         if OPS[op].traps and dtype.is_integral and self._literals.get(operands[1]) == 0:
             operands = (operands[0], f"unknown<{self.types[dtype]}>(0)")
         return super().apply(op, operands, dtype, result)

@@ -118,6 +118,36 @@ _INTEGER = {
         """,
         "class T",
     ),
+    "ipow": Helper(
+        "T ipow(T x, T y)",
+        """
+        if (y < 0) return x == 1 ? 1 : x == T(-1) ? ((y & 1) != 0 ? -1 : 1) : 0;
+        uint64_t result = 1;
+        for (uint64_t square = x; y != 0; y >>= 1, square *= square) {
+          if ((y & 1) != 0) result *= square;
+        }
+        return T(result);
+        """,
+        "class T",
+        note="unsigned, because signed products must not wrap",
+    ),
+    "negated": Helper(
+        "int32_t negated(int32_t x)",
+        """
+        int32_t result;
+        asm("neg.s32 %0, %1;" : "=r"(result) : "r"(x));
+        return result;
+        """,
+        note="-x, but the compiler does not know: it takes abs to be positive",
+    ),
+    "negated_wide": Helper(
+        "int64_t negated_wide(int64_t x)",
+        """
+        int64_t result;
+        asm("neg.s64 %0, %1;" : "=l"(result) : "l"(x));
+        return result;
+        """,
+    ),
 }
 
 _CONVERSIONS = {
