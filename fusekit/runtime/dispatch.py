@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 from fusekit import events
 from fusekit.config import Options, current
 from fusekit.errors import FusionDeclined
-from fusekit.frontends.free import Free
+from fusekit.frontends.free import Free, free_variables
 from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.seeds import is_seed
 from fusekit.runtime.engines import Engine, choose, switches
@@ -333,7 +333,7 @@ class Dispatcher:
                 *(function, args, kwargs),
                 name=name,
                 dynamic=self.dynamic,
-                wrapped=self.original,
+                frees=free_variables(self.original),
             )
 
         return Dispatcher(
