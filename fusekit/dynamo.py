@@ -1,4 +1,10 @@
-"""The torch.compile backend: `torch.compile(model, backend="fusekit")`."""
+"""The torch.compile backend: `torch.compile(model, backend="fusekit")`.
+
+    with fusekit.dynamo.watching() as graphs:
+        model(x).sum().backward()
+
+collects the explanation of each graph that runs, forward and backward, in order.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fusekit.errors import UsageError
-from fusekit.runtime.compiled import CompiledGraph, boxed
+from fusekit.runtime.compiled import CompiledGraph, boxed, watching
 from fusekit.runtime.engines import ENGINES
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["backend"]
+__all__ = ["backend", "watching"]
 
 _numbers = itertools.count()
 

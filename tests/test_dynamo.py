@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import fusekit
+from fusekit.dynamo import watching
 
 pytestmark = pytest.mark.skipif(
     not importlib.metadata.entry_points(group="torch_dynamo_backends", name="fusekit"),
@@ -58,3 +59,35 @@ def test_changing_sizes_and_a_graph_break() -> None:
             x = sign * torch.rand(n)
             y = (x * 3).tanh()
             torch.testing.assert_close(function(x), y + (1 if sign > 0 else -1))
+
+
+def test_an_explanation_of_each_graph() -> None:
+    torch.manual_seed(0)
+    model, x = Block(), torch.randn(4, 8)
+    compiled = torch.compile(model, backend="fusekit")
+    with torch.no_grad():
+        found = fusekit.explain(compiled, x)
+    assert found.name == "Block"
+    assert len(found.graphs) == 1
+    assert [group.ops for group in found.groups] == [("gelu", "mul", "add")]
+    assert [decline.code for decline in found.declined] == ["FK0101"]
+    assert found.declined[0].loc.file == __file__
+    assert "self.linear(x)" in found.declined[0].loc.text
+    assert found.fused
+    assert str(found).startswith("Block: 1 graph\n")
+    assert all(seam.decline.code == "FK0101" for seam in found.seams)
+
+
+def test_watching_a_whole_training_step() -> None:
+    model, x = Block(), torch.randn(4, 8)
+    compiled = torch.compile(model, backend="fusekit")
+    with watching() as graphs:
+        compiled(x).sum().backward()
+    assert [graph.name.split("_")[1] for graph in graphs] == ["forward", "backward"]
+    assert all(graph.groups for graph in graphs)
+    lines = {line for graph in graphs for group in graph.groups for line in group.lines}
+    assert lines == {Block.forward.__code__.co_firstlineno + 1}
+
+
+def test_a_function_that_is_not_compiled_is_explained_as_before() -> None:
+    assert fusekit.explain(torch.sin, torch.rand(3)).name == "sin"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import copy
-import importlib.metadata
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,11 +13,7 @@ import torch.nn.functional as F  # noqa: N812  the usual name
 from torch.utils.checkpoint import checkpoint
 
 import fusekit
-
-pytestmark = pytest.mark.skipif(
-    not importlib.metadata.entry_points(group="torch_dynamo_backends", name="fusekit"),
-    reason="fusekit is not installed here, so torch.compile cannot find it by name",
-)
+from fusekit.dynamo import backend
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +24,13 @@ def fresh() -> Iterator[None]:
     torch._dynamo.reset()
 
 
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 def compiled(function: Any, **options: Any) -> Callable[..., Any]:
-    return torch.compile(function, backend="fusekit", **options)
+    return torch.compile(function, backend=backend, **options)
 
 
 class Net(torch.nn.Module):
@@ -50,8 +50,8 @@ class Net(torch.nn.Module):
         return self.batch_norm(self.norm(x + hidden) * 2)
 
 
-def twins(*, training: bool = True) -> tuple[Net, Net]:
-    first = Net().train(training)
+def twins(device: str, *, training: bool = True) -> tuple[Net, Net]:
+    first = Net().to(device).train(training)
     return first, copy.deepcopy(first)
 
 
@@ -59,18 +59,18 @@ def launches() -> int:
     return fusekit.stats().launches
 
 
-def test_buffers_that_a_model_writes() -> None:
-    model, reference = twins()
-    run, x = compiled(model), torch.randn(4, 8)
+def test_buffers_that_a_model_writes(device: str) -> None:
+    model, reference = twins(device)
+    run, x = compiled(model), torch.randn(4, 8, device=device)
     for _ in range(3):
         torch.testing.assert_close(run(x), reference(x))
     torch.testing.assert_close(dict(model.named_buffers()), dict(reference.named_buffers()))
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
-def test_without_and_with_gradients(mode: Callable[[], Any]) -> None:
-    model, reference = twins(training=False)
-    run, x = compiled(model), torch.randn(4, 8)
+def test_without_and_with_gradients(device: str, mode: Callable[[], Any]) -> None:
+    model, reference = twins(device, training=False)
+    run, x = compiled(model), torch.randn(4, 8, device=device)
     before = launches()
     with mode():
         for _ in range(2):
@@ -78,19 +78,19 @@ def test_without_and_with_gradients(mode: Callable[[], Any]) -> None:
     assert launches() >= before + 4
 
 
-def test_one_model_in_changing_modes() -> None:
-    model, reference = twins(training=False)
-    run, x = compiled(model), torch.randn(4, 8)
+def test_one_model_in_changing_modes(device: str) -> None:
+    model, reference = twins(device, training=False)
+    run, x = compiled(model), torch.randn(4, 8, device=device)
     for mode in (torch.inference_mode, torch.enable_grad, torch.no_grad, torch.enable_grad):
         with mode():
             torch.testing.assert_close(run(x), reference(x))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_autocast(dtype: torch.dtype) -> None:
-    model, reference = twins(training=False)
-    run, x = compiled(model), torch.randn(4, 8)
-    with torch.autocast("cpu", dtype=dtype):
+def test_autocast(device: str, dtype: torch.dtype) -> None:
+    model, reference = twins(device, training=False)
+    run, x = compiled(model), torch.randn(4, 8, device=device)
+    with torch.autocast(device, dtype=dtype):
         found, expected = run(x), reference(x)
     exact = reference.double()(x.double())
     assert found.dtype == expected.dtype
@@ -98,11 +98,11 @@ def test_autocast(dtype: torch.dtype) -> None:
     assert error <= 2 * eager + torch.finfo(dtype).eps
 
 
-def test_training_steps() -> None:
-    model, reference = twins()
+def test_training_steps(device: str) -> None:
+    model, reference = twins(device)
     run = compiled(model)
     for _ in range(3):
-        x = torch.randn(4, 8)
+        x = torch.randn(4, 8, device=device)
         for net, call in ((model, run), (reference, reference)):
             net.zero_grad()
             call(x).square().mean().backward()
@@ -112,9 +112,9 @@ def test_training_steps() -> None:
     torch.testing.assert_close(dict(model.named_parameters()), dict(reference.named_parameters()))
 
 
-def test_forward_and_backward_are_both_fused() -> None:
-    model, _ = twins(training=False)
-    run, x = compiled(model), torch.randn(4, 8)
+def test_forward_and_backward_are_both_fused(device: str) -> None:
+    model, _ = twins(device, training=False)
+    run, x = compiled(model), torch.randn(4, 8, device=device)
     run(x).sum().backward()
     before = launches()
     loss = run(x).sum()
@@ -124,11 +124,11 @@ def test_forward_and_backward_are_both_fused() -> None:
     assert launches() > forward
 
 
-def test_vmap_and_grad_inside_and_outside() -> None:
+def test_vmap_and_grad_inside_and_outside(device: str) -> None:
     def loss(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         return (torch.tanh(x @ w) * 2).sum()
 
-    x, w = torch.randn(5, 3, 4), torch.randn(4, 4)
+    x, w = torch.randn(5, 3, 4, device=device), torch.randn(4, 4, device=device)
     batched = torch.func.vmap(torch.func.grad(loss), (0, None))
     torch.testing.assert_close(compiled(batched)(x, w), batched(x, w))
     torch.testing.assert_close(
@@ -136,11 +136,11 @@ def test_vmap_and_grad_inside_and_outside() -> None:
     )
 
 
-def test_activation_checkpointing_draws_the_same_numbers_again() -> None:
+def test_activation_checkpointing_draws_the_same_numbers_again(device: str) -> None:
     def block(x: torch.Tensor) -> torch.Tensor:
         return F.dropout(F.gelu(x), 0.5)
 
-    x = torch.ones(1000, requires_grad=True)
+    x = torch.ones(1000, device=device, requires_grad=True)
     run = compiled(lambda x: checkpoint(block, x, use_reentrant=False))
     out = run(x)
     out.sum().backward()
@@ -148,9 +148,9 @@ def test_activation_checkpointing_draws_the_same_numbers_again() -> None:
     assert torch.equal(out == 0, x.grad == 0)
 
 
-def test_activation_checkpointing_of_a_layer() -> None:
-    model, reference = twins()
-    x = torch.randn(4, 8, requires_grad=True)
+def test_activation_checkpointing_of_a_layer(device: str) -> None:
+    model, reference = twins(device)
+    x = torch.randn(4, 8, device=device, requires_grad=True)
     y = x.detach().clone().requires_grad_()
 
     def run(net: Net, x: torch.Tensor) -> torch.Tensor:
@@ -163,18 +163,18 @@ def test_activation_checkpointing_of_a_layer() -> None:
     torch.testing.assert_close(model.first.weight.grad, reference.first.weight.grad)
 
 
-def test_a_dynamic_batch_compiles_no_kernel_anew() -> None:
-    model, reference = twins(training=False)
+def test_a_dynamic_batch_compiles_no_kernel_anew(device: str) -> None:
+    model, reference = twins(device, training=False)
     run = compiled(model, dynamic=True)
     kernels = []
     for batch in (2, 3, 5, 9, 17):
-        x = torch.randn(batch, 8)
+        x = torch.randn(batch, 8, device=device)
         torch.testing.assert_close(run(x), reference(x))
         kernels.append(fusekit.stats().kernels)
     assert kernels[1:] == kernels[1:2] * 4
 
 
-def test_writes_views_and_aliases() -> None:
+def test_writes_views_and_aliases(device: str) -> None:
     def function(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x.mul_(2)
         part = x[1:]
@@ -182,7 +182,7 @@ def test_writes_views_and_aliases() -> None:
         y[0] = 5
         return part.t(), x.view(-1), y.sin(), x
 
-    found = [torch.randn(4, 3) for _ in range(2)]
+    found = [torch.randn(4, 3, device=device) for _ in range(2)]
     expected = [x.clone() for x in found]
     made, right = compiled(function)(*found), function(*expected)
     for ours, theirs in zip((*made, *found), (*right, *expected), strict=True):
@@ -193,8 +193,9 @@ def test_writes_views_and_aliases() -> None:
     assert not made[1].any()
 
 
-def test_random_numbers_follow_the_seed() -> None:
-    run, x = compiled(lambda x: F.dropout(x, 0.3) + torch.rand_like(x)), torch.ones(10000)
+def test_random_numbers_follow_the_seed(device: str) -> None:
+    x = torch.ones(10000, device=device)
+    run = compiled(lambda x: F.dropout(x, 0.3) + torch.rand_like(x))
     torch.manual_seed(1)
     first = run(x)
     torch.manual_seed(1)
@@ -203,16 +204,16 @@ def test_random_numbers_follow_the_seed() -> None:
     assert abs(float(first.mean()) - 1.5) < 0.05
 
 
-def test_dropout_and_its_gradient_see_one_mask() -> None:
-    x = torch.ones(10000, requires_grad=True)
+def test_dropout_and_its_gradient_see_one_mask(device: str) -> None:
+    x = torch.ones(10000, device=device, requires_grad=True)
     out = compiled(lambda x: F.dropout(x, 0.3))(x)
     out.sum().backward()
     assert torch.equal(x.grad, out.detach())
 
 
-def test_weights_that_are_loaded_later() -> None:
-    model, reference = twins(training=False)
-    run, x = compiled(model), torch.randn(4, 8)
+def test_weights_that_are_loaded_later(device: str) -> None:
+    model, reference = twins(device, training=False)
+    run, x = compiled(model), torch.randn(4, 8, device=device)
     run(x)
     other = Net().state_dict()
     for net in (model, reference):
@@ -220,10 +221,10 @@ def test_weights_that_are_loaded_later() -> None:
     torch.testing.assert_close(run(x), reference(x))
 
 
-def test_threads() -> None:
-    model, reference = twins(training=False)
+def test_threads(device: str) -> None:
+    model, reference = twins(device, training=False)
     model.calls.requires_grad_(requires_grad=False)
-    run, inputs = compiled(model), [torch.randn(4, 8) for _ in range(32)]
+    run, inputs = compiled(model), [torch.randn(4, 8, device=device) for _ in range(32)]
 
     def call(x: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -234,7 +235,7 @@ def test_threads() -> None:
             torch.testing.assert_close(found, reference(x), check_stride=False)
 
 
-def test_graph_breaks_and_nested_arguments() -> None:
+def test_graph_breaks_and_nested_arguments(device: str) -> None:
     def function(given: dict[str, torch.Tensor], scale: float = 2.0) -> dict[str, Any]:
         x = given["x"].sin()
         if x.sum() > 0:
@@ -243,7 +244,7 @@ def test_graph_breaks_and_nested_arguments() -> None:
 
     run = compiled(function)
     for sign in (1, -1):
-        given = {"x": sign * torch.rand(5), "y": -torch.ones(3)}
+        given = {"x": sign * torch.rand(5, device=device), "y": -torch.ones(3, device=device)}
         found, expected = run(given), function(given)
         assert found["b"][1] == expected["b"][1]
         torch.testing.assert_close(found["a"], expected["a"])
@@ -257,27 +258,27 @@ def test_integer_division_by_zero_raises_eagers_error() -> None:
         run(x, x)
 
 
-@pytest.mark.parametrize("engine", ["llvm", "reference"])
-def test_the_engine_is_an_option(engine: str) -> None:
-    x = torch.rand(5)
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_the_engine_is_an_option(device: str, engine: str) -> None:
+    x = torch.rand(5, device=device)
     run = compiled(lambda x: x.sin() * 2, options={"engine": engine})
     torch.testing.assert_close(run(x), x.sin() * 2)
 
 
 @pytest.mark.parametrize("options", [{"engine": "fortran"}, {"motor": "llvm"}])
-def test_options_that_do_not_exist(options: dict[str, str]) -> None:
+def test_options_that_do_not_exist(device: str, options: dict[str, str]) -> None:
     with pytest.raises(torch._dynamo.exc.BackendCompilerFailed, match=r"there (is|are)"):
-        compiled(lambda x: x.sin() * 2, options=options)(torch.rand(5))
+        compiled(lambda x: x.sin() * 2, options=options)(torch.rand(5, device=device))
 
 
-def test_an_optimizers_step_is_fused_per_parameter() -> None:
-    mine = [torch.nn.Parameter(torch.randn(7, 5)) for _ in range(3)]
+def test_an_optimizers_step_is_fused_per_parameter(device: str) -> None:
+    mine = [torch.nn.Parameter(torch.randn(7, 5, device=device)) for _ in range(3)]
     theirs = [torch.nn.Parameter(p.detach().clone()) for p in mine]
     optimizers = [torch.optim.AdamW(p, foreach=True) for p in (mine, theirs)]
     run = compiled(optimizers[0].step)
     for _ in range(3):
         for ours, other in zip(mine, theirs, strict=True):
-            ours.grad = torch.randn(7, 5)
+            ours.grad = torch.randn(7, 5, device=device)
             other.grad = ours.grad.clone()
         before = fusekit.stats().opaque_calls
         run()

@@ -1,9 +1,10 @@
-"""One graph of a program that torch.compile took apart."""
+"""Programs that torch.compile took apart: their graphs, and what is told about them."""
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,9 +13,10 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from fusekit.frontends.aot import capture_aot
 from fusekit.runtime.dispatch import Dispatcher
-from fusekit.runtime.explanation import Explanation, explanation_of
+from fusekit.runtime.explanation import Explanation, GroupInfo, SeamInfo, explanation_of
+from fusekit.specs import Decline
 
-__all__ = ["CompiledGraph", "boxed", "watching"]
+__all__ = ["CompiledGraph", "ProgramExplanation", "boxed", "explain_compiled", "watching"]
 
 _WATCHED: contextvars.ContextVar[list[Explanation] | None] = contextvars.ContextVar(
     "watched", default=None
@@ -72,3 +74,61 @@ def watching() -> Iterator[list[Explanation]]:
         yield found
     finally:
         _WATCHED.reset(token)
+
+
+@dataclasses.dataclass(frozen=True)
+class ProgramExplanation:
+    """What one call of a compiled program runs as.
+
+    Attributes:
+        name: of the program.
+        graphs: the explanation of each graph that ran, in order; the same one again for each time.
+    """
+
+    name: str
+    graphs: tuple[Explanation, ...]
+
+    @property
+    def groups(self) -> tuple[GroupInfo, ...]:
+        """The kernels of all graphs, in order."""
+        return tuple(group for graph in self.graphs for group in graph.groups)
+
+    @property
+    def declined(self) -> tuple[Decline, ...]:
+        """What PyTorch runs in all graphs, in order."""
+        return tuple(decline for graph in self.graphs for decline in graph.declined)
+
+    @property
+    def seams(self) -> tuple[SeamInfo, ...]:
+        """The tensors between kernels and the rest, in all graphs."""
+        return tuple(seam for graph in self.graphs for seam in graph.seams)
+
+    @property
+    def fused(self) -> bool:
+        """True if the call runs kernels at all."""
+        return any(graph.fused for graph in self.graphs)
+
+    def __str__(self) -> str:
+        """The whole story in plain text, graph by graph."""
+        head = f"{self.name}: {len(self.graphs)} graph{'' if len(self.graphs) == 1 else 's'}"
+        return "\n".join([head, *map(str, self.graphs)])
+
+    def __rich__(self) -> str:
+        """For rich.print; markup is escaped."""
+        return str(self).replace("[", "\\[")
+
+
+def explain_compiled(
+    program: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> ProgramExplanation | None:
+    """Call what torch.compile returned, and explain the graphs that ran.
+
+    None if torch.compile did not return it.
+    """
+    original = getattr(program, "_orig_mod", getattr(program, "_torchdynamo_orig_callable", None))
+    if original is None:
+        return None
+    with watching() as graphs:
+        program(*args, **kwargs)
+    name = getattr(original, "__name__", type(original).__name__)
+    return ProgramExplanation(str(name), tuple(graphs))
