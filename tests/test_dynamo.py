@@ -91,3 +91,13 @@ def test_watching_a_whole_training_step() -> None:
 
 def test_a_function_that_is_not_compiled_is_explained_as_before() -> None:
     assert fusekit.explain(torch.sin, torch.rand(3)).name == "sin"
+
+
+@pytest.mark.parametrize("backend", ["eager", "fusekit"])
+def test_a_fused_function_inside_a_compiled_one_is_taken_apart(backend: str) -> None:
+    fused = fusekit.fuse(lambda x: x.sin() * 2)
+    compiled = torch.compile(lambda x: fused(x) + 1, backend=backend, fullgraph=True)
+    x = torch.rand(5, requires_grad=True)
+    torch.testing.assert_close(compiled(x), x.sin() * 2 + 1)
+    compiled(x).sum().backward()
+    torch.testing.assert_close(x.grad, 2 * x.detach().cos())

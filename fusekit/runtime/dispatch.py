@@ -38,6 +38,9 @@ __all__ = ["Dispatcher", "Entry", "switch"]
 
 default_dtype = torch.get_default_dtype
 
+being_compiled = torch.compiler.is_dynamo_compiling
+"""torch.compile takes the original apart, not this."""
+
 n_modes = torch._C._len_torch_dispatch_stack  # noqa: SLF001  the plans' own checks miss make_fx
 
 n_function_modes = torch._C._len_torch_function_stack  # noqa: SLF001  and torch.device as a context
@@ -137,6 +140,8 @@ class Dispatcher:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function's result."""
+        if being_compiled():
+            return self.function(*args, **kwargs)
         if kwargs:
             form: Hashable = (len(args), *kwargs)
             leaves: Sequence[Any] = (*args, *kwargs.values())
