@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fusekit.errors import UsageError
-from fusekit.runtime.compiled import CompiledGraph, boxed, watching
+from fusekit.runtime.compiled import compile_graph, watching
 from fusekit.runtime.engines import ENGINES
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _engine(options: Mapping[str, Any]) -> str:
 def _compile(
     module: torch.fx.GraphModule, _: Sequence[Any], *, engine: str, number: int, role: str
 ) -> Callable[[list[Any]], Any]:
-    return boxed(CompiledGraph(module, engine, f"graph{number}_{role}"))
+    return compile_graph(module, engine, f"graph{number}_{role}")
 
 
 def _partition(joint: torch.fx.GraphModule, *args: Any, **kwargs: Any) -> Any:

@@ -1,6 +1,7 @@
 """torch.compile finds the backend by name."""
 
 import importlib.metadata
+from typing import Any
 
 import pytest
 import torch
@@ -101,3 +102,46 @@ def test_a_fused_function_inside_a_compiled_one_is_taken_apart(backend: str) -> 
     torch.testing.assert_close(compiled(x), x.sin() * 2 + 1)
     compiled(x).sum().backward()
     torch.testing.assert_close(x.grad, 2 * x.detach().cos())
+
+
+def parts(function: Any, *args: torch.Tensor) -> list[list[str]]:
+    """Codes of what PyTorch runs in each graph of a call, which is eager's."""
+    compiled = torch.compile(function, backend="fusekit")
+    for _ in range(2):
+        with watching() as graphs:
+            torch.testing.assert_close(compiled(*args), function(*args))
+    return [[decline.code for decline in graph.declined] for graph in graphs]
+
+
+def test_an_operator_over_functions_is_a_part_of_its_own() -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        y = x * 2
+        return torch.cond(y.max() > 0, lambda x: x.sin(), lambda x: x.cos(), (y,)) * 3 + y
+
+    for sign in (1, -1):
+        assert parts(function, sign * torch.rand(4)) == [["FK0101"], ["FK0101"], []]
+
+
+def test_a_size_that_depends_on_values_begins_a_part_of_its_own() -> None:
+    with torch._dynamo.config.patch(capture_dynamic_output_shape_ops=True):
+        x = torch.tensor([1.0, -2.0, 3.0])
+        assert parts(lambda x: (x[x > 0] * 2 + 1).tanh(), x) == [[], ["FK0201"], []]
+
+
+def test_an_index_by_integers_is_no_such_size() -> None:
+    x, i = torch.rand(5), torch.tensor([2, 0])
+    assert parts(lambda x: x[i] * 2 + x[i].sin(), x) == [["FK0101", "FK0101"]]
+
+
+@torch.library.custom_op("fusekit_tests::increment", mutates_args=("x",))
+def increment(x: torch.Tensor) -> None:
+    x.add_(1)
+
+
+def test_a_custom_operator_that_writes() -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        y = x * 2
+        increment(y)
+        return y * 3 - 1
+
+    assert parts(function, torch.rand(4)) == [[], ["FK0101"], []]
