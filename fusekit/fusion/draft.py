@@ -45,7 +45,7 @@ class Draft:
         order = [*self.inputs, *(out for node in self.nodes for out in node.outputs)]
         new_id = {old: index for index, old in enumerate(order)}
         values = tuple(
-            Value(index, v.dtype, v.shape, v.strides, v.scalar)
+            v if v.id == index else Value(index, v.dtype, v.shape, v.strides, v.scalar)
             for index, v in enumerate(self.values[old] for old in order)
         )
         graph = Graph(
@@ -72,11 +72,13 @@ class Draft:
 
 def renamed(node: Node, names: dict[int, int]) -> Node:
     """`node` with other value ids; ids that `names` lacks stay."""
+    inputs = tuple([names.get(i, i) for i in node.inputs])
+    outputs = tuple([names.get(i, i) for i in node.outputs])
+    if (inputs, outputs) == (node.inputs, node.outputs):
+        return node
     attrs = node.attrs
     if node.op in ("call", "view"):
         attrs = tuple((key, _renamed_attr(value, names)) for key, value in attrs)
-    inputs = tuple([names.get(i, i) for i in node.inputs])
-    outputs = tuple([names.get(i, i) for i in node.outputs])
     # written out, because dataclasses.replace takes three times as long
     return Node(node.op, inputs, outputs, attrs, node.loc, node.origin, node.site)
 

@@ -29,6 +29,12 @@ _CHEAP = 2
 _MAX_GROWTH = 2
 """An op above _CHEAP additions is not lifted over views that repeat its elements more often."""
 
+_LIFTS = 8192
+_LIFTS_PER_NODE = 8
+"""Where ops and views alternate, with nothing between them that keeps views from moving, each op
+crosses each view below it. So many crossings all graphs get, and so many more for each node; what
+is left then stays in place, so that the time is no square."""
+
 _MAX_PIECES = 4
 """A cat of more pieces of different shapes would split its readers into too many kernels."""
 
@@ -56,16 +62,19 @@ class _Lift:
         self.sequence = sequence
         self.view_geometry = view_geometry
         self.changed = set(sequence.spots())
+        self.left = _LIFTS + _LIFTS_PER_NODE * len(self.changed)
         self.geometries: dict[object, list[Geometry] | None] = {}
 
     def run(self) -> bool:
         """One sweep from the last node to the first; True if anything moved."""
         moved = False
         for spot in self.sequence.spots_backwards():
-            if spot in self.changed:
+            if spot in self.changed and self.left:
                 self.changed.discard(spot)
                 node = self.sequence[spot]
-                moved |= node.is_pointwise and bool(node.inputs) and self._lift_over(spot)
+                if node.is_pointwise and node.inputs and self._lift_over(spot):
+                    moved = True
+                    self.left -= 1
         return moved
 
     def _lift_over(self, spot: int) -> bool:

@@ -6,7 +6,7 @@ without a tensor among their operands at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fusekit.fusion.flow import Flow
 
@@ -14,6 +14,9 @@ __all__ = ["find_repeated", "reads_through"]
 
 _INLINE_FLOPS = 8
 """A node of a smaller shape is repeated for every element it is broadcast to up to this cost."""
+
+_MOST_NOTED = 64
+"""What a repeated node reads is noted if it is no more; for all, that would take the square."""
 
 
 def find_repeated(flow: Flow) -> set[int]:
@@ -35,19 +38,43 @@ def find_repeated(flow: Flow) -> set[int]:
     return found
 
 
-def reads_through(flow: Flow, repeated: set[int]) -> list[tuple[int, ...]]:
-    """For each node the values that it reads, each once, by way of repeated nodes too."""
-    found: list[tuple[int, ...]] = []
-    for node in flow.nodes:
-        reads: dict[int, None] = {}
-        for operand in node.inputs:
-            maker = flow.makers.get(operand)
-            if maker is not None and maker in repeated:
-                reads.update(dict.fromkeys(found[maker]))
-            else:
-                reads[operand] = None
-        found.append(tuple(reads))
+def reads_through(flow: Flow, repeated: set[int]) -> dict[int, tuple[int, ...]]:
+    """For each node that is not repeated the values that it reads, by way of repeated ones too.
+
+    Each value is there once, in order of first use.
+    """
+    found: dict[int, tuple[int, ...]] = {}
+    short: dict[int, tuple[int, ...]] = {}
+    for i, node in enumerate(flow.nodes):
+        if i not in repeated:
+            found[i] = tuple(_reads(flow, i, repeated, short))
+            continue
+        makers = [flow.makers.get(operand) for operand in node.inputs]
+        if all(maker not in repeated or maker in short for maker in makers):
+            reads = tuple(_reads(flow, i, repeated, short))
+            if len(reads) <= _MOST_NOTED:
+                short[i] = reads
     return found
+
+
+def _reads(
+    flow: Flow, i: int, repeated: set[int], short: Mapping[int, tuple[int, ...]]
+) -> dict[int, None]:
+    """What a node reads; `short` knows it for some of the repeated nodes."""
+    reads: dict[int, None] = {}
+    pending = list(reversed(flow.nodes[i].inputs))
+    been: set[int] = set()
+    while pending:
+        operand = pending.pop()
+        maker = flow.makers.get(operand)
+        if maker is None or maker not in repeated:
+            reads[operand] = None
+        elif maker in short:
+            reads.update(dict.fromkeys(short[maker]))
+        elif maker not in been:
+            been.add(maker)
+            pending += reversed(flow.nodes[maker].inputs)
+    return reads
 
 
 def _find_uniform(flow: Flow) -> set[int]:

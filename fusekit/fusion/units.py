@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from fusekit.fusion.flow import Flow
 from fusekit.fusion.order import AcyclicOrder
@@ -39,7 +39,7 @@ class Units:
 
     Attributes:
         flow: the graph.
-        reads: for each node the values that it reads (see `reads_through`).
+        reads: for each of these nodes the values that it reads (see `reads_through`).
         order: the units' order.
         groups: name -> unit, for those of pointwise nodes.
     """
@@ -48,7 +48,7 @@ class Units:
         self,
         flow: Flow,
         repeated: set[int],
-        reads: list[tuple[int, ...]],
+        reads: Mapping[int, tuple[int, ...]],
         max_arguments: int,
     ) -> None:
         """Start with a unit for each node; units get the name of one of their nodes."""

@@ -48,7 +48,7 @@ def transformer(n_nodes: int) -> Graph:
     width, rows = 64, 32
     value = builder.input(DType.F32, (rows, width))
     mask = builder.input(DType.F32, (rows, width))
-    weights = [builder.input(DType.F32, (width, width)) for _ in range(max(n_nodes // 34, 1))]
+    weights = [builder.input(DType.F32, (width, width)) for _ in range(max(n_nodes // 27, 1))]
     half = builder.const(0.5, DType.F32)
     for weight in weights:
         normed = _normed(builder, value)
