@@ -33,9 +33,9 @@ __all__ = ["recompute"]
 _FLOPS_PER_BYTE = 2
 """Additions that a byte may cost.
 
-Memory hands a byte to a core in the time of about 4 vector additions of float32 (8 lanes, two a
-cycle at 3 GHz, 10 GB/s a core); an H200 does 7 (3.3e13 instructions a second, 4.8e12 bytes).
-Half of the smaller figure, because the kernel has work of its own.
+While memory hands a byte to a core of a CPU (10 GB/s each) it adds 4.8 float32 numbers (vectors of
+8, two a cycle, 3 GHz); an H200 adds 7 (3.35e13 a second, and 4.8e12 bytes). Less than half of the
+smaller figure, because the kernels have work of their own, and float64 and routines go slower.
 """
 
 _MOST_NODES = 64
