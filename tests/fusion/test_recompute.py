@@ -203,6 +203,7 @@ def test_no_program_moves_more(given: Program) -> None:
         ].count("philox")
 
 
+@pytest.mark.filterwarnings("ignore:Using a target size")
 @hypothesis.settings(max_examples=40, suppress_health_check=list(hypothesis.HealthCheck))
 @hypothesis.given(programs(most=40))
 def test_no_bit_changes(given: Program) -> None:
