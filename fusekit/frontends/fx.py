@@ -22,6 +22,7 @@ from fusekit.errors import FusionDeclined
 from fusekit.frontends.calls import UnknownTensorError, repeat_view
 from fusekit.frontends.fake import Fakes
 from fusekit.frontends.free import Free, free_variables
+from fusekit.frontends.lines import line_of
 from fusekit.frontends.questions import SizeQuestions
 from fusekit.frontends.rehearsal import Identities
 from fusekit.frontends.scalars import ScalarTrace, concrete
@@ -71,6 +72,7 @@ class Capture:
         guards: what the function reads from outside and must find unchanged.
         device: where its kernels run.
         reads_sizes: the function asked for an extent, or stated one: it may depend on it.
+        obstacles: why PyTorch has to run an operator, by the site of its call.
     """
 
     graph: Graph
@@ -83,6 +85,7 @@ class Capture:
     guards: tuple[Free, ...]
     device: torch.device
     reads_sizes: bool = True
+    obstacles: Mapping[int, Decline] = dataclasses.field(default_factory=dict)
 
 
 def capture(
@@ -222,11 +225,11 @@ class _Attempt:
             raise
         except (DataDependentOutputException, DynamicOutputShapeException) as error:
             detail = f"{error.func} needs the values of a tensor"
-            loc = self.builder.loc
+            loc = line_of(error)
             raise FusionDeclined(Decline(Reason.DATA_DEPENDENT, detail, "", loc)) from error
         except Exception as error:  # eager decides whether it is the user's error
             detail = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            raise FusionDeclined(Decline(Reason.CAPTURE, detail, "", self.builder.loc)) from error
+            raise FusionDeclined(Decline(Reason.CAPTURE, detail, "", line_of(error))) from error
         return made
 
     def _call_functional(self, flat: Callable[..., Any], fakes: list[Any]) -> Any:
@@ -283,6 +286,7 @@ class _Attempt:
             guards=tuple(free for free in self.frees if not free.is_tensor),
             device=self.device,
             reads_sizes=self.tracer.states_sizes or self.questions.asked,
+            obstacles=self.tracer.obstacles,
         )
 
     def _result(self, item: Any, fakes: list[Any]) -> Result:

@@ -8,7 +8,6 @@ becomes IR by its rule, or by tracing its decomposition, or a `call` node that P
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -17,11 +16,11 @@ from torch._decomp import decomposition_table
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fusekit.errors import FusionDeclined
 from fusekit.frontends.aten import RULES, UNWRITTEN_POINTWISE, expansion_of
 from fusekit.frontends.calls import (
     UnknownTensorError,
     bind,
-    encode,
     is_view,
     map_tensors,
     name_of,
@@ -30,14 +29,17 @@ from fusekit.frontends.calls import (
     tensors_in,
     writes,
 )
+from fusekit.frontends.cats import concatenated
 from fusekit.frontends.draws import DRAWS, Draws
-from fusekit.frontends.dtypes import FROM_TORCH
+from fusekit.frontends.dtypes import FROM_TORCH, held_dtype
 from fusekit.frontends.fake import Fakes, is_supported, result_dtype
 from fusekit.frontends.lines import user_line
 from fusekit.frontends.lowering import Lowering
+from fusekit.frontends.obstacles import encoded_call, obstacle, unwritable
 from fusekit.frontends.rehearsal import Rehearsal
 from fusekit.frontends.scalars import ScalarNode, concrete_tree, pinned_tree
 from fusekit.ir import DType, GraphBuilder
+from fusekit.specs import Decline
 
 __all__ = ["MutationError", "Tracer"]
 
@@ -57,6 +59,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         scalars: expression over argument names -> id of the scalar input that carries it.
         trouble: the first exception that an operator raised.
         constants: tensors made from literals inside the function, by value id.
+        obstacles: why an operator is a call, by its site.
+        writes: (value of an input, value written into it), in order.
     """
 
     def __init__(
@@ -71,6 +75,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.builder = builder
         self.scalars: dict[str, int] = {}
         self.constants: dict[int, torch.Tensor] = {}
+        self.obstacles: dict[int, Decline] = {}
+        self.writes: list[tuple[int, int]] = []
         self.device: torch.device | None = None
         self.functional = False
         self.draws = Draws(builder, fakes, self.identify, self.symbol)
@@ -109,10 +115,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def dtype_of(self, tensor: torch.Tensor) -> DType | None:
         """Its dtype, or None for a tensor that no kernel of this trace can touch."""
-        plain = tensor.layout is torch.strided and not tensor.is_quantized
-        local = self.device is None or tensor.device == self.device
-        negated = plain and (tensor.is_neg() or tensor.is_conj())
-        return FROM_TORCH.get(tensor.dtype) if plain and local and not negated else None
+        return held_dtype(tensor, self.device)
 
     def new_value(self, fake: torch.Tensor) -> int:
         """A value with the fake tensor's dtype, shape and strides."""
@@ -186,7 +189,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _rehearse(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The first write of a trace that will be repeated under functionalisation."""
         if self.functional:
-            raise UnknownTensorError(f"{func} writes in place where it cannot be replayed")
+            raise FusionDeclined(unwritable(func, args, kwargs, user_line()))
         if self._depth:
             raise MutationError
         return self.rehearsal.run(func, args, kwargs)
@@ -195,6 +198,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Give a tensor that nobody else sees a new value; None where it takes more than that."""
         twin = out_of_place(func)
         target: Any = args[0] if args else None
+        made_here = (self._ids.get(id(target)) in node.outputs for node in self.builder.nodes)
+        if twin is not None and is_view(twin) and any(made_here):
+            return self._view_in_place(twin, func, args, kwargs)
         if twin is None or id(target) not in self._owned:
             return None
         mark = self.builder.mark()
@@ -211,6 +217,15 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.builder.set_strides(self.identify(made), target.stride())
         self.bind(target, self.identify(made))
         return target
+
+    def _view_in_place(self, twin: Any, func: Any, args: Any, kwargs: Any) -> Any:
+        """`squeeze_` and the like: the same memory, which this one name sees in another shape."""
+        self._stamp(func)
+        viewed = self._call(twin, args, kwargs)
+        func(*args, **kwargs)
+        self.fakes.forget(args[0])
+        self.bind(args[0], self.identify(viewed))
+        return args[0]
 
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:
@@ -347,7 +362,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return fake
 
     def _cat(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Pieces, converted and each in memory of its own, then a `cat` node."""
+        """A `cat` node; None if a kernel cannot hold its pieces."""
         if name_of(func) == "aten.stack":
             with self._inside():
                 tensors, dim = args[0], args[1] if len(args) > 1 else kwargs.get("dim", 0)
@@ -357,43 +372,30 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if dtype is None or not self._all_plain(args):
             return None
         dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
-        # torch lets 1-d empty tensors take part in any cat
-        tensors = [piece for piece in args[0] if tuple(piece.shape) != (0,)] or args[0][:1]
-        pieces = [self._piece(piece, dtype) for piece in tensors]
-        result = self.builder.cat(pieces, int(dim) % max(fake.dim(), 1), tuple(fake.shape))
-        self.builder.set_strides(result, fake.stride())
+        result = concatenated(self.builder, args[0], self.identify, dtype, fake, dim=int(dim))
         self.bind(fake, result)
         return fake
-
-    def _piece(self, tensor: torch.Tensor, dtype: DType) -> int:
-        """A piece of a cat as the result of a pointwise node."""
-        value_id = self.identify(tensor)
-        made = self.builder.cast(value_id, dtype)
-        is_computed = any(node.is_pointwise and made in node.outputs for node in self.builder.nodes)
-        return made if is_computed else self.builder.apply("copy", made)
 
     def _call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A node that PyTorch runs (or a view, which strides express)."""
         args, kwargs = pinned_tree(args), pinned_tree(kwargs)
         fake = self.fakes.run(func, args, kwargs)
-        inputs = [self.identify(tensor) for tensor in tensors_in((args, kwargs))]
+        given = list(tensors_in((args, kwargs)))
+        inputs = [self.identify(tensor) for tensor in given]
+        if not self._is_write_back(func) and not any(True for _ in tensors_in(fake)):
+            return fake  # a question about metadata, answered
         # its result may share their memory
-        self._owned.difference_update(map(id, tensors_in((args, kwargs))))
-        encoded = encode(args, self.identify), encode(tuple(kwargs.items()), self.identify)
+        self._owned.difference_update(map(id, given))
+        why = obstacle(func, args, kwargs, fake, self.device)
+        self.obstacles[self.builder.site] = why
+        encoded = encoded_call(args, kwargs, self.identify, why, self.builder.loc)
         if self._is_write_back(func):
             self.bind(args[0], self.identify(args[1]))
             self.writes.append((inputs[0], inputs[1]))
             return args[0]
         outputs = [self.new_value(tensor) for tensor in tensors_in(fake)]
-        if not outputs:
-            return fake  # a question about metadata, answered
         op = "view" if is_view(func) and len(inputs) == 1 else "call"
         self.builder.call(qualified(func), *encoded, inputs, outputs, op=op)
         if self.builder.nodes[-1].is_allocation or self.builder.nodes[-1].is_sum:
             self._owned.add(id(fake))
         return fake
-
-    @functools.cached_property
-    def writes(self) -> list[tuple[int, int]]:
-        """(value of an input, value written into it), in order."""
-        return []
