@@ -23,10 +23,11 @@ from fusekit.frontends.calls import UnknownTensorError, repeat_view
 from fusekit.frontends.fake import Fakes
 from fusekit.frontends.free import Free, free_variables
 from fusekit.frontends.lines import line_of
+from fusekit.frontends.obstacles import translated
 from fusekit.frontends.questions import SizeQuestions
-from fusekit.frontends.rehearsal import Identities
+from fusekit.frontends.rehearsal import Identities, MutationError
 from fusekit.frontends.scalars import ScalarTrace, concrete
-from fusekit.frontends.trace import MutationError, Tracer
+from fusekit.frontends.trace import Tracer
 from fusekit.ir import Graph, GraphBuilder, Node
 from fusekit.specs import Decline, Reason
 
@@ -192,9 +193,11 @@ class _Attempt:
             detail = f"an argument is a {type(real).__name__}"
             raise FusionDeclined(Decline(Reason.LAYOUT, detail))
         fake = self.fakes.like(real)
-        self.sources[self.tracer.new_input(fake)] = source
+        value_id = self.tracer.new_input(fake)
+        self.sources[value_id] = source
         if source.free is not None:
             self.by_real[id(real)] = fake
+            self.tracer.outside[value_id] = source.free.name
         return fake
 
     def _adopt(self, real: torch.Tensor) -> FakeTensor:
@@ -228,8 +231,7 @@ class _Attempt:
             loc = line_of(error)
             raise FusionDeclined(Decline(Reason.DATA_DEPENDENT, detail, "", loc)) from error
         except Exception as error:  # eager decides whether it is the user's error
-            detail = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            raise FusionDeclined(Decline(Reason.CAPTURE, detail, "", line_of(error))) from error
+            raise FusionDeclined(translated(error, line_of(error))) from error
         return made
 
     def _call_functional(self, flat: Callable[..., Any], fakes: list[Any]) -> Any:

@@ -23,9 +23,9 @@ _OURS, _HIDDEN, _LIBRARY, _USERS = range(4)
 
 _PACKAGE = Path(__file__).parents[1]
 
-_MACHINERY = tuple(
-    f"{_PACKAGE / name}{os.sep}" for name in ("frontends", "runtime", "fusion", "codegen")
-)
+_SHOWN = tuple(f"{_PACKAGE / name}{os.sep}" for name in ("bench", "mathcheck"))
+"""Folders of this package with functions that are fused as a user's are."""
+
 _INSTALLED = tuple(
     f"{path}{os.sep}" for path in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
 )
@@ -38,8 +38,8 @@ _NAMED_CELL = re.compile(r"<(ipython-input-|python-input-|stdin>|doctest )")
 
 @functools.lru_cache(maxsize=4096)
 def _kind(file: str) -> int:
-    if file.startswith(_MACHINERY) or file == str(_PACKAGE / "api.py"):
-        return _OURS
+    if file.startswith(f"{_PACKAGE}{os.sep}"):
+        return _USERS if file.startswith(_SHOWN) else _OURS
     if file.startswith((_TORCH, "<frozen", "<fusekit")):
         return _HIDDEN
     if file.startswith((*_INSTALLED, _STANDARD)):

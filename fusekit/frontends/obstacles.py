@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -17,7 +17,7 @@ from fusekit.frontends.dtypes import FROM_TORCH
 from fusekit.ir import Loc
 from fusekit.specs import Decline, Reason
 
-__all__ = ["described", "encoded_call", "obstacle", "unwritable"]
+__all__ = ["described", "encoded_call", "obstacle", "translated", "unwritable"]
 
 
 def encoded_call(
@@ -25,20 +25,19 @@ def encoded_call(
     kwargs: dict[str, Any],
     identify: Callable[[torch.Tensor], int],
     why: Decline,
-    loc: Loc | None,
 ) -> tuple[Any, Any]:
     """The arguments of a call as attributes of its node.
 
     Raises:
         UnknownTensorError: one of them cannot be one.
-        FusionDeclined: it is a generator of random numbers.
+        FusionDeclined: it is a generator of random numbers, or a complex number.
     """
     try:
         return encode(args, identify), encode(tuple(kwargs.items()), identify)
     except UnknownTensorError:
-        if why.reason is not Reason.RANDOM:
+        if why.reason not in (Reason.RANDOM, Reason.UNSUPPORTED_DTYPE):
             raise
-        raise FusionDeclined(dataclasses.replace(why, loc=loc)) from None
+        raise FusionDeclined(why) from None
 
 
 _Why = tuple[Reason, str, str]
@@ -54,15 +53,63 @@ def obstacle(
 
 
 def unwritable(
-    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], loc: Loc | None
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], loc: Loc | None, outside: str
 ) -> Decline:
-    """Why a write of an operator into its argument cannot be traced."""
+    """Why a write of an operator cannot be traced.
+
+    `outside` is the name of the closed-over tensor that is written, or "".
+    """
     on = _operands(func, args, kwargs)
     if _draws(func):
         return Decline(Reason.RANDOM, f"on {on}, in place", str(func), loc, _draw_outside(func))
-    detail = f"on {on}, which is seen under another name as well"
+    if name_of(func) in _RESHAPING:
+        detail = f"an argument, {on}, is given another shape or other memory"
+        return Decline(Reason.MUTATION, detail, "", None, "bind the new shape to a new name")
     twin = func._opname.removesuffix("_")  # noqa: SLF001  no public spelling
+    if outside:
+        advice = f"pass {outside} as an argument, or use {twin}, which returns a new tensor"
+        detail = f"on {on}; the first is {outside}, which the function closes over"
+        return Decline(Reason.MUTATION, detail, str(func), loc, advice)
+    detail = f"on {on}; the first is seen under another name as well"
     return Decline(Reason.MUTATION, detail, str(func), loc, f"use {twin}: it returns a new tensor")
+
+
+_RESHAPING = frozenset(
+    f"aten.{name}_"
+    for name in (
+        "as_strided",
+        "resize",
+        "set",
+        "squeeze",
+        "unsqueeze",
+        "t",
+        "transpose",
+        "swapdims",
+    )
+)
+"""Operators that leave the elements and change what they belong to."""
+
+
+def translated(error: Exception, loc: Loc | None) -> Decline:
+    """Why a function that raised while it was traced is not captured."""
+    text = str(error).splitlines()[0] if str(error) else ""
+    operator = re.search(r"aten::(\w+)\(.*alias annotation", text)
+    packet = getattr(torch.ops.aten, operator[1], None) if operator else None
+    if "mutating a non-functional tensor" in text:
+        detail = "a tensor that the function closes over is written in place"
+        advice = "pass that tensor as an argument, or compute a new one"
+        return Decline(Reason.MUTATION, detail, "", loc, advice)
+    if packet is not None:
+        func = getattr(packet, packet.overloads()[0])
+        reason = Reason.RANDOM if _draws(func) else Reason.MUTATION
+        advice = _draw_outside(func) if _draws(func) else "use the operator out of place"
+        return Decline(reason, "in place", str(func), loc, advice)
+    shown = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return Decline(Reason.CAPTURE, f"{type(error).__name__}: {shown}", "", loc)
+
+
+_LONGEST = 240
+"""Characters of an error's message that are shown."""
 
 
 def _why(func: Any, args: Any, kwargs: Any, made: Any, device: torch.device | None) -> _Why:

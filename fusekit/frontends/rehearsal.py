@@ -20,7 +20,14 @@ from fusekit.frontends.calls import map_leaves, map_tensors, name_of, tensors_in
 from fusekit.frontends.fake import is_supported
 from fusekit.frontends.scalars import concrete
 
-__all__ = ["Identities", "Rehearsal", "is_recorded"]
+__all__ = ["Identities", "MutationError", "Rehearsal", "is_recorded"]
+
+
+class MutationError(BaseException):
+    """The function writes in place: trace it again under functionalisation.
+
+    A BaseException, so that no `except Exception` of the user's swallows it.
+    """
 
 
 class Rehearsal:

@@ -8,6 +8,7 @@ becomes IR by its rule, or by tracing its decomposition, or a `call` node that P
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -36,19 +37,18 @@ from fusekit.frontends.fake import Fakes, is_supported, result_dtype
 from fusekit.frontends.lines import user_line
 from fusekit.frontends.lowering import Lowering
 from fusekit.frontends.obstacles import encoded_call, obstacle, unwritable
-from fusekit.frontends.rehearsal import Rehearsal
+from fusekit.frontends.rehearsal import MutationError, Rehearsal
 from fusekit.frontends.scalars import ScalarNode, concrete_tree, pinned_tree
 from fusekit.ir import DType, GraphBuilder
 from fusekit.specs import Decline
 
-__all__ = ["MutationError", "Tracer"]
+__all__ = ["Tracer"]
 
 
-class MutationError(BaseException):
-    """The function writes in place: trace it again under functionalisation.
-
-    A BaseException, so that no `except Exception` of the user's swallows it.
-    """
+_STRANGER = (
+    "a tensor is used that is neither an argument nor found among what the function closes over; "
+    "pass it as an argument"
+)
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -60,6 +60,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         trouble: the first exception that an operator raised.
         constants: tensors made from literals inside the function, by value id.
         obstacles: why an operator is a call, by its site.
+        outside: value of an input that the function closes over -> what it is called.
         writes: (value of an input, value written into it), in order.
     """
 
@@ -76,6 +77,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.scalars: dict[str, int] = {}
         self.constants: dict[int, torch.Tensor] = {}
         self.obstacles: dict[int, Decline] = {}
+        self.outside: dict[int, str] = {}
         self.writes: list[tuple[int, int]] = []
         self.device: torch.device | None = None
         self.functional = False
@@ -101,13 +103,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def identify(self, tensor: torch.Tensor) -> int:
         """The value of a fake tensor; UnknownTensorError for a stranger."""
-        value_id = self._ids.get(id(tensor))
-        if value_id is None:
-            raise UnknownTensorError(
-                "a tensor is used that is neither an argument nor found among what the function "
-                "closes over; pass it as an argument"
-            )
-        return value_id
+        if not self.knows(tensor):
+            raise UnknownTensorError(_STRANGER)
+        return self._ids[id(tensor)]
 
     def knows(self, tensor: torch.Tensor) -> bool:
         """True for a fake tensor of this trace."""
@@ -189,7 +187,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _rehearse(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The first write of a trace that will be repeated under functionalisation."""
         if self.functional:
-            raise FusionDeclined(unwritable(func, args, kwargs, user_line()))
+            outside = self.outside.get(self.identify(self._known(args[0])), "")
+            raise FusionDeclined(unwritable(func, args, kwargs, user_line(), outside))
         if self._depth:
             raise MutationError
         return self.rehearsal.run(func, args, kwargs)
@@ -255,11 +254,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return fake
 
     def _known(self, tensor: torch.Tensor) -> torch.Tensor:
-        if isinstance(tensor, FakeTensor) and self.knows(tensor):
-            return tensor
-        if isinstance(tensor, FakeTensor):
-            self.identify(tensor)
-        return self._adopt(tensor)
+        if not isinstance(tensor, FakeTensor):
+            return self._adopt(tensor)
+        self.identify(tensor)
+        return tensor
 
     def _forget(self, first: int) -> None:
         self._ids = {key: value for key, value in self._ids.items() if value < first}
@@ -387,8 +385,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # its result may share their memory
         self._owned.difference_update(map(id, given))
         why = obstacle(func, args, kwargs, fake, self.device)
+        why = dataclasses.replace(why, op=self.builder.origin, loc=self.builder.loc)
         self.obstacles[self.builder.site] = why
-        encoded = encoded_call(args, kwargs, self.identify, why, self.builder.loc)
+        encoded = encoded_call(args, kwargs, self.identify, why)
         if self._is_write_back(func):
             self.bind(args[0], self.identify(args[1]))
             self.writes.append((inputs[0], inputs[1]))

@@ -177,7 +177,8 @@ def _moved(totals: Traffic) -> str:
 
 def _launches(totals: Traffic) -> str:
     count = f"{totals.launches} launch{'' if totals.launches == 1 else 'es'}"
-    return f"{count}, unfused {totals.unfused_launches}"
+    missing = f"; {_count(totals.uncounted, 'tensor')} not counted" if totals.uncounted else ""
+    return f"{count}, unfused {totals.unfused_launches}{missing}"
 
 
 def _saved(share: float) -> str:

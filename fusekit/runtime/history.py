@@ -200,13 +200,15 @@ class Recorder:
         return made
 
     def _nearest(self, function: str, signature: Signature) -> tuple[int | None, tuple[str, ...]]:
-        """The latest of those that differ least; the lock is held."""
+        """The one that differs least, a captured one before others; the lock is held."""
         found: tuple[int | None, tuple[str, ...]] = (None, ())
+        least = (0, False)
         for earlier, known in reversed(self._special):
             if known.function == function:
                 changes = differences(earlier, signature)
-                if found[0] is None or len(changes) < len(found[1]):
-                    found = known.number, changes
+                distance = (len(changes), not known.captured)
+                if found[0] is None or distance < least:
+                    found, least = (known.number, changes), distance
         return found
 
     def snapshot(self) -> History:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from fusekit.frontends.seeds import is_seed
 from fusekit.ir import Node
 from fusekit.runtime.program import Program
 from fusekit.specs import Decline, Reason
 
-__all__ = ["decline_of", "declines"]
+__all__ = ["decline_of", "declines", "failure_of"]
 
 
 _SEED = "one seed a call, by PyTorch's generator; kernels draw from it"
@@ -27,5 +26,17 @@ def decline_of(obstacles: Mapping[int, Decline], node: Node) -> Decline:
     if is_seed(node):
         advice = "nothing to do: torch.manual_seed decides it"
         return Decline(Reason.RANDOM, _SEED, node.origin, node.loc, advice)
-    noted = obstacles.get(node.site) or Decline(Reason.OPAQUE_OP)
-    return dataclasses.replace(noted, op=node.origin, loc=node.loc)
+    return obstacles.get(node.site) or Decline(Reason.OPAQUE_OP, "", node.origin, node.loc)
+
+
+def failure_of(reason: Reason, nodes: Iterable[Node], detail: str) -> Decline:
+    """What it means that the kernel of these nodes reported a fault."""
+    if reason is not Reason.TRAP:
+        return Decline(reason, detail)
+    node = next((node for node in nodes if node.row.traps), None)
+    if node is None:
+        return Decline(reason, detail)
+    advice = "keep the divisor from being 0: torch.where(b == 0, 1, b)"
+    if "bernoulli" in node.origin or "dropout" in node.origin:
+        advice = "keep the probability within 0 and 1: p.clamp(0, 1)"
+    return Decline(reason, detail, node.origin, node.loc, advice)

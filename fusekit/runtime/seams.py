@@ -127,7 +127,7 @@ def _arguments(program: Program, seam: Seam) -> _Particulars:
             tensors.update(loaded, step.outputs)
     count = len(tensors)
     detail = f"together they take up to {count} tensors"
-    return detail, f"fusekit.options(max_arguments={count}) allows one kernel"
+    return detail, f"fusekit.options(max_arguments={count}) lets the two join"
 
 
 _DETAILS: Mapping[Reason, Callable[[Program, Seam], _Particulars]] = {

@@ -39,12 +39,15 @@ class Traffic:
         unfused: bytes if every operator reads its operands and writes its result.
         launches: kernels and operators left to PyTorch.
         unfused_launches: operators.
+        uncounted: tensors of dtypes that the IR has no size for (complex, sparse, quantised),
+            which `fused` and `unfused` both leave out.
     """
 
     fused: int
     unfused: int
     launches: int
     unfused_launches: int
+    uncounted: int = 0
 
     @property
     def share(self) -> float:
@@ -108,6 +111,7 @@ def total_traffic(program: Program) -> Traffic:
     traced, graph = program.capture.graph, program.graph
     calls = [node for node in graph.nodes if _is_work(node) and node.op == "call"]
     left = sum(bytes_of(graph.values[i]) for node in calls for i in (*node.inputs, *node.outputs))
+    strange = {i for node in calls for i in (*node.inputs, *node.outputs) if _is_strange(graph, i)}
     kernels = sum(_fused(call.traffic()) for call in program.kernels)
     found = operators(traced)
     return Traffic(
@@ -115,6 +119,7 @@ def total_traffic(program: Program) -> Traffic:
         sum(_moved(traced, operator) for operator in found),
         sum(1 for call in program.kernels if call.binding.numel) + len(calls),
         len(found),
+        len(strange),
     )
 
 
@@ -137,6 +142,10 @@ def _fused(moved: Iterable[tuple[object, int]]) -> int:
 
 def _moved(graph: Graph, operator: Operator) -> int:
     return sum(bytes_of(graph.values[i]) for i in (*operator.reads, *operator.writes))
+
+
+def _is_strange(graph: Graph, value: int) -> bool:
+    return graph.values[value].dtype is None
 
 
 def _is_work(node: Node) -> bool:
