@@ -1,6 +1,6 @@
 """The programs of docs/reasons: taken from the pages, run, and their outputs written back.
 
-`python tests/reasons/pages.py` writes what the programs print into the pages, and the index.
+`python -m tests.reasons.pages` writes what the programs print into the pages, and the index.
 """
 
 from __future__ import annotations
