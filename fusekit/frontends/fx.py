@@ -305,7 +305,8 @@ class _Attempt:
             item.node.pin()
         if not isinstance(value, _CONSTANTS):
             detail = f"it returns a {type(value).__name__}, which may hold tensors"
-            raise FusionDeclined(Decline(Reason.CAPTURE, detail))
+            advice = "return tensors and numbers, and lists, tuples or dicts of them"
+            raise FusionDeclined(Decline(Reason.CAPTURE, detail, advice=advice))
         return Result(constant=value)
 
     def _check_writes(self) -> None:

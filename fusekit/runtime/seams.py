@@ -109,7 +109,7 @@ def _between(program: Program, seam: Seam) -> _Particulars:
     """Which step would have to run in the middle of the joined kernel."""
     middle = _detour(program, seam)
     if middle is None:
-        return "", ""
+        return "what PyTorch runs between them keeps your order", ""
     where = f" at {middle.loc}" if middle.loc else ""
     name = _name(middle)
     return f"{name}{where} stands between", (
@@ -151,7 +151,7 @@ def _shape(step: Step) -> tuple[int, ...]:
 
 
 def _detour(program: Program, seam: Seam) -> Node | None:
-    """The operator outside that a path from producer to consumer leads through, if one does."""
+    """What a path from producer to consumer leads through: an operator outside, else a kernel's."""
     steps, graph = program.partition.steps, program.graph
     maker = {value: i for i, step in enumerate(steps) for value in step.outputs}
     reached = {seam.producer}
@@ -163,12 +163,14 @@ def _detour(program: Program, seam: Seam) -> Node | None:
                 reached.add(i)
                 came_from.setdefault(i, source)
     at = came_from.get(seam.consumer)
+    kernel: Node | None = None
     while at is not None and at != seam.producer:
         step = steps[at]
         if isinstance(step, Node) and step.op == "call":
             return step
+        kernel = step.nodes[-1] if isinstance(step, Group) else kernel
         at = came_from.get(at)
-    return None
+    return kernel
 
 
 def _root(graph: Graph, value: int) -> int:

@@ -90,7 +90,8 @@ def mutable_among(leaves: Sequence[Any]) -> Decline | None:
     for leaf in leaves:
         if _is_mutable(leaf):
             detail = f"an argument of type {type(leaf).__name__} may change between calls"
-            return Decline(Reason.CAPTURE, detail)
+            advice = "pass tensors, numbers, strings, and lists, tuples or dicts of them"
+            return Decline(Reason.CAPTURE, detail, advice=advice)
     return None
 
 
