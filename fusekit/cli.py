@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import fusekit
 from fusekit.errors import FusekitError, FusionDeclined, UsageError
-from fusekit.pages import page_of, reason_codes
+from fusekit.pages import overview, page_of
 
 if TYPE_CHECKING:
     from fusekit.bench.demonstration import Shown
@@ -286,8 +286,7 @@ def _arguments(module: ModuleType, text: str | None) -> tuple[tuple[Any, ...], d
 
 def _why(options: argparse.Namespace) -> int:
     if options.code is None:
-        for code in reason_codes():
-            print(page_of(code).splitlines()[0].removeprefix("# "))
+        print(overview())
         return 0
     text = page_of(options.code)
     console = _rich()

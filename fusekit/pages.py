@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fusekit.errors import UsageError
 
-__all__ = ["page_of", "reason_codes"]
+__all__ = ["overview", "page_of", "reason_codes"]
 
 _PACKAGE = Path(__file__).parent
 
@@ -35,3 +35,9 @@ def page_of(code: str) -> str:
         raise UsageError(f"no reason {code!r}; there are {', '.join(known) or 'no pages here'}")
     path = next(place / name for place in _PLACES if (place / name).is_file())
     return path.read_text(encoding="utf-8")
+
+
+def overview() -> str:
+    """Every code and its sentence, a line for each."""
+    titles = (page_of(code).splitlines()[0] for code in reason_codes())
+    return "\n".join(title.removeprefix("# ") for title in titles)

@@ -222,6 +222,11 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = {
     ),
     "each element needs those before it: no kernel computes it, so do as much as possible on "
     "one side of it": ("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", "sort", "unique2"),
+    "in evaluation it is pointwise when written out: "
+    "(x - mean) * torch.rsqrt(var + eps) * weight + bias": (
+        *("native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm"),
+        *("_native_batch_norm_legit", "batch_norm_with_update", "miopen_batch_norm"),
+    ),
     "PyTorch's library computes products; do as much as possible on one side of it": (
         *("mm", "bmm", "addmm", "baddbmm", "mv", "addmv", "dot", "convolution", "addbmm"),
         *("_scaled_dot_product_flash_attention_for_cpu", "linalg_solve_ex", "addr"),
