@@ -28,7 +28,7 @@ from fusekit.frontends.questions import SizeQuestions
 from fusekit.frontends.rehearsal import Identities, MutationError
 from fusekit.frontends.scalars import ScalarTrace, concrete
 from fusekit.frontends.trace import Tracer
-from fusekit.ir import Graph, GraphBuilder, Node
+from fusekit.ir import Graph, GraphBuilder, Loc, Node
 from fusekit.specs import Decline, Reason
 
 __all__ = ["Capture", "Source", "capture"]
@@ -114,6 +114,7 @@ def capture(
             return attempt.run()
         except MutationError:
             attempt.functional = True
+            attempt.first_write = attempt.tracer.rehearsal.first
             return attempt.run()
 
 
@@ -156,6 +157,7 @@ class _Attempt:
         self.dynamic = dynamic
         self.grad = grad
         self.functional = False
+        self.first_write: tuple[Any, Loc | None] | None = None
         self.written: list[bool] = []
 
     def run(self) -> Capture:
@@ -231,7 +233,8 @@ class _Attempt:
             loc = line_of(error)
             raise FusionDeclined(Decline(Reason.DATA_DEPENDENT, detail, "", loc)) from error
         except Exception as error:  # eager decides whether it is the user's error
-            raise FusionDeclined(translated(error, line_of(error))) from error
+            why = translated(error, line_of(error), self.first_write)
+            raise FusionDeclined(why) from error
         return made
 
     def _call_functional(self, flat: Callable[..., Any], fakes: list[Any]) -> Any:

@@ -90,8 +90,13 @@ _RESHAPING = frozenset(
 """Operators that leave the elements and change what they belong to."""
 
 
-def translated(error: Exception, loc: Loc | None) -> Decline:
-    """Why a function that raised while it was traced is not captured."""
+def translated(
+    error: Exception, loc: Loc | None, first_write: tuple[Any, Loc | None] | None
+) -> Decline:
+    """Why a function that raised while it was traced is not captured.
+
+    `first_write` is the operator that made it be traced again under functionalisation, if it was.
+    """
     text = str(error).splitlines()[0] if str(error) else ""
     operator = re.search(r"aten::(\w+)\(.*alias annotation", text)
     packet = getattr(torch.ops.aten, operator[1], None) if operator else None
@@ -99,6 +104,12 @@ def translated(error: Exception, loc: Loc | None) -> Decline:
         detail = "a tensor that the function closes over is written in place"
         advice = "pass that tensor as an argument, or compute a new one"
         return Decline(Reason.MUTATION, detail, "", loc, advice)
+    if first_write is not None and "does not require grad" in text:
+        func, where = first_write
+        twin = func._opname.removesuffix("_")  # noqa: SLF001  no public spelling
+        advice = f"use {twin}, which returns a new tensor; writes that nobody else sees are fused"
+        detail = "in place, to a tensor with other names, while gradients are recorded"
+        return Decline(Reason.MUTATION, detail, str(func), where, advice)
     if packet is not None:
         func = getattr(packet, packet.overloads()[0])
         reason = Reason.RANDOM if _draws(func) else Reason.MUTATION

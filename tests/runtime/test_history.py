@@ -182,6 +182,25 @@ def test_the_history_of_a_backward_is_its_functions():
     assert names == ["decay", "decay_backward"]
 
 
+def test_a_backward_through_a_write_that_others_see_says_which_write():
+    def function(x):
+        y = x * 2
+        flat = y.view(-1)
+        y.mul_(3)
+        return (y * flat.view(y.shape)).sum()
+
+    fused = fusekit.fuse(function, name="function")
+    x = A.clone().requires_grad_()
+    fused(x).backward()
+    (found,) = fused.history().fallbacks
+    assert (found.function, found.decline.code) == ("function_backward", "FK0110")
+    assert found.decline.op == "aten.mul_.Tensor"
+    assert found.decline.loc.text == "y.mul_(3)"
+    twin = A.clone().requires_grad_()
+    function(twin).backward()
+    torch.testing.assert_close(x.grad, twin.grad)
+
+
 def test_it_keeps_a_bounded_number():
     recorder = Recorder("f")
     for i in range(LIMIT + 5):
