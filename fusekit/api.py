@@ -17,6 +17,7 @@ from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.elementtrace import ElementTrace
 from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.explanation import Explanation, explanation_of
+from fusekit.runtime.history import History
 from fusekit.runtime.kernels import generate
 from fusekit.runtime.program import KernelCall, rebind
 from fusekit.runtime.stats import Stats, counters
@@ -103,8 +104,27 @@ class FusedFunction(Dispatcher):
         return "\n".join(_source(call, writer, language) for call in program.kernels)
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
-        """What a call with these arguments fuses, what it leaves to PyTorch, and why."""
-        return explanation_of(self.name, self.entry(args, kwargs))
+        """What a call with these arguments fuses, what it leaves to PyTorch, and why.
+
+        With the bytes that each kernel moves and that its operators would, what to change, and
+        what made earlier calls fall back. Prints itself; `to_dict()` is for JSON.
+
+        Args:
+            *args: as for the call, which is not made.
+            **kwargs: as for the call.
+
+        Raises:
+            EngineUnavailableError: the engine asked for by name cannot run here.
+        """
+        return explanation_of(self.name, self.entry(args, kwargs), self.history())
+
+    def history(self) -> History:
+        """What happened at run time: calls that fell back, and what each new capture was for.
+
+        Calls of the function's gradients count, too. Kept are the first 64 kinds of fallbacks and
+        the latest 64 specialisations.
+        """
+        return self.recorder.snapshot()
 
     def explore(self, *args: Any, **kwargs: Any) -> Any:
         """A `FusionView` of a call with these arguments: graph, source, bytes, timing."""

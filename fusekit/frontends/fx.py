@@ -22,11 +22,13 @@ from fusekit.errors import FusionDeclined
 from fusekit.frontends.calls import UnknownTensorError, repeat_view
 from fusekit.frontends.fake import Fakes
 from fusekit.frontends.free import Free, free_variables
+from fusekit.frontends.lines import line_of
+from fusekit.frontends.obstacles import translated
 from fusekit.frontends.questions import SizeQuestions
-from fusekit.frontends.rehearsal import Identities
+from fusekit.frontends.rehearsal import Identities, MutationError
 from fusekit.frontends.scalars import ScalarTrace, concrete
-from fusekit.frontends.trace import MutationError, Tracer
-from fusekit.ir import Graph, GraphBuilder, Node
+from fusekit.frontends.trace import Tracer
+from fusekit.ir import Graph, GraphBuilder, Loc, Node
 from fusekit.specs import Decline, Reason
 
 __all__ = ["Capture", "Source", "capture"]
@@ -71,6 +73,7 @@ class Capture:
         guards: what the function reads from outside and must find unchanged.
         device: where its kernels run.
         reads_sizes: the function asked for an extent, or stated one: it may depend on it.
+        obstacles: why PyTorch has to run an operator, by the site of its call.
     """
 
     graph: Graph
@@ -83,6 +86,7 @@ class Capture:
     guards: tuple[Free, ...]
     device: torch.device
     reads_sizes: bool = True
+    obstacles: Mapping[int, Decline] = dataclasses.field(default_factory=dict)
 
 
 def capture(
@@ -116,6 +120,7 @@ def capture(
             return attempt.run()
         except MutationError:
             attempt.writes = _Writes.FUNCTIONALISED
+            attempt.first_write = attempt.tracer.rehearsal.first
             return attempt.run()
 
 
@@ -166,6 +171,7 @@ class _Attempt:
         self.dynamic = dynamic
         self.grad = grad
         self.writes = _Writes.UNEXPECTED
+        self.first_write: tuple[Any, Loc | None] | None = None
         self.written: list[bool] = []
 
     def run(self) -> Capture:
@@ -203,9 +209,11 @@ class _Attempt:
             detail = f"an argument is a {type(real).__name__}"
             raise FusionDeclined(Decline(Reason.LAYOUT, detail))
         fake = self.fakes.like(real)
-        self.sources[self.tracer.new_input(fake)] = source
+        value_id = self.tracer.new_input(fake)
+        self.sources[value_id] = source
         if source.free is not None:
             self.by_real[id(real)] = fake
+            self.tracer.outside[value_id] = source.free.name
         return fake
 
     def _adopt(self, real: torch.Tensor) -> FakeTensor:
@@ -236,11 +244,11 @@ class _Attempt:
             raise
         except (DataDependentOutputException, DynamicOutputShapeException) as error:
             detail = f"{error.func} needs the values of a tensor"
-            loc = self.builder.loc
+            loc = line_of(error)
             raise FusionDeclined(Decline(Reason.DATA_DEPENDENT, detail, "", loc)) from error
         except Exception as error:  # eager decides whether it is the user's error
-            detail = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            raise FusionDeclined(Decline(Reason.CAPTURE, detail, "", self.builder.loc)) from error
+            why = translated(error, line_of(error), self.first_write)
+            raise FusionDeclined(why) from error
         return made
 
     def _call_functional(self, flat: Callable[..., Any], fakes: list[Any]) -> Any:
@@ -297,6 +305,7 @@ class _Attempt:
             guards=tuple(free for free in self.frees if not free.is_tensor),
             device=self.device,
             reads_sizes=self.tracer.states_sizes or self.questions.asked,
+            obstacles=self.tracer.obstacles,
         )
 
     def _result(self, item: Any, fakes: list[Any]) -> Result:
@@ -313,7 +322,8 @@ class _Attempt:
             item.node.pin()
         if not isinstance(value, _CONSTANTS):
             detail = f"it returns a {type(value).__name__}, which may hold tensors"
-            raise FusionDeclined(Decline(Reason.CAPTURE, detail))
+            advice = "return tensors and numbers, and lists, tuples or dicts of them"
+            raise FusionDeclined(Decline(Reason.CAPTURE, detail, advice=advice))
         return Result(constant=value)
 
     def _check_writes(self) -> None:

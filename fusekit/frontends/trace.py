@@ -8,7 +8,7 @@ becomes IR by its rule, or by tracing its decomposition, or a `call` node that P
 from __future__ import annotations
 
 import contextlib
-import functools
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -17,11 +17,10 @@ from torch._decomp import decomposition_table
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fusekit.errors import FusionDeclined
 from fusekit.frontends.aten import RULES, UNWRITTEN_POINTWISE, expansion_of
 from fusekit.frontends.calls import (
-    UnknownTensorError,
     bind,
-    encode,
     is_view,
     map_tensors,
     name_of,
@@ -30,24 +29,20 @@ from fusekit.frontends.calls import (
     tensors_in,
     writes,
 )
+from fusekit.frontends.cats import concatenated
 from fusekit.frontends.draws import DRAWS, Draws
-from fusekit.frontends.dtypes import FROM_TORCH
+from fusekit.frontends.dtypes import FROM_TORCH, held_dtype
 from fusekit.frontends.fake import Fakes, is_supported, result_dtype
 from fusekit.frontends.lines import user_line
 from fusekit.frontends.lowering import Lowering
 from fusekit.frontends.names import Names
-from fusekit.frontends.rehearsal import Rehearsal
+from fusekit.frontends.obstacles import encoded_call, obstacle, unwritable
+from fusekit.frontends.rehearsal import MutationError, Rehearsal
 from fusekit.frontends.scalars import ScalarNode, concrete_tree, pinned_tree
 from fusekit.ir import DType, GraphBuilder
+from fusekit.specs import Decline
 
-__all__ = ["MutationError", "Tracer"]
-
-
-class MutationError(BaseException):
-    """The function writes in place: trace it again under functionalisation.
-
-    A BaseException, so that no `except Exception` of the user's swallows it.
-    """
+__all__ = ["Tracer"]
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -59,6 +54,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         trouble: the first exception that an operator raised.
         constants: tensors made from literals inside the function, by value id.
         names: which value each fake tensor stands for.
+        obstacles: why an operator is a call, by its site.
+        outside: value of an input that the function closes over -> what it is called.
+        writes: (value of an input, value written into it), in order.
     """
 
     def __init__(
@@ -73,6 +71,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.builder = builder
         self.scalars: dict[str, int] = {}
         self.constants: dict[int, torch.Tensor] = {}
+        self.obstacles: dict[int, Decline] = {}
+        self.outside: dict[int, str] = {}
+        self.writes: list[tuple[int, int]] = []
         self.device: torch.device | None = None
         self.functional = False
         self.names = Names()
@@ -91,10 +92,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def dtype_of(self, tensor: torch.Tensor) -> DType | None:
         """Its dtype, or None for a tensor that no kernel of this trace can touch."""
-        plain = tensor.layout is torch.strided and not tensor.is_quantized
-        local = self.device is None or tensor.device == self.device
-        negated = plain and (tensor.is_neg() or tensor.is_conj())
-        return FROM_TORCH.get(tensor.dtype) if plain and local and not negated else None
+        return held_dtype(tensor, self.device)
 
     def new_value(self, fake: torch.Tensor) -> int:
         """A value with the fake tensor's dtype, shape and strides."""
@@ -167,7 +165,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _rehearse(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The first write of a trace that will be repeated under functionalisation."""
         if self.functional:
-            raise UnknownTensorError(f"{func} writes in place where it cannot be replayed")
+            outside = self.outside.get(self.names.identify(self._known(args[0])), "")
+            raise FusionDeclined(unwritable(func, args, kwargs, user_line(), outside))
         if self._depth:
             raise MutationError
         return self.rehearsal.run(func, args, kwargs)
@@ -176,6 +175,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Give a tensor that nobody else sees a new value; None where it takes more than that."""
         twin = out_of_place(func)
         target: Any = args[0] if args else None
+        if twin is not None and is_view(twin) and self._made_here(target):
+            return self._view_in_place(twin, func, args, kwargs)
         if twin is None or id(target) not in self._owned:
             return None
         mark = self._mark()
@@ -191,6 +192,20 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.builder.set_strides(self.names.identify(made), target.stride())
         self.names.bind(target, self.names.identify(made))
         return target
+
+    def _made_here(self, tensor: torch.Tensor) -> bool:
+        """True for the result of an operator of this trace."""
+        known = self.names.knows(tensor)
+        return known and self.builder.maker(self.names.identify(tensor)) is not None
+
+    def _view_in_place(self, twin: Any, func: Any, args: Any, kwargs: Any) -> Any:
+        """`squeeze_` and the like: the same memory, which this one name sees in another shape."""
+        self._stamp(func)
+        viewed = self._call(twin, args, kwargs)
+        func(*args, **kwargs)
+        self.fakes.forget(args[0])
+        self.names.bind(args[0], self.names.identify(viewed))
+        return args[0]
 
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:
@@ -220,11 +235,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return fake
 
     def _known(self, tensor: torch.Tensor) -> torch.Tensor:
-        if isinstance(tensor, FakeTensor) and self.names.knows(tensor):
-            return tensor
-        if isinstance(tensor, FakeTensor):
-            self.names.identify(tensor)
-        return self._adopt(tensor)
+        if not isinstance(tensor, FakeTensor):
+            return self._adopt(tensor)
+        self.names.identify(tensor)
+        return tensor
 
     def _mark(self) -> tuple[tuple[int, int], int]:
         """A point to which `_rollback` returns."""
@@ -335,7 +349,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return fake
 
     def _cat(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Pieces, converted and each in memory of its own, then a `cat` node."""
+        """A `cat` node; None if a kernel cannot hold its pieces."""
         if name_of(func) == "aten.stack":
             with self._inside():
                 tensors, dim = args[0], args[1] if len(args) > 1 else kwargs.get("dim", 0)
@@ -345,47 +359,32 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if dtype is None or not self._all_plain(args):
             return None
         dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
-        # torch lets 1-d empty tensors take part in any cat
-        tensors = [piece for piece in args[0] if tuple(piece.shape) != (0,)] or args[0][:1]
-        pieces = [self._piece(piece, dtype) for piece in tensors]
-        result = self.builder.cat(pieces, int(dim) % max(fake.dim(), 1), tuple(fake.shape))
-        self.builder.set_strides(result, fake.stride())
+        identify = self.names.identify
+        result = concatenated(self.builder, args[0], identify, dtype, fake, dim=int(dim))
         self.names.bind(fake, result)
         return fake
-
-    def _piece(self, tensor: torch.Tensor, dtype: DType) -> int:
-        """A piece of a cat as the result of a pointwise node."""
-        value_id = self.names.identify(tensor)
-        made = self.builder.cast(value_id, dtype)
-        maker = self.builder.maker(made)
-        is_computed = maker is not None and maker.is_pointwise
-        return made if is_computed else self.builder.apply("copy", made)
 
     def _call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A node that PyTorch runs (or a view, which strides express)."""
         args, kwargs = pinned_tree(args), pinned_tree(kwargs)
         fake = self.fakes.run(func, args, kwargs)
-        inputs = [self.names.identify(tensor) for tensor in tensors_in((args, kwargs))]
+        given = list(tensors_in((args, kwargs)))
+        inputs = [self.names.identify(tensor) for tensor in given]
+        if not self._is_write_back(func) and not any(True for _ in tensors_in(fake)):
+            return fake  # a question about metadata, answered
         # its result may share their memory
-        self._owned.difference_update(map(id, tensors_in((args, kwargs))))
-        encoded = (
-            encode(args, self.names.identify),
-            encode(tuple(kwargs.items()), self.names.identify),
-        )
+        self._owned.difference_update(map(id, given))
+        why = obstacle(func, args, kwargs, fake, self.device)
+        why = dataclasses.replace(why, op=self.builder.origin, loc=self.builder.loc)
+        self.obstacles[self.builder.site] = why
+        encoded = encoded_call(args, kwargs, self.names.identify, why)
         if self._is_write_back(func):
             self.names.bind(args[0], self.names.identify(args[1]))
             self.writes.append((inputs[0], inputs[1]))
             return args[0]
         outputs = [self.new_value(tensor) for tensor in tensors_in(fake)]
-        if not outputs:
-            return fake  # a question about metadata, answered
         op = "view" if is_view(func) and len(inputs) == 1 else "call"
         self.builder.call(qualified(func), *encoded, inputs, outputs, op=op)
         if self.builder.nodes[-1].is_allocation or self.builder.nodes[-1].is_sum:
             self._owned.add(id(fake))
         return fake
-
-    @functools.cached_property
-    def writes(self) -> list[tuple[int, int]]:
-        """(value of an input, value written into it), in order."""
-        return []
