@@ -105,7 +105,8 @@ def capture(
     """
     frees = free_variables(wrapped or function)
     attempt = _Attempt(function, args, kwargs, frees, name, dynamic=dynamic, grad=grad)
-    with torch.set_grad_enabled(grad):
+    # what is called in TorchScript is optimised for the arguments seen: fake ones must not count
+    with torch.set_grad_enabled(grad), torch.jit.optimized_execution(False):
         try:
             return attempt.run()
         except MutationError:

@@ -55,9 +55,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Attributes:
         builder: the graph so far.
         scalars: expression over argument names -> id of the scalar input that carries it.
+        carries_scripts_out: TorchScript shows it each operator.
         trouble: the first exception that an operator raised.
         constants: tensors made from literals inside the function, by value id.
     """
+
+    carries_scripts_out = True
 
     def __init__(
         self,
