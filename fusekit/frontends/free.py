@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import inspect
 import operator
+import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -137,6 +138,8 @@ class _Walk:
             yield from self.function(value)
         elif depth < _DEPTH:
             self.seen.add(id(value))
+            if isinstance(value, list | tuple | dict):
+                yield Free(f"len({name})", functools.partial(_length, fetch), _length(fetch))
             for key, item, get in _children(value, fetch):
                 yield from self.object(f"{name}{key}", item, get, depth + 1)
 
@@ -152,6 +155,9 @@ class _Walk:
             if isinstance(value, (torch.Tensor, bool, int, float, str)):
                 fetch = functools.partial(getattr, module, attribute)
                 yield Free(f"{name}.{attribute}", fetch, value)
+            elif isinstance(value, list | tuple | dict) and not attribute.startswith("_"):
+                fetch = functools.partial(getattr, module, attribute)
+                yield from self.object(f"{name}.{attribute}", value, fetch, 0)
         for attribute, child in module.named_children():
             if id(child) not in self.seen:
                 yield from self._module(f"{name}.{attribute}", child)
@@ -171,9 +177,7 @@ class _Walk:
                 fetch = functools.partial(_script_attribute, fetch, attribute)
             value = fetch()
             label = ".".join((name, *path))
-            if isinstance(value, list | dict):
-                self.held.append(value)  # a copy, whose address must not be another's
-                yield Free(f"len({label})", functools.partial(_length, fetch), len(value))
+            self.held.append(value)  # may be a copy, whose address must not be another's
             yield from self.object(label, value, fetch, 0)
 
 
@@ -236,8 +240,9 @@ def _script_attribute(fetch: Callable[[], Any], name: str) -> Any:
     return fetch().getattr(name)
 
 
-def _length(fetch: Callable[[], Any]) -> int:
-    return len(fetch())
+def _length(fetch: Callable[[], Any]) -> str:
+    """As a text, because equal ones are one object, as two reads of a variable are."""
+    return sys.intern(str(len(fetch())))
 
 
 _WRITERS: Mapping[Callable[..., Any], Callable[[Any, Any, Any], None]] = {

@@ -237,7 +237,8 @@ class GroupReader(_Reader):
         if node.kind() in _NESTED:
             inner = GroupReader(node.g("Subgraph"))
             program = inner.program()
-            return f"[{inner.text()}]", program, False
+            # a differentiable graph has more outputs than its node: what its backward needs
+            return f"[{inner.text()}]", lambda *values: program(*values)[:n_results], False
         text, run, is_host = super()._other(node, n_results)
         if _writes_a_list(function_of(node)):
             raise GraphError("it writes a list")

@@ -221,6 +221,23 @@ def _concat(node: Any) -> tuple[str, Callable[..., Sequence[Any]]]:
     return f"cat {dim}", lambda *pieces: (torch.ops.aten.cat.default(list(pieces), dim),)
 
 
+def _broadcast_sizes(*shapes: Any) -> Sequence[Any]:
+    return (list(torch.broadcast_shapes(*shapes)),)
+
+
+def _chunk_sizes(node: Any) -> tuple[str, Callable[..., Sequence[Any]]]:
+    """The shape of the pieces of a chunk, and of the last one."""
+    chunks, dim = node.i("chunks"), node.i("dim")
+
+    def run(shape: Sequence[int]) -> Sequence[Any]:
+        regular, last = list(shape), list(shape)
+        regular[dim] = -(-shape[dim] // chunks)
+        last[dim] = shape[dim] - regular[dim] * (chunks - 1)
+        return regular, last
+
+    return f"chunk_sizes {chunks} {dim}", run
+
+
 def _tuple(node: Any) -> tuple[str, Callable[..., Sequence[Any]]]:
     kind = node.output().type()
     names = _field_names(kind)
@@ -302,6 +319,8 @@ STRUCTURE: Mapping[str, _Structure] = {
     "prim::TupleIndex": _plain("item", lambda items, index: (items[index],)),
     "prim::DictConstruct": _plain("dict", _dict),
     "prim::NumToTensor": _plain("tensor", lambda number: (_tensor(number),)),
+    "prim::BroadcastSizes": _plain("broadcast_sizes", _broadcast_sizes),
+    "prim::ChunkSizes": _chunk_sizes,
     "prim::device": _plain("device", lambda tensor: (tensor.device,)),
     "prim::isinstance": _isinstance,
     "prim::unchecked_cast": _plain("cast", lambda value: (value,)),
