@@ -25,6 +25,7 @@ from fusekit.frontends.free import Free, free_variables
 from fusekit.frontends.questions import SizeQuestions
 from fusekit.frontends.rehearsal import Identities
 from fusekit.frontends.scalars import ScalarTrace, concrete
+from fusekit.frontends.scripted import unoptimised
 from fusekit.frontends.trace import MutationError, Tracer
 from fusekit.ir import Graph, GraphBuilder, Node
 from fusekit.specs import Decline, Reason
@@ -105,8 +106,7 @@ def capture(
     """
     frees = free_variables(wrapped or function)
     attempt = _Attempt(function, args, kwargs, frees, name, dynamic=dynamic, grad=grad)
-    # what is called in TorchScript is optimised for the arguments seen: fake ones must not count
-    with torch.set_grad_enabled(grad), torch.jit.optimized_execution(False):
+    with torch.set_grad_enabled(grad), unoptimised():
         try:
             return attempt.run()
         except MutationError:
@@ -227,6 +227,8 @@ class _Attempt:
             raise FusionDeclined(Decline(Reason.DATA_DEPENDENT, detail, "", loc)) from error
         except Exception as error:  # eager decides whether it is the user's error
             detail = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            if detail.endswith("in the TorchScript interpreter."):
+                detail = "TorchScript code that it calls; fusekit.fuse takes that directly"
             raise FusionDeclined(Decline(Reason.CAPTURE, detail, "", self.builder.loc)) from error
         return made
 

@@ -6,9 +6,10 @@ constants, wrap exceptions and be optimised for fake tensors. So a trace carries
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from fusekit.frontends.torchscript import CALL_SITE, FunctionReader, Program
 from fusekit.frontends.torchscript_ops import dtype_code
 from fusekit.specs import Decline, Reason
 
-__all__ = ["SCRIPTS", "Scripted", "readable"]
+__all__ = ["SCRIPTS", "Scripted", "readable", "unoptimised"]
 
 SCRIPTS = (torch.jit.ScriptFunction, torch.jit.ScriptModule, torch._C.ScriptMethod)  # noqa: SLF001
 """What TorchScript makes of functions, modules, and their methods."""
@@ -70,7 +71,7 @@ class Scripted:
         """Paths from the owner to what it reads of it, each once."""
         if self.owner is None:
             return ()
-        paths = {next(self._graph.inputs()).unique(): ()}
+        paths: dict[int, tuple[str, ...]] = {next(self._graph.inputs()).unique(): ()}
         return tuple(dict.fromkeys(_attributes(self._graph, paths)))
 
     @functools.cached_property
@@ -105,9 +106,7 @@ def _mark(graph: Any, call: Any) -> None:
         getattr(mark, place)(call)
 
 
-def _attributes(
-    block: Any, paths: dict[int, tuple[str, ...]]
-) -> Iterator[tuple[str, ...]]:
+def _attributes(block: Any, paths: dict[int, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
     """What the nodes of a graph or block read; `paths` grows by the modules that they reach."""
     for node in block.nodes():
         if node.kind() == "prim::GetAttr" and node.input().unique() in paths:
@@ -120,9 +119,23 @@ def _attributes(
             yield from _attributes(inner, paths)
 
 
+@contextlib.contextmanager
+def unoptimised() -> Iterator[None]:
+    """TorchScript code that Python calls runs as it is, and learns nothing from the arguments.
+
+    It optimises itself for what the first calls look like; fake tensors must not count.
+    """
+    before = torch._C._get_graph_executor_optimize()  # noqa: SLF001  this thread's
+    torch._C._set_graph_executor_optimize(False)  # noqa: SLF001, FBT003  likewise
+    try:
+        yield
+    finally:
+        torch._C._set_graph_executor_optimize(before)  # noqa: SLF001  likewise
+
+
 def _is_traced() -> bool:
     """True under a mode that wants to see each operator."""
-    modes = _get_current_dispatch_mode_stack()  # type: ignore[no-untyped-call]
+    modes = _get_current_dispatch_mode_stack()
     return any(getattr(mode, "carries_scripts_out", False) for mode in modes)
 
 
@@ -154,37 +167,56 @@ def _value(parameter: Any, given: Mapping[str, Any]) -> Any:
 def _converted(kind: Any, value: Any) -> Any:
     """`value` as a value of a TorchScript type; lists and dicts are copies."""
     name = kind.kind()
-    inner = kind.containedTypes()
     if name == "OptionalType":
-        return None if value is None else _converted(inner[0], value)
-    if name == "ListType" and isinstance(value, list | tuple):
-        return [_converted(inner[0], item) for item in value]
-    if name == "TupleType" and isinstance(value, tuple) and len(value) == len(inner):
-        return tuple(itertools.starmap(_converted, zip(inner, value, strict=True)))
-    if name == "DictType" and isinstance(value, dict):
-        return {key: _converted(inner[1], item) for key, item in value.items()}
-    if name == "IntType" and isinstance(value, torch.dtype):
-        return dtype_code(value)
-    if name == "FloatType" and isinstance(value, int | torch.SymInt):
-        return torch.sym_float(value)
-    if name == "IntType" and isinstance(value, bool):
-        return int(value)
-    if name in _TAKEN and isinstance(value, _TAKEN[name]):
-        return value
+        return None if value is None else _converted(kind.containedTypes()[0], value)
+    for classes, convert in _CONVERTED.get(name, ()):
+        if isinstance(value, classes):
+            return convert(kind.containedTypes(), value)
     raise TypeError(f"a {type(value).__name__} for the TorchScript type {kind}")
 
 
-_TAKEN: Mapping[str, tuple[type, ...]] = {
-    "TensorType": (torch.Tensor,),
-    "FloatType": (float, torch.SymFloat),
-    "IntType": (int, torch.SymInt),
-    "BoolType": (bool,),
-    "NumberType": (int, float, complex, torch.SymInt, torch.SymFloat),
-    "ComplexType": (complex,),
-    "StringType": (str,),
-    "DeviceObjType": (torch.device,),
-    "NoneType": (type(None),),
-    "UnionType": (bool, int, float, str, torch.Tensor, type(None)),
-    "AnyType": (bool, int, float, str, torch.Tensor, type(None)),
+def _list(inner: Sequence[Any], value: Sequence[Any]) -> list[Any]:
+    return [_converted(inner[0], item) for item in value]
+
+
+def _tuple(inner: Sequence[Any], value: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(value) != len(inner):
+        raise TypeError(f"a tuple of {len(value)} where TorchScript takes {len(inner)}")
+    return tuple(itertools.starmap(_converted, zip(inner, value, strict=True)))
+
+
+def _dict(inner: Sequence[Any], value: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {key: _converted(inner[1], item) for key, item in value.items()}
+
+
+def _float(_inner: Sequence[Any], value: Any) -> Any:
+    return torch.sym_float(value)  # type: ignore[no-untyped-call]
+
+
+def _as_it_is(_inner: Sequence[Any], value: Any) -> Any:
+    return value
+
+
+_ANY = (bool, int, float, str, torch.Tensor, type(None))
+
+_CONVERTED: Mapping[str, Sequence[tuple[tuple[type, ...], Callable[[Sequence[Any], Any], Any]]]] = {
+    "ListType": (((list, tuple), _list),),
+    "TupleType": (((tuple,), _tuple),),
+    "DictType": (((dict,), _dict),),
+    "TensorType": (((torch.Tensor,), _as_it_is),),
+    "FloatType": (((float, torch.SymFloat), _as_it_is), ((int, torch.SymInt), _float)),
+    "IntType": (
+        ((bool,), lambda _inner, value: int(value)),
+        ((int, torch.SymInt), _as_it_is),
+        ((torch.dtype,), lambda _inner, value: dtype_code(value)),
+    ),
+    "BoolType": (((bool,), _as_it_is),),
+    "NumberType": (((int, float, complex, torch.SymInt, torch.SymFloat), _as_it_is),),
+    "ComplexType": (((complex,), _as_it_is),),
+    "StringType": (((str,), _as_it_is),),
+    "DeviceObjType": (((torch.device,), _as_it_is),),
+    "NoneType": (((type(None),), _as_it_is),),
+    "UnionType": ((_ANY, _as_it_is),),
+    "AnyType": ((_ANY, _as_it_is),),
 }
-"""Kind of a TorchScript type -> classes that are taken as they are."""
+"""Kind of a TorchScript type -> what it takes, and what that becomes; the first that fits."""

@@ -227,10 +227,8 @@ class GroupReader(_Reader):
 
     def _step(self, node: Any) -> Step:
         if any(True for _ in node.blocks()):
-            raise GraphError(
-                f"a fusion group cannot hold {node.kind()}: it has no control flow "
-                f"(fusekit.fuse takes the whole function)"
-            )
+            hint = "it has no control flow (fusekit.fuse takes the whole function)"
+            raise GraphError(f"a fusion group cannot hold {node.kind()}: {hint}")
         return super()._step(node)
 
     def _other(self, node: Any, n_results: int) -> tuple[str, Callable[..., Sequence[Any]], bool]:
@@ -248,7 +246,8 @@ class GroupReader(_Reader):
         self, node: Any, error: GraphError, loc: Loc | None
     ) -> Callable[..., Sequence[Any]]:
         hint = " (freeze the module first)" if node.kind() == "prim::GetAttr" else ""
-        raise GraphError(f"a fusion group cannot hold {node.kind()}{hint}") from error
+        where = f" at {loc}" if loc else ""
+        raise GraphError(f"a fusion group cannot hold {node.kind()}{hint}{where}") from error
 
     def text(self) -> str:
         """The content: constants stand where they are used."""

@@ -168,7 +168,9 @@ _PLAIN: Mapping[str, Callable[..., Any]] = {
 @functools.cache
 def _dtype(code: int) -> torch.dtype:
     """The dtype behind TorchScript's number."""
-    return torch.ops.aten.empty.memory_format([0], dtype=code).dtype
+    with torch._C._DisableTorchDispatch():  # noqa: SLF001  real even under a trace
+        found: torch.dtype = torch.ops.aten.empty.memory_format([0], dtype=code).dtype
+    return found
 
 
 @functools.cache
@@ -179,11 +181,13 @@ def dtype_code(dtype: torch.dtype) -> int:
 
 
 def _tensor_of(
-    data: Any, dtype: int | None = None, device: Any = None, requires_grad: bool = False
+    data: Any, dtype: int | None = None, device: Any = None, requires_grad: Any = None
 ) -> torch.Tensor:
     """`torch.tensor` as TorchScript spells it."""
     kind = None if dtype is None else _dtype(dtype)
-    return torch.tensor(pinned_tree(data), dtype=kind, device=device, requires_grad=requires_grad)
+    return torch.tensor(
+        pinned_tree(data), dtype=kind, device=device, requires_grad=bool(requires_grad)
+    )
 
 
 def _as_tensor(data: Any, dtype: int | None = None, device: Any = None) -> torch.Tensor:
@@ -222,7 +226,7 @@ def _concat(node: Any) -> tuple[str, Callable[..., Sequence[Any]]]:
 
 
 def _broadcast_sizes(*shapes: Any) -> Sequence[Any]:
-    return (list(torch.broadcast_shapes(*shapes)),)
+    return (list(torch.broadcast_shapes(*shapes)),)  # type: ignore[no-untyped-call]
 
 
 def _chunk_sizes(node: Any) -> tuple[str, Callable[..., Sequence[Any]]]:

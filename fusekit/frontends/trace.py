@@ -8,7 +8,6 @@ becomes IR by its rule, or by tracing its decomposition, or a `call` node that P
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch._decomp import decomposition_table
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fusekit.errors import FusionDeclined
 from fusekit.frontends.aten import RULES, UNWRITTEN_POINTWISE, expansion_of
 from fusekit.frontends.calls import (
     UnknownTensorError,
@@ -38,6 +38,7 @@ from fusekit.frontends.lowering import Lowering
 from fusekit.frontends.rehearsal import Rehearsal
 from fusekit.frontends.scalars import ScalarNode, concrete_tree, pinned_tree
 from fusekit.ir import DType, GraphBuilder
+from fusekit.specs import Decline, Reason
 
 __all__ = ["MutationError", "Tracer"]
 
@@ -55,12 +56,12 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Attributes:
         builder: the graph so far.
         scalars: expression over argument names -> id of the scalar input that carries it.
-        carries_scripts_out: TorchScript shows it each operator.
         trouble: the first exception that an operator raised.
         constants: tensors made from literals inside the function, by value id.
+        writes: (value of an input, value written into it), in order.
     """
 
-    carries_scripts_out = True
+    carries_scripts_out = True  # it wants to see each operator of TorchScript code
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.builder = builder
         self.scalars: dict[str, int] = {}
         self.constants: dict[int, torch.Tensor] = {}
+        self.writes: list[tuple[int, int]] = []
         self.device: torch.device | None = None
         self.functional = False
         self.draws = Draws(builder, fakes, self.identify, self.symbol)
@@ -189,7 +191,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _rehearse(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The first write of a trace that will be repeated under functionalisation."""
         if self.functional:
-            raise UnknownTensorError(f"{func} writes in place where it cannot be replayed")
+            detail = f"{func} of what is no argument"
+            raise FusionDeclined(Decline(Reason.MUTATION, detail, loc=self.builder.loc))
         if self._depth:
             raise MutationError
         return self.rehearsal.run(func, args, kwargs)
@@ -333,8 +336,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         numbers = concrete_tree((args, kwargs))
         if rule is None or not is_supported(func, *numbers):
             return None
-        first = len(self.builder.nodes)
-        start = len(self.builder.values)
+        first, start = len(self.builder.nodes), len(self.builder.values)
         try:
             with self._inside():
                 made = rule(*args, **kwargs)
@@ -395,8 +397,3 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.builder.nodes[-1].is_allocation or self.builder.nodes[-1].is_sum:
             self._owned.add(id(fake))
         return fake
-
-    @functools.cached_property
-    def writes(self) -> list[tuple[int, int]]:
-        """(value of an input, value written into it), in order."""
-        return []

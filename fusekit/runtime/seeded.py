@@ -59,13 +59,9 @@ class Drawing:
 
 
 class Replay(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """PyTorch with the random numbers of kernels: those operators are evaluated as IR.
+    """PyTorch with the random numbers of kernels: those operators are evaluated as IR."""
 
-    Attributes:
-        carries_scripts_out: TorchScript shows it each operator, as it did the trace.
-    """
-
-    carries_scripts_out = True
+    carries_scripts_out = True  # TorchScript shows it each operator, as it did the trace
 
     def __init__(self, seed: torch.Tensor) -> None:
         """Nothing drawn yet."""
