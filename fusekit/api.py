@@ -12,6 +12,7 @@ from typing import Any, overload
 from fusekit.errors import FusionDeclined, UsageError
 from fusekit.frontends.scripted import readable
 from fusekit.ir import print_graph
+from fusekit.runtime.compiled import ProgramExplanation, explain_compiled
 from fusekit.runtime.diagnosis import Doctor, doctor
 from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.elementtrace import ElementTrace
@@ -27,6 +28,7 @@ __all__ = [
     "Doctor",
     "ElementTrace",
     "FusedFunction",
+    "ProgramExplanation",
     "doctor",
     "explain",
     "explore",
@@ -211,9 +213,13 @@ def fuse(
     return FusedFunction(fn, engine=engine, name=name, dynamic=dynamic)
 
 
-def explain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
-    """`fuse(fn).explain(*args, **kwargs)`."""
-    return _as_fused(fn).explain(*args, **kwargs)
+def explain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation | ProgramExplanation:
+    """`fuse(fn).explain(*args, **kwargs)`; of what torch.compile returned, graph by graph.
+
+    The latter is called, because only a call says which graphs run; it tells of those that the
+    backend `fusekit` serves. For a backward, or a whole training step, see `fusekit.dynamo`.
+    """
+    return explain_compiled(fn, args, kwargs) or _as_fused(fn).explain(*args, **kwargs)
 
 
 def explore(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -94,23 +94,29 @@ def capture(
     name: str,
     dynamic: bool = True,
     grad: bool = False,
-    wrapped: Callable[..., Any] | None = None,
+    frees: Sequence[Free] | None = None,
+    functional: bool = False,
 ) -> Capture:
     """Trace `function` on fake versions of the arguments.
 
-    What it closes over is what `wrapped` does, if that is what it calls.
+    What it closes over is looked for in it, unless `frees` says. A `functional` one writes nothing
+    but, at its end, what it copies into arguments.
 
     Raises:
         FusionDeclined: it cannot be captured; the decline says why. Eager PyTorch decides whether
             the call is an error.
     """
-    frees = free_variables(wrapped or function)
+    if frees is None:
+        frees = free_variables(function)
     attempt = _Attempt(function, args, kwargs, frees, name, dynamic=dynamic, grad=grad)
     with torch.set_grad_enabled(grad), unoptimised():
+        if functional:
+            attempt.writes = _Writes.AT_THE_END
+            return attempt.run()
         try:
             return attempt.run()
         except MutationError:
-            attempt.functional = True
+            attempt.writes = _Writes.FUNCTIONALISED
             return attempt.run()
 
 
@@ -130,6 +136,14 @@ _CONSTANTS = (
     *(torch.dtype, torch.device, torch.layout, torch.memory_format, torch.Size),
 )
 """What a function may return beside tensors: the same object at every call."""
+
+
+class _Writes(enum.Enum):
+    """What becomes of a function's writes into its arguments."""
+
+    UNEXPECTED = enum.auto()
+    FUNCTIONALISED = enum.auto()
+    AT_THE_END = enum.auto()
 
 
 class _Attempt:
@@ -152,7 +166,7 @@ class _Attempt:
         self.name = name
         self.dynamic = dynamic
         self.grad = grad
-        self.functional = False
+        self.writes = _Writes.UNEXPECTED
         self.written: list[bool] = []
 
     def run(self) -> Capture:
@@ -162,7 +176,7 @@ class _Attempt:
         self.sources: dict[int, Source] = {}
         self.by_real: dict[int, FakeTensor] = {}
         self.tracer = Tracer(self.fakes, self.builder, self._adopt)
-        self.tracer.functional = self.functional
+        self.tracer.functional = self.writes is not _Writes.UNEXPECTED
         tensors = [leaf for leaf in self.leaves if isinstance(leaf, torch.Tensor)]
         tensors += [free.value for free in self.frees if free.is_tensor]
         if not tensors:
@@ -213,7 +227,7 @@ class _Attempt:
 
         self.questions = SizeQuestions()
         try:
-            if self.functional:
+            if self.writes is _Writes.FUNCTIONALISED:
                 made = self._call_functional(flat, fakes)
             else:
                 with _quiet(), self.fakes.mode, self.tracer, self.questions:

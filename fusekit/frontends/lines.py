@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+import functools
 import itertools
 import linecache
 import re
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Self
 
 import torch
 
 from fusekit.ir import Loc
 
-__all__ = ["Stated", "script_line", "user_line"]
+__all__ = ["line_of_trace", "script_line", "stated", "user_line"]
 
 _HERE = Path(__file__).parent
 _HIDDEN = ("<frozen", *map(str, (Path(torch.__file__).parent, _HERE, _HERE.parent / "runtime")))
@@ -26,46 +27,42 @@ _HIDDEN = ("<frozen", *map(str, (Path(torch.__file__).parent, _HERE, _HERE.paren
 _GENERATED = "<eval_with_key>"
 """What the files of torch.fx's generated code are called."""
 
+_FRAME = re.compile(r'File "(.+)", line (\d+), in .*(?:\n\s+(.*))?')
+"""One frame of a stack trace as Python prints it."""
 
-class _Where(threading.local):
-    loc: Loc | None = None
-
-
-_stated = _Where()
+_STATED: contextvars.ContextVar[Loc | None] = contextvars.ContextVar("stated", default=None)
 
 
-class Stated:
-    """A block whose lines are no Python frames, but stated."""
-
-    def __enter__(self) -> Self:
-        """State nothing yet."""
-        self._before = _stated.loc
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        """As it was before."""
-        _stated.loc = self._before
-
-    def line(self, loc: Loc | None) -> None:
-        """What follows is at `loc`; where that is unknown, at the line before."""
-        _stated.loc = loc or _stated.loc
+@contextlib.contextmanager
+def stated(loc: Loc | None) -> Iterator[None]:
+    """Take `loc` for the user's line, whatever frames say: a graph runs that knows its own."""
+    token = _STATED.set(loc)
+    try:
+        yield
+    finally:
+        _STATED.reset(token)
 
 
-_RANGE = re.compile(r'^(?: *File "(.*)", line (\d+)(?:, in .*)?|(.*)\((\d+)\): .*)$', re.MULTILINE)
+@functools.lru_cache(maxsize=4096)
+def line_of_trace(trace: str) -> Loc | None:
+    """The innermost line of a printed stack trace that is not torch's nor ours."""
+    for file, line, text in reversed(_FRAME.findall(trace)):
+        if not file.startswith(_HIDDEN):
+            return Loc(file, int(line), text.strip())
+    return None
+
+
+_RANGE = re.compile(r'^(?: *File "(.*)", line (\d+)|(.*)\((\d+)\): .*)$', re.MULTILINE)
 """A line of a source range: of scripted code, and of the stack of traced code, innermost first."""
 
 
 def script_line(source_range: str, site: Loc | None) -> Loc | None:
     """The line of a TorchScript source range; `site`, if that is no line of the user's."""
-    return next(_users_lines(source_range), site)
-
-
-def _users_lines(text: str) -> Iterator[Loc]:
-    """The lines of the user's that a source range or a stack mentions, in its order."""
-    for found in _RANGE.finditer(text):
+    for found in _RANGE.finditer(source_range):
         file, line = found[1] or found[3], int(found[2] or found[4])
         if not file.startswith((*_HIDDEN, "<")):
-            yield Loc(file, line, linecache.getline(file, line).strip())
+            return Loc(file, line, linecache.getline(file, line).strip())
+    return site
 
 
 def _graph_line(frame: FrameType) -> Loc | None:
@@ -76,14 +73,14 @@ def _graph_line(frame: FrameType) -> Loc | None:
         return None
     index = numbers.get(frame.f_lineno - module._prologue_start)  # noqa: SLF001  nowhere public
     node = next(itertools.islice(module.graph.nodes, index, None), None) if index else None
-    stack = node.stack_trace if node is not None else None
-    return next(iter([*_users_lines(stack or "")][::-1]), None)
+    return line_of_trace(node.stack_trace or "") if node is not None else None
 
 
 def user_line() -> Loc | None:
-    """What is stated, else the innermost frame that is neither torch's nor ours."""
-    if _stated.loc is not None:
-        return _stated.loc
+    """The innermost frame that is neither torch's nor ours, or what was `stated`."""
+    known = _STATED.get()
+    if known is not None:
+        return known
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  inspect.stack takes milliseconds
     while frame is not None:
         file = frame.f_code.co_filename

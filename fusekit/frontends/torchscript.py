@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from fusekit.errors import FusionDeclined, GraphError
-from fusekit.frontends.lines import Stated, script_line
+from fusekit.frontends.lines import script_line, stated
 from fusekit.frontends.torchscript_ops import STRUCTURE, function_of, runner
 from fusekit.ir import Loc
 from fusekit.specs import Decline, Reason
@@ -76,18 +76,17 @@ class Program:
 
     def __call__(self, *inputs: Any) -> list[Any]:
         """The outputs for these inputs."""
-        with Stated() as stated:
-            return _Run(self, stated).carry_out(self.block, *inputs)
+        return _Run(self).carry_out(self.block, *inputs)
 
 
 class _Run:
     """One run of a program."""
 
-    def __init__(self, program: Program, stated: Stated) -> None:
+    def __init__(self, program: Program) -> None:
         self.hosts = program.hosts
         self.values: dict[int, Any] = dict(program.constants)
         self.lifted: dict[int, Any] = {}
-        self.stated = stated
+        self.loc: Loc | None = None
 
     def use(self, slot: int) -> Any:
         """A value in the user's computation: a trace takes a constant as one of its own."""
@@ -100,8 +99,9 @@ class _Run:
     def carry_out(self, block: Block, *given: Any) -> list[Any]:
         self.values.update(zip(block.inputs, given, strict=True))
         for step in block.steps:
-            self.stated.line(step.loc)
-            self.values.update(zip(step.results, self.step(step), strict=True))
+            self.loc = step.loc or self.loc  # what has no line of its own belongs to the one before
+            with stated(self.loc):
+                self.values.update(zip(step.results, self.step(step), strict=True))
         return [self.use(slot) for slot in block.results]
 
     def step(self, step: Step) -> Sequence[Any]:

@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 from fusekit import events
 from fusekit.config import Options, current
 from fusekit.errors import FusionDeclined
-from fusekit.frontends.free import Free
+from fusekit.frontends.free import Free, free_variables
 from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.seeds import is_seed
 from fusekit.runtime.engines import Engine, choose, switches
@@ -37,6 +37,9 @@ from fusekit.specs import Decline, Reason
 __all__ = ["Dispatcher", "Entry", "switch"]
 
 default_dtype = torch.get_default_dtype
+
+being_compiled = torch.compiler.is_dynamo_compiling
+"""torch.compile takes the original apart, not this."""
 
 n_modes = torch._C._len_torch_dispatch_stack  # noqa: SLF001  the plans' own checks miss make_fx
 
@@ -137,6 +140,8 @@ class Dispatcher:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function's result."""
+        if being_compiled():
+            return self.function(*args, **kwargs)
         if kwargs:
             form: Hashable = (len(args), *kwargs)
             leaves: Sequence[Any] = (*args, *kwargs.values())
@@ -333,7 +338,7 @@ class Dispatcher:
                 *(function, args, kwargs),
                 name=name,
                 dynamic=self.dynamic,
-                wrapped=self.original,
+                frees=free_variables(self.original),
             )
 
         return Dispatcher(

@@ -149,7 +149,7 @@ def depends_on_values(x):
 
 def prints(x, really: bool = True):
     if really:
-        print(x.size(0))  # noqa: T201  what the test is about
+        print(x.size(0))
     return x + 1
 
 
@@ -213,7 +213,7 @@ class Pair(NamedTuple):
 def containers(x, xs: list[torch.Tensor], named: dict[str, torch.Tensor]):
     made: list[torch.Tensor] = []
     for i, item in enumerate(xs):
-        made.append(item * i + x)  # noqa: PERF401  TorchScript has no such comprehension
+        made.append(item * i + x)
     made.insert(0, x)
     made[1] = made[1] * 2
     made.reverse()
@@ -283,7 +283,7 @@ def test_in_place(x):
 
 
 def drops(x):
-    return functional.dropout(x, 0.25, True) * 2  # noqa: FBT003  torch's signature
+    return functional.dropout(x, 0.25, True) * 2
 
 
 @pytest.mark.parametrize("how", ["script", "trace"])
@@ -314,7 +314,7 @@ def test_torchscript_code_that_python_calls(x):
     writer = torch.jit.script(in_place)
     check(lambda x: script(x, x) * 2, x, launches=1)
     check(lambda x: writer(x) * 2, x, codes=["FK0202"])
-    with torch.jit.optimized_execution(False):  # noqa: FBT003  torch's signature
+    with torch.jit.optimized_execution(False):
         fusekit.fuse(lambda x: script(x, x) + 3)(x)
         assert not torch._C._get_graph_executor_optimize()
 
@@ -522,6 +522,6 @@ def test_any_program_is_what_torchscript_makes_of_it(text, numbers):
     for index, (n, s) in enumerate(numbers):
         args = torch.randn(3 + index, 4), torch.randn(3 + index, 4), n, s
         assert {decline.code for decline in fused.explain(*args).declined} <= {"FK0204"}
-        with torch.jit.optimized_execution(False):  # noqa: FBT003  torch's signature
+        with torch.jit.optimized_execution(False):
             expected = script(*(x.clone() if torch.is_tensor(x) else x for x in args))
         torch.testing.assert_close(fused(*args), expected, rtol=1e-4, atol=1e-4, equal_nan=True)
