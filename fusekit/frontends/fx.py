@@ -25,7 +25,7 @@ from fusekit.frontends.free import Free, free_variables
 from fusekit.frontends.questions import SizeQuestions
 from fusekit.frontends.rehearsal import Identities
 from fusekit.frontends.scalars import ScalarTrace, concrete
-from fusekit.frontends.scripted import unoptimised
+from fusekit.frontends.scripted import optimising
 from fusekit.frontends.trace import MutationError, Tracer
 from fusekit.ir import Graph, GraphBuilder, Node
 from fusekit.specs import Decline, Reason
@@ -109,7 +109,7 @@ def capture(
     if frees is None:
         frees = free_variables(function)
     attempt = _Attempt(function, args, kwargs, frees, name, dynamic=dynamic, grad=grad)
-    with torch.set_grad_enabled(grad), unoptimised():
+    with torch.set_grad_enabled(grad), optimising(value=False):
         if functional:
             attempt.writes = _Writes.AT_THE_END
             return attempt.run()

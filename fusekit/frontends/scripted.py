@@ -20,7 +20,7 @@ from fusekit.frontends.torchscript import CALL_SITE, FunctionReader, Program
 from fusekit.frontends.torchscript_ops import dtype_code
 from fusekit.specs import Decline, Reason
 
-__all__ = ["SCRIPTS", "Scripted", "readable", "unoptimised"]
+__all__ = ["SCRIPTS", "Scripted", "optimising", "readable"]
 
 SCRIPTS = (torch.jit.ScriptFunction, torch.jit.ScriptModule, torch._C.ScriptMethod)  # noqa: SLF001
 """What TorchScript makes of functions, modules, and their methods."""
@@ -79,7 +79,8 @@ class Scripted:
         graph = self._code.graph.copy()
         for call in [*graph.findAllNodes("prim::CallFunction"), *_method_calls(graph)]:
             _mark(graph, call)
-        torch._C._jit_pass_inline(graph)  # noqa: SLF001  likewise
+        with optimising(value=True):  # without, what is called in what is called stays a call
+            torch._C._jit_pass_inline(graph)  # noqa: SLF001  likewise
         return graph
 
     @property
@@ -120,13 +121,13 @@ def _attributes(block: Any, paths: dict[int, tuple[str, ...]]) -> Iterator[tuple
 
 
 @contextlib.contextmanager
-def unoptimised() -> Iterator[None]:
-    """TorchScript code that Python calls runs as it is, and learns nothing from the arguments.
+def optimising(*, value: bool) -> Iterator[None]:
+    """Whether TorchScript optimises the code that it runs or inlines, in this thread.
 
-    It optimises itself for what the first calls look like; fake tensors must not count.
+    It does so for what the first calls look like; fake tensors must not count.
     """
-    before = torch._C._get_graph_executor_optimize()  # noqa: SLF001  this thread's
-    torch._C._set_graph_executor_optimize(False)  # noqa: SLF001, FBT003  likewise
+    before = torch._C._get_graph_executor_optimize()  # noqa: SLF001  likewise
+    torch._C._set_graph_executor_optimize(value)  # noqa: SLF001  likewise
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from torch.nn import functional
+from torch.utils._pytree import tree_flatten
 
 import fusekit
 
@@ -28,8 +29,19 @@ def check(script, *args, codes=(), launches=None, **kwargs):
             assert after.launches - before.launches == launches
         expected = script(*args, **kwargs)
         assert type(got).__name__ == type(expected).__name__
-        torch.testing.assert_close(got, expected, **TOLERANCE)
+        assert_like(got, expected)
     return fused
+
+
+def assert_like(got, expected):
+    """The same structure of tensors and other things."""
+    (found, form), (wanted, wanted_form) = map(tree_flatten, (got, expected))
+    assert str(form) == str(wanted_form)  # a named tuple's class is made anew at each call
+    for one, other in zip(found, wanted, strict=True):
+        if isinstance(one, torch.Tensor):
+            torch.testing.assert_close(one, other, **TOLERANCE)
+        else:
+            assert (type(one), one) == (type(other), other)
 
 
 @pytest.fixture
@@ -58,9 +70,13 @@ def test_every_call_is_one_kernel_whatever_torchscript_optimises(x, how):
 
 
 def test_a_capture_teaches_torchscript_nothing(x):
-    script = torch.jit.script(cell)
-    fusekit.fuse(script)(x, x)
-    assert not script.get_debug_state().execution_plans
+    def fresh(x):
+        return x * 2 + 1
+
+    script = torch.jit.script(fresh)
+    fusekit.fuse(script)(x)
+    with pytest.raises(RuntimeError, match="optimized_plan_"):  # it has not made one
+        script.get_debug_state()
 
 
 def test_default_and_named_arguments(x):
@@ -298,7 +314,7 @@ def test_dropout_draws_anew_and_its_gradient_knows_what(how):
     one, other = fused(x), fused(x)
     assert not torch.equal(one, other)
     assert 0.2 < (one == 0).float().mean() < 0.3
-    assert set(one.unique().tolist()) == pytest.approx({0.0, 2 / 0.75})
+    assert one.unique().tolist() == pytest.approx([0.0, 2 / 0.75])
     (gradient,) = torch.autograd.grad(one.sum(), x)
     torch.testing.assert_close(gradient, one.detach())
     torch.manual_seed(5)
@@ -456,14 +472,17 @@ def test_a_scripted_module_in_a_python_module(x):
     torch.testing.assert_close(fused(x), model(x), **TOLERANCE)
 
 
+def negated(self, inputs: tuple[torch.Tensor], result: torch.Tensor) -> torch.Tensor:
+    return -result
+
+
 @torch.no_grad()
 def test_a_module_with_hooks_runs_as_it_is(x):
-    script = torch.jit.script(Layer())
-    seen = []
-    script.register_forward_hook(lambda *_args: seen.append(1))
+    layer = Layer()
+    layer.register_forward_hook(negated)
+    script = torch.jit.script(layer)
     before = fusekit.stats().fallbacks.get("FK0202", 0)
     torch.testing.assert_close(fusekit.fuse(script)(x), script(x))
-    assert seen == [1, 1]
     assert fusekit.stats().fallbacks["FK0202"] == before + 1
 
 
@@ -511,7 +530,7 @@ def programs(draw):
         text = draw(st.sampled_from(STATEMENTS)).format(a=a, b=b, e=expression)
         lines += [f"    {line}" for line in text.splitlines()]
     head = "def f(x: Tensor, y: Tensor, n: int, s: float) -> Tuple[Tensor, Tensor]:"
-    return "\n".join([head, *lines, "    return x, y"])
+    return "\n".join([head, *lines, "    return x, y", ""])
 
 
 @given(programs(), st.lists(st.tuples(st.integers(0, 4), st.floats(-2, 2)), min_size=1, max_size=3))
@@ -521,7 +540,9 @@ def test_any_program_is_what_torchscript_makes_of_it(text, numbers):
     torch.manual_seed(0)
     for index, (n, s) in enumerate(numbers):
         args = torch.randn(3 + index, 4), torch.randn(3 + index, 4), n, s
-        assert {decline.code for decline in fused.explain(*args).declined} <= {"FK0204"}
+        explanation = fused.explain(*args)
+        codes = {decline.code for decline in explanation.declined}
+        assert explanation.fused or codes == {"FK0204"}, str(explanation)
         with torch.jit.optimized_execution(False):
             expected = script(*(x.clone() if torch.is_tensor(x) else x for x in args))
         torch.testing.assert_close(fused(*args), expected, rtol=1e-4, atol=1e-4, equal_nan=True)
