@@ -338,28 +338,27 @@ class _Attempt:
         """A view of what is copied into an argument, as a view of that argument."""
         if item.value is None:
             return item
-        makers = {out: node for node in self.builder.nodes for out in node.outputs}
         chain: list[tuple[Node, int]] = []
         value = item.value
-        while value not in written and value in makers and makers[value].op == "view":
-            node = makers[value]
+        while value not in written:
+            node = self.builder.maker(value)
+            if node is None or node.op != "view":
+                return item
             chain.append((node, node.outputs.index(value)))
             value = node.inputs[0]
-        if value not in written:
-            return item
         value = written[value]
         for node, position in reversed(chain):
             value = repeat_view(self.builder, node, value)[position]
         return Result(value=value)
 
     def _tensor_result(self, item: torch.Tensor) -> Result:
-        if not self.tracer.knows(item):
+        if not self.tracer.names.knows(item):
             for real, fake in self.by_real.items():
                 if id(item) == real:
-                    return Result(value=self.tracer.identify(fake))
+                    return Result(value=self.tracer.names.identify(fake))
             detail = "it returns a tensor that no traced operator made"
             raise FusionDeclined(Decline(Reason.CAPTURE, detail))
-        return Result(value=self.tracer.identify(item))
+        return Result(value=self.tracer.names.identify(item))
 
 
 def _check_traps(graph: Graph) -> None:

@@ -69,6 +69,9 @@ class Identities(TorchFunctionMode):
         self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
     ) -> Any:
         """The result, with arguments in place of their second wrappers."""
+        if func is torch.Tensor.masked_fill_:
+            # of the tensors that it would return out of place, the layout is another
+            return args[0].copy_(torch.Tensor.masked_fill(*args, **(kwargs or {})))
         made = func(*args, **(kwargs or {}))
         given = {id(_wrapped(x)): x for x in tensors_in(args) if _is_wrapper(x)}
         if not given:

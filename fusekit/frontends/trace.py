@@ -19,7 +19,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fusekit.errors import FusionDeclined
 from fusekit.frontends.aten import RULES, UNWRITTEN_POINTWISE, expansion_of
 from fusekit.frontends.calls import (
-    UnknownTensorError,
     bind,
     encode,
     is_view,
@@ -35,6 +34,7 @@ from fusekit.frontends.dtypes import FROM_TORCH
 from fusekit.frontends.fake import Fakes, is_supported, result_dtype
 from fusekit.frontends.lines import user_line
 from fusekit.frontends.lowering import Lowering
+from fusekit.frontends.names import Names
 from fusekit.frontends.rehearsal import Rehearsal
 from fusekit.frontends.scalars import ScalarNode, concrete_tree, pinned_tree
 from fusekit.ir import DType, GraphBuilder
@@ -59,6 +59,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         trouble: the first exception that an operator raised.
         constants: tensors made from literals inside the function, by value id.
         writes: (value of an input, value written into it), in order.
+        names: which value each fake tensor stands for.
     """
 
     carries_scripts_out = True  # it wants to see each operator of TorchScript code
@@ -78,39 +79,19 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.writes: list[tuple[int, int]] = []
         self.device: torch.device | None = None
         self.functional = False
-        self.draws = Draws(builder, fakes, self.identify, self.symbol)
+        self.names = Names()
+        self.draws = Draws(builder, fakes, self.names.identify, self.symbol)
         self._adopt = adopt
         self.rehearsal = Rehearsal(fakes.like)
         self.states_sizes = False
         self.trouble: Exception | None = None
-        self._ids: dict[int, int] = {}
         self._depth = 0
         self._owned: set[int] = set()
-        self._alive: list[torch.Tensor] = []
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         """No: wrapping this mode's handler would import the whole of torch.compile (a second)."""
         return False
-
-    def bind(self, fake: torch.Tensor, value_id: int) -> None:
-        """Remember which value a fake tensor stands for."""
-        self._ids[id(fake)] = value_id
-        self._alive.append(fake)
-
-    def identify(self, tensor: torch.Tensor) -> int:
-        """The value of a fake tensor; UnknownTensorError for a stranger."""
-        value_id = self._ids.get(id(tensor))
-        if value_id is None:
-            raise UnknownTensorError(
-                "a tensor is used that is neither an argument nor found among what the function "
-                "closes over; pass it as an argument"
-            )
-        return value_id
-
-    def knows(self, tensor: torch.Tensor) -> bool:
-        """True for a fake tensor of this trace."""
-        return id(tensor) in self._ids
 
     def dtype_of(self, tensor: torch.Tensor) -> DType | None:
         """Its dtype, or None for a tensor that no kernel of this trace can touch."""
@@ -123,14 +104,14 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """A value with the fake tensor's dtype, shape and strides."""
         strides = fake.stride() if fake.layout is torch.strided else None
         value_id = self.builder.value(self.dtype_of(fake), tuple(fake.shape), strides)
-        self.bind(fake, value_id)
+        self.names.bind(fake, value_id)
         return value_id
 
     def new_input(self, fake: torch.Tensor) -> int:
         """A tensor input with the fake tensor's dtype, shape and strides."""
         strides = fake.stride() if fake.layout is torch.strided else None
         value_id = self.builder.input(self.dtype_of(fake), tuple(fake.shape), strides)
-        self.bind(fake, value_id)
+        self.names.bind(fake, value_id)
         return value_id
 
     def symbol(self, node: ScalarNode) -> int:
@@ -178,14 +159,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args, kwargs = map_tensors(self._known, (args, kwargs))
         if self._depth == 0:
             self._stamp(func)
-        mark = self.builder.mark()
+        mark = self._mark()
         if not self._is_write_back(func):
             result = self._pointwise(func, args, kwargs)
             if result is not None:
                 self._owned.update(map(id, tensors_in(result)))
                 return result
-            self.builder.rollback(mark)
-            self._forget(mark[0])
+            self._rollback(mark)
         return self._call(func, args, kwargs)
 
     def _rehearse(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -203,7 +183,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         target: Any = args[0] if args else None
         if twin is None or id(target) not in self._owned:
             return None
-        mark = self.builder.mark()
+        mark = self._mark()
         self._stamp(func)
         args, kwargs = map_tensors(self._known, (args, kwargs))
         if name_of(twin) in DRAWS:
@@ -211,11 +191,10 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             made = self._pointwise(twin, args, kwargs)
         if made is None or (made.dtype, made.shape) != (target.dtype, target.shape):
-            self.builder.rollback(mark)
-            self._forget(mark[0])
+            self._rollback(mark)
             return None
-        self.builder.set_strides(self.identify(made), target.stride())
-        self.bind(target, self.identify(made))
+        self.builder.set_strides(self.names.identify(made), target.stride())
+        self.names.bind(target, self.names.identify(made))
         return target
 
     @contextlib.contextmanager
@@ -241,21 +220,29 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _detached(self, tensor: torch.Tensor) -> torch.Tensor:
         """What factory functions return: new memory under a second name, so no longer owned."""
         fake = self.fakes.like_of(tensor, tensor.dtype)
-        self.bind(fake, self.identify(tensor))
+        self.names.bind(fake, self.names.identify(tensor))
         self._owned.discard(id(tensor))
         return fake
 
     def _known(self, tensor: torch.Tensor) -> torch.Tensor:
-        if isinstance(tensor, FakeTensor) and self.knows(tensor):
+        if isinstance(tensor, FakeTensor) and self.names.knows(tensor):
             return tensor
         if isinstance(tensor, FakeTensor):
-            self.identify(tensor)
+            self.names.identify(tensor)
         return self._adopt(tensor)
 
-    def _forget(self, first: int) -> None:
-        self._ids = {key: value for key, value in self._ids.items() if value < first}
-        self.scalars = {text: value for text, value in self.scalars.items() if value < first}
-        self.draws.forget(first)
+    def _mark(self) -> tuple[tuple[int, int], int]:
+        """A point to which `_rollback` returns."""
+        return self.builder.mark(), self.names.mark()
+
+    def _rollback(self, mark: tuple[tuple[int, int], int]) -> None:
+        """Forget all values and nodes since `mark`, looking only at those."""
+        made, bound = mark
+        self.builder.rollback(made)
+        self.names.forget(made[0], bound)
+        while self.scalars and next(reversed(self.scalars.values())) >= made[0]:
+            self.scalars.popitem()
+        self.draws.forget(made[0])
 
     def _stamp(self, func: Any) -> None:
         """Nodes of a decomposition belong to the operator that the user called."""
@@ -295,7 +282,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         dtype = FROM_TORCH[twins[0].dtype]
         arguments = bind(func, args, kwargs)
         self._note_size(arguments)
-        lowering = Lowering(self.builder, arguments, dtype, self.identify, self.symbol)
+        lowering = Lowering(self.builder, arguments, dtype, self.names.identify, self.symbol)
         first = len(self.builder.values)
         made = rule(lowering)
         if made is None:
@@ -327,7 +314,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if value_id < first or builder.values[value_id].shape != shape:
             value_id = builder.apply("copy", value_id, shape=shape)
         builder.set_strides(value_id, fake.stride())
-        self.bind(fake, value_id)
+        self.names.bind(fake, value_id)
 
     def _by_decomposition(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Trace what torch says `func` consists of; None if any of it is not pointwise."""
@@ -348,7 +335,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for theirs, ours in zip(tensors_in(fake), tensors_in(made), strict=True):
             if (theirs.dtype, theirs.shape) != (ours.dtype, ours.shape):
                 return None
-            self._finish(self.identify(ours), start, theirs)
+            self._finish(self.names.identify(ours), start, theirs)
         return fake
 
     def _cat(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -367,26 +354,30 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         pieces = [self._piece(piece, dtype) for piece in tensors]
         result = self.builder.cat(pieces, int(dim) % max(fake.dim(), 1), tuple(fake.shape))
         self.builder.set_strides(result, fake.stride())
-        self.bind(fake, result)
+        self.names.bind(fake, result)
         return fake
 
     def _piece(self, tensor: torch.Tensor, dtype: DType) -> int:
         """A piece of a cat as the result of a pointwise node."""
-        value_id = self.identify(tensor)
+        value_id = self.names.identify(tensor)
         made = self.builder.cast(value_id, dtype)
-        is_computed = any(node.is_pointwise and made in node.outputs for node in self.builder.nodes)
+        maker = self.builder.maker(made)
+        is_computed = maker is not None and maker.is_pointwise
         return made if is_computed else self.builder.apply("copy", made)
 
     def _call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A node that PyTorch runs (or a view, which strides express)."""
         args, kwargs = pinned_tree(args), pinned_tree(kwargs)
         fake = self.fakes.run(func, args, kwargs)
-        inputs = [self.identify(tensor) for tensor in tensors_in((args, kwargs))]
+        inputs = [self.names.identify(tensor) for tensor in tensors_in((args, kwargs))]
         # its result may share their memory
         self._owned.difference_update(map(id, tensors_in((args, kwargs))))
-        encoded = encode(args, self.identify), encode(tuple(kwargs.items()), self.identify)
+        encoded = (
+            encode(args, self.names.identify),
+            encode(tuple(kwargs.items()), self.names.identify),
+        )
         if self._is_write_back(func):
-            self.bind(args[0], self.identify(args[1]))
+            self.names.bind(args[0], self.names.identify(args[1]))
             self.writes.append((inputs[0], inputs[1]))
             return args[0]
         outputs = [self.new_value(tensor) for tensor in tensors_in(fake)]

@@ -175,3 +175,16 @@ def test_memory_of_ones_own_keeps_its_strides() -> None:
     x, y = torch.randn(3, 4), torch.randn(4, 3).t()
     for ours, theirs in zip(fusekit.fuse(function)(y, x), function(y, x), strict=True):
         assert ours.stride() == theirs.stride()
+
+
+def test_masked_fill_in_place_keeps_the_layout_that_it_loses_out_of_place():
+    def function(x):
+        x.masked_fill_(x > 0, 1)
+        return -x, x.masked_fill(x < 0, 2)
+
+    x = torch.randn(3, 2).t()
+    y = x.clone()
+    for found, expected in zip(fusekit.fuse(function)(x), function(y), strict=True):
+        assert torch.equal(found, expected)
+        assert found.stride() == expected.stride()
+    assert torch.equal(x, y)
