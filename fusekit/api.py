@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from fusekit.errors import FusionDeclined, UsageError
+from fusekit.frontends.scripted import readable
 from fusekit.ir import print_graph
 from fusekit.runtime.compiled import ProgramExplanation, explain_compiled
 from fusekit.runtime.diagnosis import Doctor, doctor
@@ -58,6 +59,7 @@ class FusedFunction(Dispatcher):
         """See `fuse`."""
         if engine != "auto" and engine not in ENGINES:
             raise UsageError(f"no engine {engine!r}; there are auto, {', '.join(ENGINES)}")
+        function = readable(function)
         label = name or getattr(function, "__name__", type(function).__name__)
         super().__init__(function, engine, str(label), dynamic=dynamic)
         functools.update_wrapper(self, function, updated=())

@@ -14,7 +14,7 @@ import torch
 
 from fusekit.errors import FusionDeclined, GraphError, StackError, UnknownKeyError, UsageError
 from fusekit.frontends.groups import capture_group
-from fusekit.frontends.torchscript import TorchGroup
+from fusekit.frontends.torchgroups import TorchGroup
 from fusekit.ir import Graph, print_graph
 from fusekit.registry import normalize
 from fusekit.runtime.dispatch import Dispatcher, switch

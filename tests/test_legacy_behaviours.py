@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 
 import fusekit
-from fusekit.frontends.torchscript import TorchGroup
+from fusekit.frontends.torchgroups import TorchGroup
 
 ENGINES = ("llvm", "cpp")
 both_engines = pytest.mark.parametrize("engine", ENGINES)

@@ -27,6 +27,7 @@ from fusekit.frontends.obstacles import translated
 from fusekit.frontends.questions import SizeQuestions
 from fusekit.frontends.rehearsal import Identities, MutationError
 from fusekit.frontends.scalars import ScalarTrace, concrete
+from fusekit.frontends.scripted import optimising
 from fusekit.frontends.trace import Tracer
 from fusekit.ir import Graph, GraphBuilder, Loc, Node
 from fusekit.specs import Decline, Reason
@@ -112,7 +113,7 @@ def capture(
     if frees is None:
         frees = free_variables(function)
     attempt = _Attempt(function, args, kwargs, frees, name, dynamic=dynamic, grad=grad)
-    with torch.set_grad_enabled(grad):
+    with torch.set_grad_enabled(grad), optimising(value=False):
         if functional:
             attempt.writes = _Writes.AT_THE_END
             return attempt.run()
@@ -244,10 +245,10 @@ class _Attempt:
             raise
         except (DataDependentOutputException, DynamicOutputShapeException) as error:
             detail = f"{error.func} needs the values of a tensor"
-            loc = line_of(error)
+            loc = line_of(error) or self.builder.loc
             raise FusionDeclined(Decline(Reason.DATA_DEPENDENT, detail, "", loc)) from error
         except Exception as error:  # eager decides whether it is the user's error
-            why = translated(error, line_of(error), self.first_write)
+            why = translated(error, line_of(error) or self.builder.loc, self.first_write)
             raise FusionDeclined(why) from error
         return made
 

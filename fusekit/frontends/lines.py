@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import itertools
 import linecache
 import os
 import re
@@ -18,7 +19,7 @@ import torch
 
 from fusekit.ir import Loc
 
-__all__ = ["line_of", "line_of_trace", "stated", "user_line"]
+__all__ = ["line_of", "line_of_trace", "script_line", "stated", "user_line"]
 
 _OURS, _HIDDEN, _LIBRARY, _USERS = range(4)
 """Whose a file is; of a call's frames, the innermost of the highest kind is shown."""
@@ -49,6 +50,9 @@ def _kind(file: str) -> int:
     return _LIBRARY if file.startswith("<") and not _NAMED_CELL.match(file) else _USERS
 
 
+_GENERATED = "<eval_with_key>"
+"""What the files of torch.fx's generated code are called."""
+
 _FRAME = re.compile(r'File "(.+)", line (\d+), in')
 """One frame of a stack trace as Python prints it."""
 
@@ -72,6 +76,28 @@ def line_of_trace(trace: str) -> Loc | None:
     return _shown(reversed(frames))
 
 
+_RANGE = re.compile(r'^(?: *File "(.*)", line (\d+)|(.*)\((\d+)\): .*)$', re.MULTILINE)
+"""A line of a source range: of scripted code, and of the stack of traced code, innermost first."""
+
+
+def script_line(source_range: str, site: Loc | None) -> Loc | None:
+    """The line of a TorchScript source range; `site`, if that is no line of the user's."""
+    found = _RANGE.findall(source_range)
+    return _shown((a or c, int(b or d)) for a, b, c, d in found) or site
+
+
+def _graph_line(frame: FrameType) -> tuple[str, int] | None:
+    """Where the node came from that the generated code of an fx.GraphModule is carrying out."""
+    module = frame.f_locals.get("self")
+    numbers = getattr(module, "_lineno_map", None)
+    if not isinstance(module, torch.fx.GraphModule) or not numbers:
+        return None
+    index = numbers.get(frame.f_lineno - module._prologue_start)  # noqa: SLF001  nowhere public
+    node = next(itertools.islice(module.graph.nodes, index, None), None) if index else None
+    loc = line_of_trace(node.stack_trace or "") if node is not None else None
+    return (loc.file, loc.line) if loc else None
+
+
 def user_line() -> Loc | None:
     """The line of the function being captured that calls the current operator.
 
@@ -91,7 +117,9 @@ def line_of(error: BaseException) -> Loc | None:
 
 def _outwards(frame: FrameType | None) -> Iterator[tuple[str, int]]:
     while frame is not None:
-        yield frame.f_code.co_filename, frame.f_lineno
+        file, line = frame.f_code.co_filename, frame.f_lineno
+        stated_by_graph = _graph_line(frame) if file.startswith(_GENERATED) else None
+        yield stated_by_graph or (file, line)
         frame = frame.f_back
 
 

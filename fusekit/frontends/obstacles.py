@@ -110,6 +110,9 @@ def translated(
         advice = f"use {twin}, which returns a new tensor; writes that nobody else sees are fused"
         detail = "in place, to a tensor with other names, while gradients are recorded"
         return Decline(Reason.MUTATION, detail, str(func), where, advice)
+    if text.endswith("in the TorchScript interpreter."):
+        detail = "TorchScript code that it calls; fusekit.fuse takes that directly"
+        return Decline(Reason.CAPTURE, detail, "", loc)
     if packet is not None:
         func = getattr(packet, packet.overloads()[0])
         reason = Reason.RANDOM if _draws(func) else Reason.MUTATION

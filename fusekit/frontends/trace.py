@@ -59,6 +59,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         writes: (value of an input, value written into it), in order.
     """
 
+    carries_scripts_out = True  # it wants to see each operator of TorchScript code
+
     def __init__(
         self,
         fakes: Fakes,
@@ -332,8 +334,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         numbers = concrete_tree((args, kwargs))
         if rule is None or not is_supported(func, *numbers):
             return None
-        first = len(self.builder.nodes)
-        start = len(self.builder.values)
+        first, start = len(self.builder.nodes), len(self.builder.values)
         try:
             with self._inside():
                 made = rule(*args, **kwargs)
