@@ -36,7 +36,8 @@ from fusekit.runtime.engines import Engine
 from fusekit.runtime.guard import unpack, write_guard
 from fusekit.runtime.kernels import Kernel, kernel_for
 from fusekit.runtime.memory import with_huge_pages
-from fusekit.runtime.program import KernelCall, Place, Program
+from fusekit.runtime.place import Place
+from fusekit.runtime.program import KernelCall, Program
 from fusekit.runtime.stats import CallCounter, counters
 from fusekit.runtime.unaligned import Unaligned
 from fusekit.specs import Decline, Reason
@@ -109,6 +110,7 @@ class _Writer:
             zip((k.group.index for k in program.kernels), program.kernels, strict=True)
         )
         self.needed = _needed_on_host(program)
+        self.arguments = set(program.graph.inputs)
 
     def plan(self) -> Plan:
         launches = sum(1 for call in self.program.kernels if call.binding.numel)
@@ -147,15 +149,14 @@ class _Writer:
 
     def _write_alias_check(self, tensors: Sequence[str]) -> None:
         """A tensor that is written must share memory with no other argument."""
-        for target, _ in self.program.writes:
-            name = self.tensor[target]
-            others = [other for other in tensors if other != name]
-            if others:
-                self.names["shares"] = _shares_memory
-                self.names["overlap"] = functools.partial(
-                    self._give_up, Decline(Reason.OVERLAP, "two arguments share memory")
-                )
-                self.lines += [f"if shares({name}, {', '.join(others)}):", "    return overlap(a)"]
+        written = [self.tensor[target] for target, _ in self.program.writes]
+        if written and len(tensors) > 1:
+            given = [*written, *(name for name in tensors if name not in set(written))]
+            self.names["shares"] = functools.partial(_shares_memory, len(written))
+            self.names["overlap"] = functools.partial(
+                self._give_up, Decline(Reason.OVERLAP, "two arguments share memory")
+            )
+            self.lines += [f"if shares({', '.join(given)}):", "    return overlap(a)"]
 
     def _write_device(self) -> None:
         """On a device that is not the current one, the plan calls itself where it is."""
@@ -178,8 +179,8 @@ class _Writer:
     # steps
 
     def _write_kernel(self, call: KernelCall) -> None:
-        for value_id in call.group.outputs:
-            self._allocate(self.program.places[value_id].base)
+        for place in call.writes:
+            self._allocate(place.base)
         if not call.binding.numel:
             return
         index = call.group.index
@@ -214,12 +215,14 @@ class _Writer:
     def _aligned(
         self, call: KernelCall, addresses: Sequence[str], arguments: Sequence[str], launch: str
     ) -> str:
-        """The launch of the kernel that fits the alignment of this call's inputs."""
+        """The launch of the kernel that fits the alignment of this call's arguments."""
         index, args = call.group.index, call.binding.args
-        loose: dict[int, list[str]] = {}
-        for desc, address in zip(args.inputs, addresses, strict=False):
-            if desc.alignment > desc.dtype.itemsize:
-                loose.setdefault(desc.alignment, []).append(address)
+        loose: dict[int, dict[str, None]] = {}
+        # results that are allocated here are aligned
+        given = [*(True for _ in call.reads), *(p.base in self.arguments for p in call.writes)]
+        for desc, address, is_given in zip(args.tensors, addresses, given, strict=True):
+            if desc.alignment > desc.dtype.itemsize and is_given:
+                loose.setdefault(desc.alignment, {})[address] = None
         if not loose:
             return launch
         self.names[f"u{index}"] = Unaligned(self.engine, call, self.device.index or 0)
@@ -322,7 +325,12 @@ class _Writer:
 
     def _write_writes(self) -> None:
         for target, value in self.program.writes:
-            self.lines.append(f"{self.tensor[target]}.copy_({self.tensor[value]})")
+            if not self.program.is_in_place(value):
+                self.lines.append(f"{self.tensor[target]}.copy_({self.tensor[value]})")
+        stored = [self.tensor[t] for t, v in self.program.writes if self.program.is_in_place(v)]
+        if stored:  # autograd has to notice, as it does by itself where PyTorch writes
+            self.names["written"] = torch.autograd.graph.increment_version
+            self.lines.append(f"written(({', '.join(stored)},))")
 
     def _write_return(self) -> None:
         values = iter(self.program.results)
@@ -374,7 +382,8 @@ def _structure(value: Any) -> pytree.TreeSpec:
 
 def _needed_on_host(program: Program) -> set[int]:
     """Views that PyTorch must make, because something other than a kernel looks at them."""
-    needed = set(program.graph.outputs)
+    needed = set(program.results)
+    needed.update(value for _, value in program.writes if not program.is_in_place(value))
     for node in reversed(program.graph.nodes):
         if node.op == "call" or (node.op == "view" and needed.intersection(node.outputs)):
             needed.update(node.inputs)
@@ -391,6 +400,9 @@ def _allocator(device: torch.device) -> Callable[..., torch.Tensor]:
     )
 
 
-def _shares_memory(written: torch.Tensor, *others: torch.Tensor) -> bool:
-    storage = written.untyped_storage().data_ptr()
-    return any(other.untyped_storage().data_ptr() == storage for other in others)
+def _shares_memory(n_written: int, *tensors: torch.Tensor) -> bool:
+    """True if one of the first `n_written` tensors shares its memory with any other."""
+    storages = [tensor.untyped_storage().data_ptr() for tensor in tensors]
+    written = {storage for storage in storages[:n_written] if storage}
+    n_empty = storages[:n_written].count(0)
+    return len(written) + n_empty < n_written or not written.isdisjoint(storages[n_written:])

@@ -3,50 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fusekit.frontends.calls import view_geometry
 from fusekit.frontends.fx import Capture
 from fusekit.fusion import Group, Partition, move, partition, simplify
-from fusekit.fusion.motion import Geometry
 from fusekit.ir import Graph, Node, Value
 from fusekit.registry import group_graph
 from fusekit.runtime.binding import Binding, bind, expand_strides
 from fusekit.runtime.devices import kind_of
+from fusekit.runtime.in_place import moved_in_place
 from fusekit.runtime.kernels import specs
 from fusekit.runtime.operand import Operand
+from fusekit.runtime.place import Place
 from fusekit.specs import KernelSpec
 
-__all__ = ["KernelCall", "Place", "Program", "build", "rebind"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Place:
-    """Where a value lies: the tensor that owns the memory, and how to find the value in it.
-
-    Attributes:
-        base: id of the value that is a tensor of its own.
-        shape: extents.
-        strides: in elements.
-        offset: in elements, from the base's first.
-    """
-
-    base: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    offset: int = 0
-
-    @property
-    def footprint(self) -> int:
-        """Distinct elements: a broadcast one counts once."""
-        pairs = zip(self.shape, self.strides, strict=True)
-        return math.prod(extent for extent, stride in pairs if stride or not extent)
-
-    @property
-    def geometry(self) -> Geometry:
-        """Shape, strides, offset."""
-        return self.shape, self.strides, self.offset
+__all__ = ["KernelCall", "Program", "build", "rebind"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +67,9 @@ class Program:
         kernels: one for each group, in order.
         places: value id -> where it lies, for all tensors in strided memory.
         results: graph value of each result of `capture.results` that is a value, in order.
-        writes: (graph input, graph value to copy into it).
+        writes: (graph input, graph value that it holds at the end).
+        moved: value that a kernel stores into an argument -> where; the rest of `writes` is copied.
+            The places of kernel calls say so, `places` do not.
     """
 
     capture: Capture
@@ -105,6 +79,12 @@ class Program:
     places: Mapping[int, Place]
     results: tuple[int, ...]
     writes: tuple[tuple[int, int], ...]
+    moved: Mapping[int, Place]
+
+    def is_in_place(self, value: int) -> bool:
+        """True for one of `writes` that its kernel stores where it belongs."""
+        place = self.places.get(value)
+        return place is not None and place.base in self.moved
 
 
 def build(capture: Capture, max_arguments: int) -> Program:
@@ -113,14 +93,17 @@ def build(capture: Capture, max_arguments: int) -> Program:
     device = capture.device.type
     divided = partition(graph, min(max_arguments, kind_of(device).max_tensors(graph)))
     places = _places(graph)
-    kernels = tuple(_kernel_call(graph, group, places, device) for group in divided.groups)
     position = {old: i for i, old in enumerate(capture.graph.inputs)}
     n_results = len(graph.outputs) - len(capture.writes)
     writes = tuple(
         (graph.inputs[position[target]], value)
         for (target, _), value in zip(capture.writes, graph.outputs[n_results:], strict=True)
     )
-    return Program(capture, graph, divided, kernels, places, graph.outputs[:n_results], writes)
+    results = graph.outputs[:n_results]
+    moved = _moved(divided, places, results, writes, device)
+    located = _located(places, moved)
+    kernels = tuple(_kernel_call(graph, group, located, device) for group in divided.groups)
+    return Program(capture, graph, divided, kernels, places, results, writes, moved)
 
 
 def rebind(program: Program, device: str = "") -> Program:
@@ -132,6 +115,8 @@ def rebind(program: Program, device: str = "") -> Program:
     graph = program.graph
     places = _places(graph)
     device = device or program.capture.device.type
+    moved = _moved(program.partition, places, program.results, program.writes, device)
+    located = _located(places, moved)
     groups = {group.index: group for group in program.partition.groups}
     kernels = []
     for call in program.kernels:
@@ -140,13 +125,39 @@ def rebind(program: Program, device: str = "") -> Program:
             dataclasses.replace(
                 call,
                 group=group,
-                binding=_binding(graph, group, call.tensors, call.indices, places, device=device),
-                reads=tuple(places[i] for i in call.tensors),
-                writes=tuple(places[i] for i in group.outputs),
-                counts=tuple(places[i] for i in call.indices),
+                binding=_binding(graph, group, call.tensors, call.indices, located, device=device),
+                reads=tuple(located[i] for i in call.tensors),
+                writes=tuple(located[i] for i in group.outputs),
+                counts=tuple(located[i] for i in call.indices),
             )
         )
-    return dataclasses.replace(program, kernels=tuple(kernels), places=places)
+    return dataclasses.replace(program, kernels=tuple(kernels), places=places, moved=moved)
+
+
+def _moved(
+    divided: Partition,
+    places: Mapping[int, Place],
+    results: Sequence[int],
+    writes: Sequence[tuple[int, int]],
+    device: str,
+) -> dict[int, Place]:
+    fails = kind_of(device).may_always_fail
+    steps = [(step, stage) for stage, step in enumerate(divided.steps)]
+    return moved_in_place(divided.graph, steps, places, results, writes, may_always_fail=fails)
+
+
+def _located(places: Mapping[int, Place], moved: Mapping[int, Place]) -> Mapping[int, Place]:
+    """Where values lie for kernels: what is moved takes its views along."""
+    if not moved:
+        return places
+    return {
+        value: moved[value]
+        if value in moved
+        else dataclasses.replace(place, base=moved[place.base].base)
+        if place.base in moved
+        else place
+        for value, place in places.items()
+    }
 
 
 def _places(graph: Graph) -> dict[int, Place]:
@@ -232,8 +243,8 @@ def _is_index(graph: Graph, value_id: int) -> bool:
 def _binding(
     graph: Graph,
     group: Group,
-    tensors: Iterable[int],
-    indices: Iterable[int],
+    tensors: Sequence[int],
+    indices: Sequence[int],
     places: Mapping[int, Place],
     *,
     device: str,
@@ -241,7 +252,14 @@ def _binding(
     def operands(values: Iterable[int]) -> list[Operand]:
         return [_operand(graph, places, i, group.shape) for i in values]
 
-    return bind(group.shape, operands(tensors), operands(group.outputs), device, operands(indices))
+    stored = {places[value].base: position for position, value in enumerate(group.outputs)}
+    in_place = tuple(
+        (position, stored[places[value].base])
+        for position, value in enumerate(tensors)
+        if places[value].base in stored
+    )
+    inputs, outputs = operands(tensors), operands(group.outputs)
+    return bind(group.shape, inputs, outputs, device, operands(indices), in_place=in_place)
 
 
 def _operand(
