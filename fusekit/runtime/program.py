@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 from fusekit.frontends.calls import view_geometry
 from fusekit.frontends.fx import Capture
-from fusekit.fusion import Group, Partition, move, partition, simplify
+from fusekit.fusion import Group, Partition, in_stages, move, partition, simplify
 from fusekit.ir import Graph, Node, Value
 from fusekit.registry import group_graph
 from fusekit.runtime.binding import Binding, bind, expand_strides
@@ -16,7 +17,7 @@ from fusekit.runtime.in_place import moved_in_place
 from fusekit.runtime.kernels import specs
 from fusekit.runtime.operand import Operand
 from fusekit.runtime.place import Place
-from fusekit.specs import KernelSpec
+from fusekit.specs import ArgSpec, KernelSpec
 
 __all__ = ["KernelCall", "Program", "build", "rebind"]
 
@@ -49,6 +50,11 @@ class KernelCall:
     counts: tuple[Place, ...]
     numbering: Mapping[int, int]
 
+    @property
+    def form(self) -> tuple[KernelSpec, ArgSpec]:
+        """What it shares with the calls of the same compiled kernel."""
+        return self.spec, self.binding.args
+
     def traffic(self) -> Iterator[tuple[Place, int]]:
         """Each place that is read or written, with its bytes; indices are in no memory."""
         places = (*self.reads, *self.writes)
@@ -64,6 +70,7 @@ class Program:
         capture: what the trace found; its value ids are not those of `graph`.
         graph: simplified, with views and cats moved.
         partition: the steps.
+        stages: of each step; those of one stage follow each other and do not wait for one another.
         kernels: one for each group, in order.
         places: value id -> where it lies, for all tensors in strided memory.
         results: graph value of each result of `capture.results` that is a value, in order.
@@ -75,11 +82,27 @@ class Program:
     capture: Capture
     graph: Graph
     partition: Partition
+    stages: tuple[int, ...]
     kernels: tuple[KernelCall, ...]
     places: Mapping[int, Place]
     results: tuple[int, ...]
     writes: tuple[tuple[int, int], ...]
     moved: Mapping[int, Place]
+
+    @functools.cached_property
+    def launches(self) -> tuple[tuple[KernelCall, ...], ...]:
+        """The kernels, in order, those together that one launch runs."""
+        stage_of = {
+            step.index: stage
+            for step, stage in zip(self.partition.steps, self.stages, strict=True)
+            if isinstance(step, Group)
+        }
+        found: dict[Hashable, list[KernelCall]] = {}
+        for call in self.kernels:
+            if call.binding.numel:
+                stage = stage_of[call.group.index]
+                found.setdefault((stage, call.spec.key, call.binding.args), []).append(call)
+        return tuple(map(tuple, found.values()))
 
     def is_in_place(self, value: int) -> bool:
         """True for one of `writes` that its kernel stores where it belongs."""
@@ -91,8 +114,14 @@ def build(capture: Capture, max_arguments: int) -> Program:
     """Divide a capture and bind its kernels."""
     graph = simplify(move(simplify(capture.graph), view_geometry))
     device = capture.device.type
-    divided = partition(graph, min(max_arguments, kind_of(device).max_tensors(graph)))
+    kind = kind_of(device)
+    divided = partition(graph, min(max_arguments, kind.max_tensors(graph)))
     places = _places(graph)
+    calls = [_kernel_call(graph, group, places, device) for group in divided.groups]
+    known = {id(call.group.nodes): call for call in calls}
+    ordered, stages = in_stages(
+        divided, lambda group: kind.batch_key(known[id(group.nodes)].form, group.shape)
+    )
     position = {old: i for i, old in enumerate(capture.graph.inputs)}
     n_results = len(graph.outputs) - len(capture.writes)
     writes = tuple(
@@ -100,10 +129,11 @@ def build(capture: Capture, max_arguments: int) -> Program:
         for (target, _), value in zip(capture.writes, graph.outputs[n_results:], strict=True)
     )
     results = graph.outputs[:n_results]
-    moved = _moved(divided, places, results, writes, device)
-    located = _located(places, moved)
-    kernels = tuple(_kernel_call(graph, group, located, device) for group in divided.groups)
-    return Program(capture, graph, divided, kernels, places, results, writes, moved)
+    kernels = tuple(
+        dataclasses.replace(known[id(group.nodes)], group=group) for group in ordered.groups
+    )
+    program = Program(capture, graph, ordered, stages, kernels, places, results, writes, {})
+    return _stored_in_place(program, device) if writes else program
 
 
 def rebind(program: Program, device: str = "") -> Program:
@@ -112,11 +142,21 @@ def rebind(program: Program, device: str = "") -> Program:
     `device` is the device type to bind for, if it is not that of the arguments: kernels can be
     written, and read, for a GPU that is not there.
     """
-    graph = program.graph
-    places = _places(graph)
-    device = device or program.capture.device.type
-    moved = _moved(program.partition, places, program.results, program.writes, device)
-    located = _located(places, moved)
+    program = dataclasses.replace(program, places=_places(program.graph))
+    return _stored_in_place(program, device or program.capture.device.type)
+
+
+def _stored_in_place(program: Program, device: str) -> Program:
+    """The program with bindings for what it may write in place."""
+    moved = moved_in_place(
+        program.graph,
+        list(zip(program.partition.steps, program.stages, strict=True)),
+        program.places,
+        program.results,
+        program.writes,
+        may_always_fail=kind_of(device).may_always_fail,
+    )
+    graph, places = program.graph, _located(program.places, moved)
     groups = {group.index: group for group in program.partition.groups}
     kernels = []
     for call in program.kernels:
@@ -125,25 +165,13 @@ def rebind(program: Program, device: str = "") -> Program:
             dataclasses.replace(
                 call,
                 group=group,
-                binding=_binding(graph, group, call.tensors, call.indices, located, device=device),
-                reads=tuple(located[i] for i in call.tensors),
-                writes=tuple(located[i] for i in group.outputs),
-                counts=tuple(located[i] for i in call.indices),
+                binding=_binding(graph, group, call.tensors, call.indices, places, device=device),
+                reads=tuple(places[i] for i in call.tensors),
+                writes=tuple(places[i] for i in group.outputs),
+                counts=tuple(places[i] for i in call.indices),
             )
         )
-    return dataclasses.replace(program, kernels=tuple(kernels), places=places, moved=moved)
-
-
-def _moved(
-    divided: Partition,
-    places: Mapping[int, Place],
-    results: Sequence[int],
-    writes: Sequence[tuple[int, int]],
-    device: str,
-) -> dict[int, Place]:
-    fails = kind_of(device).may_always_fail
-    steps = [(step, stage) for stage, step in enumerate(divided.steps)]
-    return moved_in_place(divided.graph, steps, places, results, writes, may_always_fail=fails)
+    return dataclasses.replace(program, kernels=tuple(kernels), moved=moved)
 
 
 def _located(places: Mapping[int, Place], moved: Mapping[int, Place]) -> Mapping[int, Place]:
