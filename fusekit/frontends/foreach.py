@@ -28,15 +28,16 @@ _SINGLE: Mapping[str, str] = {
             *("floor", "frac", "lgamma", "log", "log10", "log1p", "log2", "neg", "reciprocal"),
             *("round", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "tan", "tanh", "trunc"),
             *("add", "sub", "mul", "div", "pow", "lerp", "addcmul", "addcdiv", "copy"),
-            *("clamp_max", "clamp_min"),
+            *("clamp_max", "clamp_min", "clone"),
         )
     },
     "maximum": "clamp_min",
     "minimum": "clamp_max",
+    "zero": "zeros_like",
 }
 """Operator over lists -> the one for a tensor; both without what they have in common."""
 
-_NAMED = ("alpha", "value")
+_NAMED = ("alpha", "value", "memory_format")
 _IGNORED = frozenset({"non_blocking"})
 
 
