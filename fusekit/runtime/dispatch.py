@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import operator
 import threading
 import time
 import weakref
@@ -24,13 +25,20 @@ from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import Free
 from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.seeds import is_seed
+from fusekit.runtime.differentiability import check_differentiable, frees, requires_grad
 from fusekit.runtime.engines import Engine, choose, switches
 from fusekit.runtime.gradient import Differentiable
 from fusekit.runtime.plan import MISS, Plan, make_plan
 from fusekit.runtime.program import Program, build
 from fusekit.runtime.resize import extents_of, is_generic, pattern_of, resize
 from fusekit.runtime.seeded import Drawing, Seeded
-from fusekit.runtime.signature import context_key, foreign_context, leaf_key, mutable_among
+from fusekit.runtime.signature import (
+    context_key,
+    foreign_context,
+    leaf_key,
+    mutable_among,
+    spread,
+)
 from fusekit.runtime.stats import counters
 from fusekit.specs import Decline, Reason
 
@@ -130,6 +138,7 @@ class Dispatcher:
         self.name = name
         self.dynamic = dynamic
         self._hot = _Hot(torch.get_default_dtype(), current(), {})
+        self._takes_lists = False
         self._entries: collections.OrderedDict[Hashable, list[Entry]] = collections.OrderedDict()
         self._generic: collections.OrderedDict[Hashable, list[_Generic]] = collections.OrderedDict()
         self._lock = threading.RLock()
@@ -153,6 +162,12 @@ class Dispatcher:
                 result = run(leaves)
                 if result is not MISS:
                     return result
+            if self._takes_lists:
+                lists, leaves = spread(args, kwargs)
+                for run in runs.get(lists, ()):
+                    result = run(leaves)
+                    if result is not MISS:
+                        return result
         return self._slow(form, args, kwargs)
 
     def entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
@@ -199,7 +214,10 @@ class Dispatcher:
         if entry.differentiable is not None:
             made = entry.differentiable(leaves)
             return pytree.tree_unflatten(made, entry.plan.program.capture.out_spec)
-        if len(leaves) == len(args) + len(kwargs) and not _has_containers(args, kwargs):
+        lists, found = spread(args, kwargs)
+        if len(found) == len(leaves) and all(map(operator.is_, found, leaves)):
+            if any(type(item) in (list, tuple) for item in (*args, *kwargs.values())):
+                form, self._takes_lists = lists, True
             self._remember(form, entry.plan.run)
         result = entry.plan.run(leaves)
         if result is MISS:
@@ -284,9 +302,9 @@ class Dispatcher:
             args, kwargs = pytree.tree_unflatten(list(given), spec)
             return self.eager(args, kwargs, decline)
 
-        records = torch.is_grad_enabled() and _requires_grad(program, leaves)
+        records = torch.is_grad_enabled() and requires_grad(program, leaves)
         if records:
-            _check_differentiable(program)
+            check_differentiable(program)
         plan = make_plan(program, engine, leaves, fallback)
         if not records:
             wrapped: Callable[[Sequence[Any]], list[Any]] | None = None
@@ -323,7 +341,7 @@ class Dispatcher:
             name = f"{self.name}_backward"
             return self._variant(backward, name)
 
-        return Differentiable(function, forward, leaves, _frees(program), fuse)
+        return Differentiable(function, forward, leaves, frees(program), fuse)
 
     def _variant(self, function: Callable[..., Any], name: str) -> Dispatcher:
         """Another function fused, that calls the original and closes over what that does."""
@@ -360,37 +378,3 @@ def _conditions(
     """The pinned leaves, and the guards, under which a program holds."""
     pinned = sorted(program.capture.pinned)
     return tuple((i, leaves[i]) for i in pinned if i < len(leaves)), program.capture.guards
-
-
-def _has_containers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    return any(isinstance(x, list | tuple | dict) for x in (*args, *kwargs.values()))
-
-
-def _frees(program: Program) -> tuple[Free, ...]:
-    """What the function reads from outside: tensors, then all else."""
-    found = program.capture
-    return (*(s.free for s in found.sources if s.free is not None), *found.guards)
-
-
-def _requires_grad(program: Program, leaves: Sequence[Any]) -> bool:
-    tensors = [
-        x
-        for x in (*leaves, *(free.value for free in _frees(program)))
-        if isinstance(x, torch.Tensor)
-    ]
-    return any(tensor.requires_grad for tensor in tensors)
-
-
-def _check_differentiable(program: Program) -> None:
-    """FusionDeclined where eager autograd serves better, or is the only way."""
-    nodes = (node for node in program.graph.nodes if node.op == "call")
-    calls = [node for node in nodes if not (is_seed(node) or node.is_sum)]
-    if calls:
-        node = calls[0]
-        raise FusionDeclined(Decline(Reason.GRADIENT, f"{node.origin}", node.origin, node.loc))
-    if program.writes:
-        raise FusionDeclined(Decline(Reason.GRADIENT, "an argument is written in place"))
-    if any(s.free is not None and s.free.value.requires_grad for s in program.capture.sources):
-        raise FusionDeclined(Decline(Reason.GRADIENT, "a tensor that the function closes over"))
-    if any(r.leaf is not None for r in program.capture.results):
-        raise FusionDeclined(Decline(Reason.GRADIENT, "an argument is returned as it is"))

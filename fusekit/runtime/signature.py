@@ -13,7 +13,7 @@ from fusekit.config import current
 from fusekit.runtime.engines import switches
 from fusekit.specs import Decline, Reason
 
-__all__ = ["context_key", "foreign_context", "leaf_key", "mutable_among"]
+__all__ = ["context_key", "foreign_context", "leaf_key", "mutable_among", "spread"]
 
 _DEVICES = ("cpu", "cuda")
 
@@ -55,6 +55,20 @@ def leaf_key(leaf: Any, shapes: bool) -> Any:  # noqa: FBT001  called for every 
     if type(leaf) is slice:  # hashable from Python 3.12 on
         return (slice, leaf.start, leaf.stop, leaf.step)
     return (type(leaf), leaf)
+
+
+def spread(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Hashable, list[Any]]:
+    """The form of a call, and its leaves if lists and tuples hold nothing but leaves."""
+    form: list[Hashable] = [len(args), *kwargs]
+    leaves: list[Any] = []
+    for item in (*args, *kwargs.values()):
+        if type(item) is list or type(item) is tuple:
+            form.append((type(item), len(item)))
+            leaves += item
+        else:
+            form.append(None)
+            leaves.append(item)
+    return tuple(form), leaves
 
 
 def mutable_among(leaves: Sequence[Any]) -> Decline | None:

@@ -171,3 +171,16 @@ def test_addresses_may_change_from_call_to_call() -> None:
         xs = [torch.randn(n) for n in (17, 100_000, 33)]
         for one, other in zip(fused(xs, 0.5), double(xs, 0.5), strict=True):
             assert torch.equal(one, other)
+
+
+def test_lists_of_tensors_are_told_apart_by_their_lengths_and_types() -> None:
+    fused = fusekit.fuse(lambda xs, ys: [x * 2 for x in xs] + [y + 1 for y in ys])
+    a, b, c = torch.randn(3), torch.randn(4), torch.randn(5)
+    for xs, ys in (([a], [b, c]), ([a, b], [c]), ((a, b), [c]), ([a], [b, c]), ([[a], b], [c])):
+        for _ in range(3):
+            if isinstance(xs[0], list):
+                with pytest.raises(TypeError):
+                    fused(xs, ys)[0] + 1
+                continue
+            for one, other in zip(fused(xs, ys), fused.function(xs, ys), strict=True):
+                assert torch.equal(one, other)
