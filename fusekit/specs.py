@@ -304,6 +304,8 @@ class ArgSpec:
             then the rest is masked.
         indices: one for each of `KernelSpec.indices`: how it moves. It has no pointer; where a
             tensor would have an address, an index has a value.
+        in_place: (input, output) for each pair that is one tensor: elements are read where their
+            results are stored. All other outputs share no memory with any tensor.
     """
 
     device: str
@@ -313,6 +315,7 @@ class ArgSpec:
     index_bits: int = 64
     inner_multiple: int = 1
     indices: tuple[TensorDesc, ...] = ()
+    in_place: tuple[tuple[int, int], ...] = ()
 
     @property
     def tensors(self) -> tuple[TensorDesc, ...]:

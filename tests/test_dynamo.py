@@ -145,3 +145,31 @@ def test_a_custom_operator_that_writes() -> None:
         return y * 3 - 1
 
     assert parts(function, torch.rand(4)) == [[], ["FK0101"], []]
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop])
+def test_an_optimizer_s_step_is_a_few_launches(optimizer) -> None:
+    shapes = [(30, 20), (20,), (4, 3, 2), (1000,)]
+    pair = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        params = [torch.nn.Parameter(torch.randn(shape)) for shape in shapes]
+        for param in params:
+            param.grad = torch.randn_like(param)
+        options = {"momentum": 0.9} if optimizer is torch.optim.SGD else {}
+        pair.append(optimizer(params, lr=0.01, foreach=True, **options))
+    mine, eagers = pair
+    mine.step()  # makes the state
+    step = torch.compile(mine.step, backend="fusekit")
+    step()
+    before = fusekit.stats()
+    step()
+    after = fusekit.stats()
+    assert 0 < after.launches - before.launches <= 5
+    assert after.opaque_calls == before.opaque_calls
+    assert after.fallbacks == before.fallbacks
+    for _ in range(3):
+        eagers.step()
+    found, expected = (o.param_groups[0]["params"] for o in pair)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)

@@ -1,107 +1,67 @@
-"""Operators over lists of tensors, as the single operators that they stand for.
+"""Operators over lists of tensors, traced as one operator for each tensor.
 
-An optimizer's step is written with them: each updates all parameters at once. Taken apart, the
-operators on one parameter make one kernel.
+That is what PyTorch itself does on the CPU, and on a GPU where a list is not regular. The kernels
+of the single operators then run as one launch (`fusion/batches.py`).
 
-Source: aten/src/ATen/native/ForeachOpsKernels.cpp, whose slow path does the same.
+Source: aten/src/ATen/native/ForeachOpsKernels.cpp.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
-from fusekit.frontends.calls import name_of
+from fusekit.frontends.calls import bind, name_of
 
-__all__ = ["foreach_expansion"]
+__all__ = ["each"]
 
 _PREFIX = "aten._foreach_"
 
-_SINGLE = frozenset(
-    [
-        "abs",
-        "acos",
-        "add",
-        "addcdiv",
-        "addcmul",
-        "asin",
-        "atan",
-        "ceil",
-        "clamp_max",
-        "clamp_min",
-        "clone",
-        "copy",
-        "cos",
-        "cosh",
-        "div",
-        "erf",
-        "erfc",
-        "exp",
-        "expm1",
-        "floor",
-        "frac",
-        "lerp",
-        "lgamma",
-        "log",
-        "log10",
-        "log1p",
-        "log2",
-        "maximum",
-        "minimum",
-        "mul",
-        "neg",
-        "pow",
-        "reciprocal",
-        "round",
-        "rsqrt",
-        "sigmoid",
-        "sign",
-        "sin",
-        "sinh",
-        "sqrt",
-        "sub",
-        "tan",
-        "tanh",
-        "trunc",
-    ]
-)
-"""Those whose single operator has the same name and takes the same arguments in the same order."""
+_SINGLE: Mapping[str, str] = {
+    **{
+        name: name
+        for name in (
+            *("abs", "acos", "asin", "atan", "ceil", "cos", "cosh", "erf", "erfc", "exp", "expm1"),
+            *("floor", "frac", "lgamma", "log", "log10", "log1p", "log2", "neg", "reciprocal"),
+            *("round", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "tan", "tanh", "trunc"),
+            *("add", "sub", "mul", "div", "pow", "lerp", "addcmul", "addcdiv", "copy"),
+            *("clamp_max", "clamp_min", "clone"),
+        )
+    },
+    "maximum": "clamp_min",
+    "minimum": "clamp_max",
+    "zero": "zeros_like",
+}
+"""Operator over lists -> the one for a tensor; both without what they have in common."""
 
-_WITH_NUMBER = {"maximum": "clamp_min", "minimum": "clamp_max"}
-"""Single operators that take a number, where the one of that name takes tensors only."""
-
-_SCALED = frozenset({"addcdiv", "addcmul"})
-"""Their last argument is the keyword `value` of the single operator."""
+_NAMED = ("alpha", "value", "memory_format")
+_IGNORED = frozenset({"non_blocking"})
 
 
-def foreach_expansion(
+def each(
     func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Callable[[], list[torch.Tensor]] | None:
-    """The single operators that an operator over lists stands for; None for all other operators."""
-    name = name_of(func).removeprefix(_PREFIX)
-    if name not in _SINGLE or not name_of(func).startswith(_PREFIX):
+    """What computes the results one by one; None for all other operators."""
+    name = name_of(func)
+    single = _SINGLE.get(name.removeprefix(_PREFIX)) if name.startswith(_PREFIX) else None
+    if single is None:
         return None
-    lists = [x for x in args if isinstance(x, list | tuple)]
-    if len({len(x) for x in lists}) != 1 or _scales_by_tensor(name, args):
+    given = {k: v for k, v in bind(func, args, kwargs).items() if k not in _IGNORED}
+    if single in ("addcmul", "addcdiv") and "scalars" in given:
+        given["value"] = given.pop("scalars")
+    if isinstance(given.get("value"), torch.Tensor):  # numbers that only PyTorch can read
         return None
-    return lambda: [_single(name, _element(args, i), kwargs) for i in range(len(lists[0]))]
+    return functools.partial(_one_by_one, getattr(torch.ops.aten, single), given)
 
 
-def _scales_by_tensor(name: str, args: Sequence[Any]) -> bool:
-    """True for a tensor of factors: their values would have to be known."""
-    return name in _SCALED and isinstance(args[-1], torch.Tensor)
-
-
-def _element(args: Sequence[Any], index: int) -> list[Any]:
-    return [x[index] if isinstance(x, list | tuple) else x for x in args]
-
-
-def _single(name: str, args: list[Any], kwargs: dict[str, Any]) -> torch.Tensor:
-    if name in _SCALED and len(args) > 3:
-        kwargs = {**kwargs, "value": args.pop()}
-    if len(args) > 1 and not isinstance(args[1], torch.Tensor):
-        name = _WITH_NUMBER.get(name, name)
-    made: torch.Tensor = getattr(torch.ops.aten, name)(*args, **kwargs)
+def _one_by_one(single: Any, given: dict[str, Any]) -> list[torch.Tensor]:
+    count = next(len(value) for value in given.values() if isinstance(value, list | tuple))
+    made = []
+    for i in range(count):
+        own = {k: v[i] if isinstance(v, list | tuple) else v for k, v in given.items()}
+        named = {k: own.pop(k) for k in _NAMED if k in own}
+        made.append(single(*own.values(), **named))
     return made

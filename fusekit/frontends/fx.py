@@ -337,8 +337,7 @@ class _Attempt:
         for target in targets:
             value = self.builder.values[target]
             assert value.shape is not None
-            steps = zip(value.shape, value.dense_strides, strict=True)
-            if any(extent > 1 and stride == 0 for extent, stride in steps):
+            if not _is_apart(value.shape, value.dense_strides):
                 detail = "a tensor whose elements share memory is written"
                 raise FusionDeclined(Decline(Reason.OVERLAP, detail))
 
@@ -378,3 +377,17 @@ def _check_traps(graph: Graph) -> None:
         elif node.is_pointwise and node.row.traps and graph.dtype(node.output).is_integral:
             detail = "an unused integer division may still raise"
             raise FusionDeclined(Decline(Reason.CAPTURE, detail, node.origin, node.loc))
+
+
+def _is_apart(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """True if no two elements share memory, as far as can be told dimension by dimension.
+
+    Of tensors whose elements do, eager PyTorch's result depends on its loops.
+    """
+    end = 0  # the furthest element that the smaller strides reach
+    for stride, extent in sorted(zip(strides, shape, strict=True)):
+        if extent > 1:
+            if stride <= end:
+                return False
+            end += (extent - 1) * stride
+    return True

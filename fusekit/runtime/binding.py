@@ -58,8 +58,13 @@ def bind(
     outputs: Sequence[Operand],
     device: str = "cpu",
     indices: Sequence[Operand] = (),
+    *,
+    in_place: tuple[tuple[int, int], ...] = (),
 ) -> Binding:
-    """The binding of operands whose strides are given over `shape`, the map shape."""
+    """The binding of operands whose strides are given over `shape`, the map shape.
+
+    `in_place` is as in `ArgSpec`.
+    """
     operands = Operands(outputs, inputs, indices)
     dims = _collapse(shape, [operand.strides for operand in operands.all])
     walked = kind_of(device).walk(dims, operands)
@@ -72,6 +77,7 @@ def bind(
         indices=tuple(walked.descs[n_tensors:]),
         index_bits=walked.index_bits,
         inner_multiple=walked.inner_multiple,
+        in_place=in_place,
     )
     return Binding(args, _layout(args, walked.dims, indices), math.prod(shape))
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Hashable, Sequence
 
 from fusekit.runtime.operand import Operand, Operands, Walked, stride_class
 from fusekit.runtime.tiling import Dim, tile
-from fusekit.specs import TensorDesc
+from fusekit.specs import ArgSpec, KernelSpec, TensorDesc
 
-__all__ = ["walk_on_cpu"]
+__all__ = ["batch_key", "walk_on_cpu"]
+
+_LONG = 1 << 24
+"""Elements of a call that gains nothing in a batch: to start it costs nothing beside it, and in one
+piece it may store past the caches."""
 
 
 def walk_on_cpu(dims: list[Dim], operands: Operands) -> Walked:
@@ -26,3 +31,9 @@ def _described(operand: Operand, steps: Sequence[int]) -> TensorDesc:
         stride_class(step, may_be_unit=dim == len(steps) - 1) for dim, step in enumerate(steps)
     )
     return TensorDesc(operand.dtype, strides, operand.dtype.itemsize)
+
+
+def batch_key(form: tuple[KernelSpec, ArgSpec], shape: Sequence[int]) -> Hashable | None:
+    """Equal for calls of one kernel; None for those that are empty or long."""
+    spec, args = form
+    return (spec.key, args) if 0 < math.prod(shape) < _LONG else None

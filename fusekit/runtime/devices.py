@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import torch
 
 from fusekit.ir import Graph
-from fusekit.runtime.cpu_binding import walk_on_cpu
+from fusekit.runtime.cpu_binding import batch_key, walk_on_cpu
 from fusekit.runtime.gpu_binding import max_tensors, walk_on_gpu
 from fusekit.runtime.memory import LARGE
 from fusekit.runtime.operand import Operands, Walked
 from fusekit.runtime.tiling import Dim
-from fusekit.specs import Reason
+from fusekit.specs import ArgSpec, KernelSpec, Reason
 
 __all__ = ["DEVICES", "DeviceKind", "kind_of"]
 
@@ -29,6 +29,8 @@ class DeviceKind:
         failure: what it means that a launch returns something.
         may_always_fail: any launch may; otherwise only that of a kernel that traps.
         current: index of the device in use; None where there is but one.
+        batch_key: equal for kernel calls that one launch may run, given what they share with others
+            of the same kernel, and the map shape; None for those that are launched alone.
         large: bytes from which results are asked to lie on huge pages.
     """
 
@@ -37,6 +39,7 @@ class DeviceKind:
     failure: Reason
     may_always_fail: bool
     current: Callable[[], int] | None
+    batch_key: Callable[[tuple[KernelSpec, ArgSpec], Sequence[int]], Hashable | None]
     large: int
 
 
@@ -47,6 +50,7 @@ DEVICES: Mapping[str, DeviceKind] = {
         failure=Reason.TRAP,
         may_always_fail=False,
         current=None,
+        batch_key=batch_key,
         large=LARGE,
     ),
     "cuda": DeviceKind(
@@ -56,6 +60,7 @@ DEVICES: Mapping[str, DeviceKind] = {
         may_always_fail=True,
         # a tenth of the public one's price; absent from builds without CUDA
         current=getattr(torch._C, "_cuda_getDevice", None),  # noqa: SLF001
+        batch_key=lambda _form, _shape: None,
         large=sys.maxsize,
     ),
 }

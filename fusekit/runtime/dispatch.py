@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import operator
 import threading
 import time
 import weakref
@@ -39,6 +40,7 @@ from fusekit.runtime.signature import (
     foreign_context,
     leaf_key,
     mutable_among,
+    spread,
 )
 from fusekit.runtime.stats import counters
 from fusekit.specs import Decline, Reason
@@ -107,6 +109,7 @@ class Dispatcher:
         self.recorder = recorder or Recorder(name)
         self._labels = labels
         self._hot = _Hot(torch.get_default_dtype(), current(), {})
+        self._takes_lists = False
         self._entries: collections.OrderedDict[Hashable, list[Entry]] = collections.OrderedDict()
         self._generic: collections.OrderedDict[Hashable, list[Generic]] = collections.OrderedDict()
         self._lock = threading.RLock()
@@ -132,6 +135,12 @@ class Dispatcher:
                 result = run(leaves)
                 if result is not MISS:
                     return result
+            if self._takes_lists:
+                lists, leaves = spread(args, kwargs)
+                for run in runs.get(lists, ()):
+                    result = run(leaves)
+                    if result is not MISS:
+                        return result
         return self._slow(form, args, kwargs)
 
     def entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
@@ -179,7 +188,10 @@ class Dispatcher:
         if entry.differentiable is not None:
             made = entry.differentiable(leaves)
             return pytree.tree_unflatten(made, entry.plan.program.capture.out_spec)
-        if len(leaves) == len(args) + len(kwargs) and not _has_containers(args, kwargs):
+        lists, found = spread(args, kwargs)
+        if len(found) == len(leaves) and all(map(operator.is_, found, leaves)):
+            if any(type(item) in (list, tuple) for item in (*args, *kwargs.values())):
+                form, self._takes_lists = lists, True
             self._remember(form, entry.plan.run)
         result = entry.plan.run(leaves)
         if result is MISS:
@@ -362,7 +374,3 @@ def switch(name: str, *, value: bool) -> None:
     setattr(switches, name, value)
     for dispatcher in list(_dispatchers):
         dispatcher.forget_recent()
-
-
-def _has_containers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    return any(isinstance(x, list | tuple | dict) for x in (*args, *kwargs.values()))

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from fusekit.fusion import Group
 from fusekit.ir import Graph, Node
-from fusekit.runtime.program import Place, Program
+from fusekit.runtime.place import Place
+from fusekit.runtime.program import Program
 
 __all__ = ["Element", "base_element", "elements_of"]
 

@@ -11,7 +11,7 @@ import torch
 from fusekit.codegen import emit, emit_nodes
 from fusekit.codegen.dialects.reference import ReferenceDialect
 from fusekit.ir import Graph, Node
-from fusekit.runtime.program import Place
+from fusekit.runtime.place import Place
 from fusekit.specs import KernelSpec
 
 __all__ = ["evaluate", "reference_launcher"]

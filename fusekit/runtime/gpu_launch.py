@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from fusekit.codegen import KernelSource
 from fusekit.compilers.base import Artifact
 from fusekit.ir import DType
 from fusekit.runtime.binding import Binding
+from fusekit.specs import KernelSpec
 
 __all__ = ["CudaLauncher", "cuda_launcher", "through_core", "through_torch"]
 
@@ -54,6 +55,9 @@ class CudaLauncher:
         assert geometry is not None
         words = tuple(self.word(value) for value in geometry.values(binding.layout))
         return geometry.blocks(binding.layout), words, device
+
+    def batch(self, spec: KernelSpec, bindings: Sequence[Binding]) -> None:
+        """Each takes a launch of its own."""
 
 
 def cuda_launcher(artifact: Artifact) -> CudaLauncher:

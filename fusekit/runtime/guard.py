@@ -112,23 +112,34 @@ def _tensor_guard(examples: Sequence[torch.Tensor]) -> Callable[..., bool]:
     return check
 
 
-def shares_memory(written: torch.Tensor, *others: torch.Tensor) -> bool:
-    """True if any of the tensors has the storage of the first."""
-    storage = written.untyped_storage().data_ptr()
-    return any(other.untyped_storage().data_ptr() == storage for other in others)
+def shares_memory(n_written: int, *tensors: torch.Tensor) -> bool:
+    """True if one of the first `n_written` tensors shares its storage with any other."""
+    storages = [tensor.untyped_storage().data_ptr() for tensor in tensors]
+    written = {storage for storage in storages[:n_written] if storage}
+    n_empty = storages[:n_written].count(0)
+    return len(written) + n_empty < n_written or not written.isdisjoint(storages[n_written:])
 
 
-def overlap(written: str, leaves: Sequence[Any]) -> Decline:
-    """Why a call that writes the argument in variable `written` does not run kernels."""
-    index = int(written[1:]) if written.startswith("a") else None
-    if index is None:
+def overlap(written: Sequence[str], leaves: Sequence[Any]) -> Decline:
+    """Why a call that writes the arguments in these variables does not run kernels."""
+    for index in (int(name[1:]) for name in written if name.startswith("a")):
+        others = [
+            i
+            for i, leaf in enumerate(leaves)
+            if i != index
+            and isinstance(leaf, torch.Tensor)
+            and shares_memory(1, leaves[index], leaf)
+        ]
+        if others:
+            which = " and ".join(f"argument {i + 1}" for i in others)
+            return _overlapping(index, which)
+    first = next((int(name[1:]) for name in written if name.startswith("a")), None)
+    if first is None:
         return Decline(Reason.OVERLAP, "a closed-over tensor that is written is also an argument")
-    others = [
-        i
-        for i, leaf in enumerate(leaves)
-        if i != index and isinstance(leaf, torch.Tensor) and shares_memory(leaves[index], leaf)
-    ]
-    which = " and ".join(f"argument {i + 1}" for i in others) or "what the function closes over"
+    return _overlapping(first, "what the function closes over")
+
+
+def _overlapping(index: int, which: str) -> Decline:
     detail = f"argument {index + 1}, which is written, has one storage with {which}"
     advice = f"clone argument {index + 1} before the call, or return the new value instead"
     return Decline(Reason.OVERLAP, detail, advice=advice)

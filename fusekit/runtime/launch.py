@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from fusekit.compilers.base import Artifact
 from fusekit.ir import DType
 from fusekit.runtime.binding import Binding
+from fusekit.runtime.cpu_batches import CpuBatch, cpu_batch
+from fusekit.specs import KernelSpec
 
 __all__ = ["CpuLauncher", "Launcher", "cpu_launcher"]
 
@@ -26,21 +28,30 @@ class Launcher(Protocol):
     def layout(self, binding: Binding, device: int) -> Any:
         """What `function` takes first, for one binding on the device of that index."""
 
+    def batch(self, spec: KernelSpec, bindings: Sequence[Binding]) -> CpuBatch | None:
+        """What runs all the bindings as one; None if each takes a launch of its own."""
+
 
 @dataclasses.dataclass(frozen=True)
 class CpuLauncher:
     """Calls one kernel.
 
     Attributes:
+        artifact: the kernel.
         function: the entry point; 1 means that it trapped.
     """
 
+    artifact: Artifact
     function: Callable[..., int]
 
     def layout(self, binding: Binding, device: int) -> Any:
         """The layout array in memory."""
         del device  # there is one CPU
         return binding.layout_array()
+
+    def batch(self, spec: KernelSpec, bindings: Sequence[Binding]) -> CpuBatch:
+        """A table of calls."""
+        return cpu_batch(self.artifact, spec, bindings)
 
 
 def cpu_launcher(artifact: Artifact) -> CpuLauncher:
@@ -51,4 +62,4 @@ def cpu_launcher(artifact: Artifact) -> CpuLauncher:
     ]
     function: Any = ctypes.CFUNCTYPE(ctypes.c_int32, *types)(artifact.address)
     function.keepalive = artifact  # the code lives as long as this
-    return CpuLauncher(function)
+    return CpuLauncher(artifact, function)

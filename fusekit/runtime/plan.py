@@ -27,28 +27,21 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.frontends.calls import decode, resolve, returns_list, tensors_in
-from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.fusion import Group
-from fusekit.ir import DType, Node, Ref
+from fusekit.ir import Node, Ref
 from fusekit.ir.graph import Attr
-from fusekit.runtime.devices import kind_of
 from fusekit.runtime.engines import Engine
 from fusekit.runtime.guard import overlap, shares_memory, unpack, write_guard
 from fusekit.runtime.kernels import Kernel, kernel_for
-from fusekit.runtime.memory import with_huge_pages
-from fusekit.runtime.program import KernelCall, Place, Program
-from fusekit.runtime.reasons import failure_of
+from fusekit.runtime.plan_launches import Fallback, LaunchWriter
+from fusekit.runtime.program import KernelCall, Program
 from fusekit.runtime.stats import CallCounter, counters
-from fusekit.runtime.unaligned import Unaligned
 from fusekit.specs import Decline, Reason
 
 __all__ = ["MISS", "Plan", "make_plan"]
 
 MISS = object()
 """What a plan returns for arguments that are not its own."""
-
-Fallback = Callable[[Sequence[Any], Decline], Any]
-"""Runs the original function on argument leaves, for the reason given."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,8 +76,8 @@ def make_plan(program: Program, engine: Engine, leaves: Sequence[Any], fallback:
     return _Writer(program, engine, kernels, leaves, fallback).plan()
 
 
-class _Writer:
-    """Writes one plan; `names` are the globals of the generated function."""
+class _Writer(LaunchWriter):
+    """Writes one plan."""
 
     def __init__(
         self,
@@ -94,27 +87,17 @@ class _Writer:
         leaves: Sequence[Any],
         fallback: Fallback,
     ) -> None:
-        self.program = program
-        self.graph = program.graph
-        self.engine = engine
-        self.kernels = kernels
+        super().__init__(program, engine, kernels, fallback)
+        self.compiled = kernels
         self.leaves = leaves
-        self.fallback = fallback
-        self.device = program.capture.device
-        self.kind = kind_of(self.device.type)
-        self.lines: list[str] = []
-        self.names: dict[str, Any] = {"MISS": MISS, "new": _allocator(program.capture.device)}
-        self.tensor: dict[int, str] = {}
-        self.pointer: dict[int, str] = {}
-        self.calls = dict(
-            zip((k.group.index for k in program.kernels), program.kernels, strict=True)
-        )
+        self.names |= {"MISS": MISS, "new": _allocator(program.capture.device)}
+        self.calls = {call.group.index: call for call in program.kernels}
+        self.launches = {launch[0].group.index: launch for launch in program.launches}
         self.needed = _needed_on_host(program)
 
     def plan(self) -> Plan:
-        launches = sum(1 for call in self.program.kernels if call.binding.numel)
         opaque = sum(1 for node in self.graph.nodes if node.op == "call")
-        counter = CallCounter(launches, opaque)
+        counter = CallCounter(len(self.launches), opaque)
         counters.add_plan(counter)
         self.names["tick"] = counter.tick
         self._write_guard()
@@ -123,7 +106,7 @@ class _Writer:
         last = self._last_steps()
         for index, step in enumerate(self.program.partition.steps):
             if isinstance(step, Group):
-                self._write_kernel(self.calls[step.index])
+                self._write_group(self.calls[step.index])
             else:
                 self._write_node(step)
             dead = [self.tensor[v] for v, at in last.items() if at == index and v in self.tensor]
@@ -135,7 +118,7 @@ class _Writer:
         run = types.FunctionType(_compiled(text), self.names, "run")
         if "elsewhere" in self.names:
             self.names["run"] = run
-        return Plan(self.program, self.engine, self.kernels, text, run, counter)
+        return Plan(self.program, self.engine, self.compiled, text, run, counter)
 
     # arguments
 
@@ -148,18 +131,14 @@ class _Writer:
 
     def _write_alias_check(self, tensors: Sequence[str]) -> None:
         """A tensor that is written must share memory with no other argument."""
-        for target, _ in self.program.writes:
-            name = self.tensor[target]
-            others = [other for other in tensors if other != name]
-            if others:
-                self.names["shares"] = shares_memory
-                self.names[f"overlap_{name}"] = functools.partial(self._overlap, name)
-                self.lines += [
-                    f"if shares({name}, {', '.join(others)}):",
-                    f"    return overlap_{name}(a)",
-                ]
+        written = [self.tensor[target] for target, _ in self.program.writes]
+        if written and len(tensors) > 1:
+            given = [*written, *(name for name in tensors if name not in set(written))]
+            self.names["shares"] = functools.partial(shares_memory, len(written))
+            self.names["overlap"] = functools.partial(self._overlap, written)
+            self.lines += [f"if shares({', '.join(given)}):", "    return overlap(a)"]
 
-    def _overlap(self, written: str, leaves: Sequence[Any]) -> Any:
+    def _overlap(self, written: Sequence[str], leaves: Sequence[Any]) -> Any:
         return self._give_up(overlap(written, leaves), leaves)
 
     def _write_device(self) -> None:
@@ -177,99 +156,15 @@ class _Writer:
         with torch.get_device_module(self.device).device(self.device):
             return run(leaves)
 
-    def _give_up(self, decline: Decline, leaves: Sequence[Any]) -> Any:
-        return self.fallback(leaves, decline)
-
     # steps
 
-    def _write_kernel(self, call: KernelCall) -> None:
-        for value_id in call.group.outputs:
-            self._allocate(self.program.places[value_id].base)
-        if not call.binding.numel:
-            return
-        index = call.group.index
-        scalars = [self._scalar(i) for i in call.scalars]
-        places = (*call.reads, *call.writes)
-        if not self.engine.compiler:
-            launch = self.engine.load_launcher()(call.spec, call.group.shape, call.counts)
-            self.names[f"k{index}"] = launch
-            arguments = ["None", *scalars, *(self._strided(place) for place in places)]
-            self._write_launch(call, f"k{index}({', '.join(arguments)})")
-            return
-        launcher = next(
-            k.launcher for k in self.kernels if (k.spec, k.args) == (call.spec, call.binding.args)
-        )
-        self.names[f"k{index}"] = launcher.function
-        self.names[f"l{index}"] = launcher.layout(call.binding, self.device.index or 0)
-        dtypes = [desc.dtype for desc in call.binding.args.tensors]
-        addresses = [
-            self._address(place, dtype) for place, dtype in zip(places, dtypes, strict=True)
-        ]
-        launch = f"k{index}({', '.join([f'l{index}', *scalars, *addresses])})"
-        self._write_launch(call, self._aligned(call, addresses, [*scalars, *addresses], launch))
-
-    def _write_launch(self, call: KernelCall, launch: str) -> None:
-        """The launch; what it returns, if anything, means that PyTorch has to run the call."""
-        if call.spec.traps or self.kind.may_always_fail:
-            failed = f"failed{call.group.index}"
-            self.names[failed] = functools.partial(self._failed, call)
-            self.lines += [f"error = {launch}", "if error:", f"    return {failed}(error, a)"]
-        else:
-            self.lines.append(launch)
-
-    def _aligned(
-        self, call: KernelCall, addresses: Sequence[str], arguments: Sequence[str], launch: str
-    ) -> str:
-        """The launch of the kernel that fits the alignment of this call's inputs."""
-        index, args = call.group.index, call.binding.args
-        loose: dict[int, list[str]] = {}
-        for desc, address in zip(args.inputs, addresses, strict=False):
-            if desc.alignment > desc.dtype.itemsize:
-                loose.setdefault(desc.alignment, []).append(address)
-        if not loose:
-            return launch
-        self.names[f"u{index}"] = Unaligned(self.engine, call, self.device.index or 0)
-        tests = [f"({' | '.join(each)}) & {alignment - 1}" for alignment, each in loose.items()]
-        other = f"u{index}({', '.join(arguments)})"
-        return f"{other} if {' or '.join(tests)} else {launch}"
-
-    def _failed(self, call: KernelCall, error: Any, leaves: Sequence[Any]) -> Any:
-        if not isinstance(error, Decline):
-            detail = error if isinstance(error, str) else ""
-            error = failure_of(self.kind.failure, call.group.nodes, detail)
-        return self._give_up(error, leaves)
-
-    def _allocate(self, value_id: int) -> None:
-        if value_id in self.tensor:
-            return
-        value = self.graph.values[value_id]
-        assert value.shape is not None
-        self.names[f"h{value_id}"] = value.shape
-        self.names[f"s{value_id}"] = value.dense_strides
-        self.names[f"d{value_id}"] = TO_TORCH[self.graph.dtype(value_id)]
-        self.tensor[value_id] = f"v{value_id}"
-        new = "new"
-        if value.nbytes >= self.kind.large:
-            new = "new_large"
-            self.names[new] = with_huge_pages(self.names["new"])
-        self.lines.append(f"v{value_id} = {new}(h{value_id}, s{value_id}, d{value_id})")
-
-    def _address(self, place: Place, dtype: DType) -> str:
-        base = place.base
-        if base not in self.pointer:
-            self.pointer[base] = f"p{base}"
-            self.lines.append(f"p{base} = {self.tensor[base]}.data_ptr()")
-        offset = place.offset * dtype.itemsize
-        return f"p{base} + {offset}" if offset else f"p{base}"
-
-    def _strided(self, place: Place) -> str:
-        tensor = self.tensor[place.base]
-        offset = f"{tensor}.storage_offset() + {place.offset}"
-        return f"{tensor}.as_strided({place.shape}, {place.strides}, {offset})"
-
-    def _scalar(self, value_id: int) -> str:
-        position = self.graph.scalar_inputs.index(value_id)
-        return self.program.capture.scalars[position]
+    def _write_group(self, call: KernelCall) -> None:
+        """The launch that begins with the group; what has no elements needs memory at most."""
+        launch = self.launches.get(call.group.index)
+        if launch is not None:
+            self.write_launch(launch)
+        elif not call.binding.numel:
+            self._allocate_results(call)
 
     def _write_node(self, node: Node) -> None:
         if node.op == "cat":
@@ -329,7 +224,12 @@ class _Writer:
 
     def _write_writes(self) -> None:
         for target, value in self.program.writes:
-            self.lines.append(f"{self.tensor[target]}.copy_({self.tensor[value]})")
+            if not self.program.is_in_place(value):
+                self.lines.append(f"{self.tensor[target]}.copy_({self.tensor[value]})")
+        stored = [self.tensor[t] for t, v in self.program.writes if self.program.is_in_place(v)]
+        if stored:  # autograd has to notice, as it does by itself where PyTorch writes
+            self.names["written"] = torch.autograd.graph.increment_version
+            self.lines.append(f"written(({', '.join(stored)},))")
 
     def _write_return(self) -> None:
         values = iter(self.program.results)
@@ -381,7 +281,8 @@ def _structure(value: Any) -> pytree.TreeSpec:
 
 def _needed_on_host(program: Program) -> set[int]:
     """Views that PyTorch must make, because something other than a kernel looks at them."""
-    needed = set(program.graph.outputs)
+    needed = set(program.results)
+    needed.update(value for _, value in program.writes if not program.is_in_place(value))
     for node in reversed(program.graph.nodes):
         if node.op == "call" or (node.op == "view" and needed.intersection(node.outputs)):
             needed.update(node.inputs)

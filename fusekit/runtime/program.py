@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterable, Iterator, Mapping
+import functools
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 from fusekit.frontends.calls import view_geometry
 from fusekit.frontends.fx import Capture
-from fusekit.fusion import Group, Partition, move, partition, simplify
-from fusekit.fusion.motion import Geometry
+from fusekit.fusion import Group, Partition, in_stages, move, partition, simplify
 from fusekit.ir import Graph, Node, Value
 from fusekit.registry import group_graph
 from fusekit.runtime.binding import Binding, bind, expand_strides
 from fusekit.runtime.devices import kind_of
+from fusekit.runtime.in_place import moved_in_place
 from fusekit.runtime.kernels import specs
 from fusekit.runtime.operand import Operand
-from fusekit.specs import KernelSpec
+from fusekit.runtime.place import Place
+from fusekit.specs import ArgSpec, KernelSpec
 
-__all__ = ["KernelCall", "Place", "Program", "build", "rebind"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Place:
-    """Where a value lies: the tensor that owns the memory, and how to find the value in it.
-
-    Attributes:
-        base: id of the value that is a tensor of its own.
-        shape: extents.
-        strides: in elements.
-        offset: in elements, from the base's first.
-    """
-
-    base: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    offset: int = 0
-
-    @property
-    def footprint(self) -> int:
-        """Distinct elements: a broadcast one counts once."""
-        pairs = zip(self.shape, self.strides, strict=True)
-        return math.prod(extent for extent, stride in pairs if stride or not extent)
-
-    @property
-    def geometry(self) -> Geometry:
-        """Shape, strides, offset."""
-        return self.shape, self.strides, self.offset
+__all__ = ["KernelCall", "Program", "build", "rebind"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +50,11 @@ class KernelCall:
     counts: tuple[Place, ...]
     numbering: Mapping[int, int]
 
+    @property
+    def form(self) -> tuple[KernelSpec, ArgSpec]:
+        """What it shares with the calls of the same compiled kernel."""
+        return self.spec, self.binding.args
+
     def traffic(self) -> Iterator[tuple[Place, int]]:
         """Each place that is read or written, with its bytes; indices are in no memory."""
         places = (*self.reads, *self.writes)
@@ -92,35 +70,70 @@ class Program:
         capture: what the trace found; its value ids are not those of `graph`.
         graph: simplified, with views and cats moved.
         partition: the steps.
+        stages: of each step; those of one stage follow each other and do not wait for one another.
         kernels: one for each group, in order.
         places: value id -> where it lies, for all tensors in strided memory.
         results: graph value of each result of `capture.results` that is a value, in order.
-        writes: (graph input, graph value to copy into it).
+        writes: (graph input, graph value that it holds at the end).
+        moved: value that a kernel stores into an argument -> where; the rest of `writes` is copied.
+            The places of kernel calls say so, `places` do not.
     """
 
     capture: Capture
     graph: Graph
     partition: Partition
+    stages: tuple[int, ...]
     kernels: tuple[KernelCall, ...]
     places: Mapping[int, Place]
     results: tuple[int, ...]
     writes: tuple[tuple[int, int], ...]
+    moved: Mapping[int, Place]
+
+    @functools.cached_property
+    def launches(self) -> tuple[tuple[KernelCall, ...], ...]:
+        """The kernels, in order, those together that one launch runs."""
+        stage_of = {
+            step.index: stage
+            for step, stage in zip(self.partition.steps, self.stages, strict=True)
+            if isinstance(step, Group)
+        }
+        found: dict[Hashable, list[KernelCall]] = {}
+        for call in self.kernels:
+            if call.binding.numel:
+                stage = stage_of[call.group.index]
+                found.setdefault((stage, call.spec.key, call.binding.args), []).append(call)
+        return tuple(map(tuple, found.values()))
+
+    def is_in_place(self, value: int) -> bool:
+        """True for one of `writes` that its kernel stores where it belongs."""
+        place = self.places.get(value)
+        return place is not None and place.base in self.moved
 
 
 def build(capture: Capture, max_arguments: int) -> Program:
     """Divide a capture and bind its kernels."""
     graph = simplify(move(simplify(capture.graph), view_geometry))
     device = capture.device.type
-    divided = partition(graph, min(max_arguments, kind_of(device).max_tensors(graph)))
+    kind = kind_of(device)
+    divided = partition(graph, min(max_arguments, kind.max_tensors(graph)))
     places = _places(graph)
-    kernels = tuple(_kernel_call(graph, group, places, device) for group in divided.groups)
+    calls = [_kernel_call(graph, group, places, device) for group in divided.groups]
+    known = {id(call.group.nodes): call for call in calls}
+    ordered, stages = in_stages(
+        divided, lambda group: kind.batch_key(known[id(group.nodes)].form, group.shape)
+    )
     position = {old: i for i, old in enumerate(capture.graph.inputs)}
     n_results = len(graph.outputs) - len(capture.writes)
     writes = tuple(
         (graph.inputs[position[target]], value)
         for (target, _), value in zip(capture.writes, graph.outputs[n_results:], strict=True)
     )
-    return Program(capture, graph, divided, kernels, places, graph.outputs[:n_results], writes)
+    results = graph.outputs[:n_results]
+    kernels = tuple(
+        dataclasses.replace(known[id(group.nodes)], group=group) for group in ordered.groups
+    )
+    program = Program(capture, graph, ordered, stages, kernels, places, results, writes, {})
+    return _stored_in_place(program, device) if writes else program
 
 
 def rebind(program: Program, device: str = "") -> Program:
@@ -129,9 +142,21 @@ def rebind(program: Program, device: str = "") -> Program:
     `device` is the device type to bind for, if it is not that of the arguments: kernels can be
     written, and read, for a GPU that is not there.
     """
-    graph = program.graph
-    places = _places(graph)
-    device = device or program.capture.device.type
+    program = dataclasses.replace(program, places=_places(program.graph))
+    return _stored_in_place(program, device or program.capture.device.type)
+
+
+def _stored_in_place(program: Program, device: str) -> Program:
+    """The program with bindings for what it may write in place."""
+    moved = moved_in_place(
+        program.graph,
+        list(zip(program.partition.steps, program.stages, strict=True)),
+        program.places,
+        program.results,
+        program.writes,
+        may_always_fail=kind_of(device).may_always_fail,
+    )
+    graph, places = program.graph, _located(program.places, moved)
     groups = {group.index: group for group in program.partition.groups}
     kernels = []
     for call in program.kernels:
@@ -146,7 +171,21 @@ def rebind(program: Program, device: str = "") -> Program:
                 counts=tuple(places[i] for i in call.indices),
             )
         )
-    return dataclasses.replace(program, kernels=tuple(kernels), places=places)
+    return dataclasses.replace(program, kernels=tuple(kernels), moved=moved)
+
+
+def _located(places: Mapping[int, Place], moved: Mapping[int, Place]) -> Mapping[int, Place]:
+    """Where values lie for kernels: what is moved takes its views along."""
+    if not moved:
+        return places
+    return {
+        value: moved[value]
+        if value in moved
+        else dataclasses.replace(place, base=moved[place.base].base)
+        if place.base in moved
+        else place
+        for value, place in places.items()
+    }
 
 
 def _places(graph: Graph) -> dict[int, Place]:
@@ -232,8 +271,8 @@ def _is_index(graph: Graph, value_id: int) -> bool:
 def _binding(
     graph: Graph,
     group: Group,
-    tensors: Iterable[int],
-    indices: Iterable[int],
+    tensors: Sequence[int],
+    indices: Sequence[int],
     places: Mapping[int, Place],
     *,
     device: str,
@@ -241,7 +280,14 @@ def _binding(
     def operands(values: Iterable[int]) -> list[Operand]:
         return [_operand(graph, places, i, group.shape) for i in values]
 
-    return bind(group.shape, operands(tensors), operands(group.outputs), device, operands(indices))
+    stored = {places[value].base: position for position, value in enumerate(group.outputs)}
+    in_place = tuple(
+        (position, stored[places[value].base])
+        for position, value in enumerate(tensors)
+        if places[value].base in stored
+    )
+    inputs, outputs = operands(tensors), operands(group.outputs)
+    return bind(group.shape, inputs, outputs, device, operands(indices), in_place=in_place)
 
 
 def _operand(

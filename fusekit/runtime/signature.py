@@ -22,6 +22,7 @@ __all__ = [
     "is_still",
     "leaf_key",
     "mutable_among",
+    "spread",
 ]
 
 _DEVICES = ("cpu", "cuda")
@@ -83,6 +84,20 @@ def is_still(free: Free, key: Hashable) -> bool:
         return bool(leaf_key(free.fetch(), shapes=True) == key)
     except (LookupError, AttributeError, ValueError):
         return False
+
+
+def spread(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Hashable, list[Any]]:
+    """The form of a call, and its leaves if lists and tuples hold nothing but leaves."""
+    form: list[Hashable] = [len(args), *kwargs]
+    leaves: list[Any] = []
+    for item in (*args, *kwargs.values()):
+        if type(item) is list or type(item) is tuple:
+            form.append((type(item), len(item)))
+            leaves += item
+        else:
+            form.append(None)
+            leaves.append(item)
+    return tuple(form), leaves
 
 
 def mutable_among(leaves: Sequence[Any]) -> Decline | None:

@@ -24,7 +24,7 @@ from fusekit.runtime.elementtrace import ElementTrace, TracedNode
 from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.plan import MISS, make_plan
-from fusekit.runtime.program import Program
+from fusekit.runtime.program import Program, rebind
 from fusekit.runtime.signature import foreign_context
 from fusekit.specs import Decline, Reason
 
@@ -224,14 +224,16 @@ class _Call:
         self.check_overlap()
         results = tuple(Result(value=value) for value in wanted)
         structure = pytree.tree_flatten((0,) * len(wanted))[1]
-        program = dataclasses.replace(
-            self.program,
-            capture=dataclasses.replace(
-                self.program.capture, results=results, out_spec=structure, writes=()
-            ),
-            graph=dataclasses.replace(self.graph, outputs=(*self.graph.outputs, *wanted)),
-            results=wanted,
-            writes=(),
+        program = rebind(
+            dataclasses.replace(
+                self.program,
+                capture=dataclasses.replace(
+                    self.program.capture, results=results, out_spec=structure, writes=()
+                ),
+                graph=dataclasses.replace(self.graph, outputs=(*self.graph.outputs, *wanted)),
+                results=wanted,
+                writes=(),
+            )
         )
         made = make_plan(program, self.engine, self.leaves, _decline).run(self.leaves)
         if made is MISS:

@@ -111,7 +111,7 @@ class _Filler:
         calls = sum(node.op == "call" for node in self.graph.nodes)
         self.model["totals"] = Totals(
             groups=len(self.program.kernels),
-            launches=len(self.program.kernels) + calls,
+            launches=len(self.program.launches) + calls,
             eager_launches=eager_launches(traced),
             saved_bytes=max(found["eager"] - found["fused"], 0),
         )

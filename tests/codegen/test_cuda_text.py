@@ -27,6 +27,7 @@ KERNELS = {
     "tiled": lambda: cuda_kernel(torch.add, torch.zeros(96, 64).t(), torch.zeros(64, 96)),
     "bf16_row": lambda: cuda_kernel(scaled, ROWS.bfloat16(), torch.zeros(128).bfloat16(), 2.0),
     "cat": lambda: cuda_kernel(cat, ROWS, ROWS.clone()),
+    "in_place": lambda: cuda_kernel(lambda p, g: p.add_(g, alpha=2), ROWS, ROWS.clone()),
     "wrapping": lambda: cuda_kernel(lambda x, y: abs(x * y - x), ROWS.int(), ROWS.int()),
 }
 
@@ -41,6 +42,24 @@ def test_products_of_small_unsigned_integers_are_unsigned() -> None:
     small = ROWS.to(torch.uint16)
     text = used(cuda_kernel(torch.mul, small, small.clone()))
     assert re.search(r"const uint16_t n2 = uint16_t\(uint32_t\(n0\) \* n1\);", text)
+
+
+def promised(kernel: KernelSource) -> set[str]:
+    """The pointers that share no memory with any other."""
+    return set(re.findall(r"__restrict__ (\w+)", kernel.text))
+
+
+def test_what_is_written_in_place_promises_nothing() -> None:
+    def overwrite(p, g, scale):
+        p.copy_(g * scale)
+
+    def update(p, m, g):
+        p.sub_(m.mul_(0.9).add_(g))
+
+    assert promised(cuda_kernel(overwrite, ROWS, ROWS.clone(), 2.0)) == {"in0", "out0"}
+    kernel = cuda_kernel(update, ROWS, ROWS.clone(), ROWS.clone())
+    assert len(promised(kernel)) == 1
+    assert len(re.findall(r"\* (?:__restrict__ )?(?:in|out)\d[,)]", kernel.text)) == 5
 
 
 def used(kernel: KernelSource) -> str:

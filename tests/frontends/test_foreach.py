@@ -1,4 +1,4 @@
-"""Operators over lists of tensors are their single operators."""
+"""Operators over lists of tensors: one by one they are eager's, and together one launch."""
 
 from __future__ import annotations
 
@@ -6,90 +6,87 @@ import pytest
 import torch
 
 import fusekit
-from fusekit.frontends.foreach import foreach_expansion
+from fusekit.frontends.foreach import _SINGLE
 
-UNARY = (
-    *("abs", "acos", "asin", "atan", "ceil", "cos", "cosh", "erf", "erfc", "exp", "expm1"),
-    *("floor", "frac", "lgamma", "log", "log10", "log1p", "log2", "neg", "reciprocal", "round"),
-    *("rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "tan", "tanh", "trunc"),
+NAMES = sorted(
+    name.removeprefix("aten::")
+    for name in torch._C._dispatch_get_all_op_names()
+    if name.startswith("aten::_foreach_") and not name.endswith("out")
 )
-BOUNDS = ("maximum", "minimum", "clamp_max", "clamp_min")
-CASES = {
-    **{f"{op}, a number": (op, lambda x, y: (x, 1.5)) for op in ("add", "sub", "mul", "div")},
-    **{f"{op}, a list": (op, lambda x, y: (x, y)) for op in ("add", "sub", "mul", "div", "pow")},
-    **{f"{op}, numbers": (op, lambda x, y: (x, [2.0, 3.0, 4.0])) for op in ("add", "mul", "pow")},
-    **{f"{op}, a number": (op, lambda x, y: (x, 0.25)) for op in BOUNDS},
-    **{f"{op}, a list": (op, lambda x, y: (x, y)) for op in BOUNDS},
-    "mul, a tensor": ("mul", lambda x, y: (x, torch.tensor(3.0))),
-    "pow, a number of lists": ("pow", lambda x, y: (2.0, x)),
-    "lerp, a number": ("lerp", lambda x, y: (x, y, 0.25)),
-    "lerp, lists": ("lerp", lambda x, y: (x, y, x)),
-    "addcmul, a number": ("addcmul", lambda x, y: (x, y, y, 0.5)),
-    "addcmul, default": ("addcmul", lambda x, y: (x, y, x)),
-    "addcdiv, numbers": ("addcdiv", lambda x, y: (x, y, y, [0.5, 1.0, 2.0])),
-}
+"""Every operator over lists, with its overload."""
 
 
-def lists() -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    torch.manual_seed(0)
-    shapes = ((3, 4), (7,), ())
-    return [torch.rand(s) + 0.1 for s in shapes], [torch.rand(s) + 0.5 for s in shapes]
+def lists(dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
+    return [(torch.rand(shape) * 0.8 + 0.1).to(dtype) for shape in ((3, 5), (8,), (), (0, 2))]
 
 
-def check(function, x, y, left=()):
-    fused = fusekit.fuse(function)
-    for found, expected in zip(fused(x, y), function(x, y), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
-        assert found.stride() == expected.stride()
-    assert tuple(x.op for x in fused.explain(x, y).declined if x.op) == left
+def arguments(schema: torch.FunctionSchema) -> dict[str, object]:
+    """Something for each argument without a default."""
+    made = {}
+    for number, argument in enumerate(schema.arguments):
+        kind = str(argument.type)
+        if kind == "List[Tensor]":
+            made[argument.name] = lists()
+        elif kind == "List[number]":
+            made[argument.name] = [0.5, 2.0, 1.5, 0.25]
+        elif kind == "number" and (not argument.has_default_value() or number == 3):
+            made[argument.name] = 0.75
+        elif kind == "Tensor":
+            made[argument.name] = torch.rand(4) if argument.name == "scalars" else torch.rand(())
+    return made
 
 
-@pytest.mark.parametrize("op", UNARY)
-def test_unary(op):
-    x, y = lists()
-    check(lambda x, y: getattr(torch, f"_foreach_{op}")(x), [each * 0.9 for each in x], y)
+def overload(name: str) -> object:
+    packet, _, chosen = name.partition(".")
+    return getattr(getattr(torch.ops.aten, packet), chosen or "default")
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_of_several_lists(case):
-    op, arguments = CASES[case]
-    check(lambda x, y: getattr(torch, f"_foreach_{op}")(*arguments(x, y)), *lists())
+def is_known(name: str) -> bool:
+    single = name.partition(".")[0].removeprefix("_foreach_").removesuffix("_")
+    return single in _SINGLE
 
 
-def test_alpha_and_integers():
-    x, y = lists()
-    check(lambda x, y: torch._foreach_add(x, y, alpha=2), x, y)
-    check(lambda x, y: torch._foreach_add(x, 1.5), [each.int() for each in x], y)
+@pytest.mark.parametrize("name", [name for name in NAMES if is_known(name)])
+def test_each_is_eager_s(name) -> None:
+    operator = overload(name)
+    given = arguments(operator._schema)
+    mine = {
+        k: [x.clone() for x in v] if k == "self" and isinstance(v, list) else v
+        for k, v in given.items()
+    }
+    theirs = {
+        k: [x.clone() for x in v] if k == "self" and isinstance(v, list) else v
+        for k, v in given.items()
+    }
+    names = list(given)
+
+    def function(*values):
+        made = operator(**dict(zip(names, values, strict=True)))
+        return values[names.index("self")] if made is None else made
+
+    found = fusekit.fuse(function)(*mine.values())
+    for one, other in zip(found, function(*theirs.values()), strict=True):
+        torch.testing.assert_close(one, other)
+        assert one.stride() == other.stride()
 
 
-def test_norms_stay_pytorchs():
-    check(lambda x, y: torch._foreach_norm(x), *lists(), ("aten._foreach_norm.Scalar",))
+def test_every_elementwise_operator_over_lists_is_known() -> None:
+    left = {name.partition(".")[0].removesuffix("_") for name in NAMES if not is_known(name)}
+    assert left <= {"_foreach_norm", "_foreach_max", "_foreach_powsum", "_foreach_mm"}
 
 
-def test_factors_in_a_tensor_stay_pytorchs():
-    x, y = lists()
-    factors = torch.tensor([0.5, 1.0, 2.0])
-    fused = fusekit.fuse(lambda x, y: torch._foreach_addcmul(x, y, y, factors))
-    for found, expected in zip(fused(x, y), fused.function(x, y), strict=True):
-        assert torch.equal(found, expected)
-    assert not fused.explain(x, y).fused
+def test_a_sequence_of_them_is_one_launch() -> None:
+    def function(xs, ys):
+        torch._foreach_mul_(xs, 0.9)
+        torch._foreach_add_(xs, ys, alpha=0.1)
+        return torch._foreach_sqrt(torch._foreach_abs(xs))
 
-
-def test_what_eager_refuses_is_refused():
-    x, y = lists()
-    with pytest.raises(RuntimeError):
-        torch._foreach_add(x, y[:2])
-    with pytest.raises(RuntimeError):
-        fusekit.fuse(lambda x, y: torch._foreach_add(x, y[:2]))(x, y)
-
-
-def test_in_place():
-    x, y = lists()
-    expected = [each.clone() for each in x]
-    torch._foreach_addcmul_(expected, y, y, value=0.5)
-    fusekit.fuse(lambda x, y: torch._foreach_addcmul_(x, y, y, value=0.5))(x, y)
-    torch.testing.assert_close(x, expected)
-
-
-def test_other_operators_have_no_expansion():
-    assert foreach_expansion(torch.ops.aten.add.Tensor, (torch.ones(2), 1), {}) is None
+    xs = [torch.randn(n) for n in (10, 2000, 40)]
+    ys = [torch.randn_like(x) for x in xs]
+    eagers = [x.clone() for x in xs]
+    before = fusekit.stats()
+    found = fusekit.fuse(function)(xs, ys)
+    after = fusekit.stats()
+    assert (after.launches - before.launches, after.opaque_calls - before.opaque_calls) == (1, 0)
+    for one, other in zip([*found, *xs], [*function(eagers, ys), *eagers], strict=True):
+        torch.testing.assert_close(one, other)

@@ -1,7 +1,11 @@
 """CUDA C++ for NVRTC: no header at all, one kernel a text.
 
-Nothing but outputs is written, and outputs are never inputs (the runtime writes in place through a
-copy), so every pointer is `__restrict__`, which lets loads take the read-only path.
+Nothing but outputs is written, and an output shares no memory with any other tensor, so pointers
+are `__restrict__`, which lets loads take the read-only path. What is written in place is the
+exception: neither of the two pointers promises anything, so that each thread's loads stay in front
+of its stores and never take a path that is not told of them. Both have one type and one layout, so
+that a thread reads just the elements that it writes; threads at an edge that read a neighbour's,
+written or not yet, throw away what they compute from it.
 """
 
 from __future__ import annotations
@@ -72,6 +76,7 @@ class CudaDialect(CLike):
         super().__init__()
         del target  # left to NVRTC: the text is the same for every GPU
         self.spec = spec
+        self._in_place = {name for i, j in args.in_place for name in (f"in{i}", f"out{j}")}
         self.geometry = Geometry(args, schedule)
         self.walk = _walk(self.geometry)
         self.inputs = [self._operand(f"in{i}", desc) for i, desc in enumerate(args.inputs)]
@@ -260,13 +265,14 @@ class CudaDialect(CLike):
 
     def _declared(self, parameter: Parameter) -> str:
         kind = self._stored(parameter.dtype)
+        promise = "" if parameter.name in self._in_place else "__restrict__ "
         match parameter.kind:
             case "scalar" | "word":
                 return f"const {self.types[parameter.dtype]} {parameter.name}"
             case "output":
-                return f"{kind}* __restrict__ {parameter.name}"
+                return f"{kind}* {promise}{parameter.name}"
             case _:
-                return f"const {kind}* __restrict__ {parameter.name}"
+                return f"const {kind}* {promise}{parameter.name}"
 
     def _lines(self) -> Iterator[Line]:
         yield from self._indented(self.walk.head())

@@ -50,7 +50,8 @@ class Loops:
         self._extents = extents(args)
         self._inner = len(self._extents) - 1
         self._rows = self._inner > 0
-        self._streams = Streams(streams_from, self._extents, self.outputs)
+        fresh = [x for i, x in enumerate(self.outputs) if i not in dict(args.in_place).values()]
+        self._streams = Streams(streams_from, self._extents, fresh)
         self._strided_inputs = [x for x in self.inputs if x.inner is Stride.STRIDED]
         self._strided_outputs = [x for x in self.outputs if x.inner is Stride.STRIDED]
 

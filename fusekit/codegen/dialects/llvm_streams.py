@@ -2,7 +2,8 @@
 
 An ordinary store first reads the line that it writes to, and drives out of the cache what may still
 be wanted. Whether a call is large is known when the kernel runs, since a kernel is for all sizes;
-one branch in each step, the same way every time, costs nothing beside that.
+one branch in each step, the same way every time, costs nothing beside that. What is written
+in place has just been read, so its lines are in the cache.
 """
 
 from __future__ import annotations

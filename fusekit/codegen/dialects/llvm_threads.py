@@ -13,12 +13,12 @@ from fusekit.codegen.source import Parameter
 from fusekit.ir import DType
 from fusekit.specs import ArgSpec
 
-__all__ = ["declarations", "entry_point", "signature"]
+__all__ = ["QUICKLY", "SCALARS", "declarations", "entry_point", "signature"]
 
-_QUICKLY = "noinline optnone"
+QUICKLY = "noinline optnone"
 """What runs once for a call is compiled in a third of the time without optimisation."""
 
-_SCALARS = {DType.F64: "double", DType.I64: "i64", DType.BOOL: "i1 zeroext"}
+SCALARS = {DType.F64: "double", DType.I64: "i64", DType.BOOL: "i1 zeroext"}
 
 
 def signature(parameters: Sequence[Parameter]) -> str:
@@ -27,7 +27,7 @@ def signature(parameters: Sequence[Parameter]) -> str:
 
 
 def _type(parameter: Parameter) -> str:
-    return _SCALARS[parameter.dtype] if parameter.kind == "scalar" else "ptr"
+    return SCALARS[parameter.dtype] if parameter.kind == "scalar" else "ptr"
 
 
 def _fields(parameters: Sequence[Parameter]) -> list[tuple[str, str]]:
@@ -41,7 +41,7 @@ def entry_point(
 ) -> Iterator[str]:
     """The entry point, and what each thread runs; both call `<symbol>.range`."""
     passed = signature(parameters)
-    yield f"define i32 @{symbol}({passed}) {_QUICKLY} {{"
+    yield f"define i32 @{symbol}({passed}) {QUICKLY} {{"
     yield "entry:"
     if args.ndim == 0:
         yield f"  %answer = call i32 @{symbol}.range({passed}, i64 0, i64 1)"
@@ -107,7 +107,7 @@ def _field(symbol: str, index: int, name: str) -> Iterator[str]:
 def _thread(symbol: str, parameters: Sequence[Parameter], lanes: int) -> Iterator[str]:
     """What one thread runs: an equal share of the elements, in whole vectors."""
     yield "; one thread's share"
-    yield f"define internal void @{symbol}.thread(ptr %frame) {_QUICKLY} {{"
+    yield f"define internal void @{symbol}.thread(ptr %frame) {QUICKLY} {{"
     yield "entry:"
     fields = _fields(parameters)
     for index, (kind, name) in enumerate(fields):

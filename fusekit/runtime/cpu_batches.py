@@ -1,0 +1,141 @@
+"""Many calls of one CPU kernel as one: tables of them, and a loop over these in threads.
+
+The table of scalars and addresses is written anew at every call of a plan, because they change.
+That of the pieces is a constant of the plan: each is a part of the outermost dimension of a call,
+so that threads share the work evenly whatever the sizes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import functools
+import math
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from fusekit.codegen import Parameter, Schedule, Target, choose
+from fusekit.codegen.dialects.llvm_batches import batch_source
+from fusekit.codegen.layout import layout_fields
+from fusekit.compilers.base import Artifact
+from fusekit.compilers.llvm_jit import LlvmJit
+from fusekit.ir import DType
+from fusekit.runtime.binding import Binding
+from fusekit.specs import ArgSpec, KernelSpec, Stride
+
+__all__ = ["CpuBatch", "cpu_batch"]
+
+_MOST_PIECES = 256
+"""Pieces beyond one for each call: enough for the threads of a CPU to end together."""
+
+_UNIT = 1024
+"""A line of elements is cut where this divides: whole vectors, and whole lines of the cache."""
+
+_CODES = {DType.F64: "d", DType.I64: "q", DType.BOOL: "?7x"}
+"""How a scalar is packed into a slot; an address is a "Q"."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CpuBatch:
+    """What a plan needs to run several calls as one.
+
+    Attributes:
+        function: called with the kernel's address, the table of calls, the address of that of the
+            pieces, how many there are and how many threads are worth waking; 1 means that a call
+            trapped.
+        kernel: the address.
+        pack: makes the table of calls from the scalars and addresses of one after the other.
+        pieces: the address of the table of pieces.
+        count: how many there are.
+        threads: how many are worth waking.
+        keepalive: what must live as long as the addresses are used.
+    """
+
+    function: Callable[[int, bytes, int, int, int], int]
+    kernel: int
+    pack: Callable[..., bytes]
+    pieces: int
+    count: int
+    threads: int
+    keepalive: Any
+
+
+def cpu_batch(artifact: Artifact, spec: KernelSpec, bindings: Sequence[Binding]) -> CpuBatch:
+    """The batch of a compiled kernel's calls with these bindings.
+
+    Raises:
+        CompileError: the loop over the tables does not compile.
+    """
+    total = sum(binding.numel for binding in bindings)
+    schedule = choose(spec, bindings[0].args, Target())
+    assert isinstance(schedule, Schedule)
+    elements = max(schedule.grain, -(-total // _MOST_PIECES))
+    table: list[int] = []
+    layouts = []
+    for call, binding in enumerate(bindings):
+        for layout, offsets in _pieces(binding, elements):
+            layouts.append(_array(layout))
+            table += [call, ctypes.addressof(layouts[-1]), *offsets]
+    pieces = _array(table)
+    parameters = artifact.source.parameters
+    codes = [_CODES[p.dtype] if p.kind == "scalar" else "Q" for p in parameters[1:]]
+    return CpuBatch(
+        function=_loop(parameters),
+        kernel=artifact.address,
+        pack=struct.Struct("=" + "".join(codes) * len(bindings)).pack,
+        pieces=ctypes.addressof(pieces),
+        count=len(layouts),
+        threads=total // schedule.grain + 1,
+        keepalive=(artifact, pieces, layouts),
+    )
+
+
+def _array(numbers: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
+    return (ctypes.c_int64 * max(len(numbers), 1))(*numbers)
+
+
+def _pieces(binding: Binding, elements: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Layouts that together make up a binding's, with the offset in bytes of each tensor."""
+    args, layout = binding.args, binding.layout
+    if not args.ndim:
+        yield layout, (0,) * len(args.tensors)
+        return
+    steps = _outermost_steps(args, layout)
+    inner = math.prod(layout[1 : args.ndim])
+    unit = _UNIT if args.ndim == 1 else 1
+    length = max(-(-elements // (inner * unit)) * unit, 1)
+    starts = [position for position, field in enumerate(layout_fields(args)) if field.is_start]
+    moving = dict(zip(starts, steps[len(args.tensors) :], strict=True))
+    for first in range(0, layout[0], length):
+        moved = [number + first * moving.get(i, 0) for i, number in enumerate(layout)]
+        moved[0] = min(length, layout[0] - first)
+        offsets = (
+            first * step * desc.dtype.itemsize
+            for step, desc in zip(steps, args.tensors, strict=False)
+        )
+        yield tuple(moved), tuple(offsets)
+
+
+def _outermost_steps(args: ArgSpec, layout: Sequence[int]) -> list[int]:
+    """The stride in elements of each operand along the outermost dimension."""
+    stated = {
+        field.tensor: number
+        for field, number in zip(layout_fields(args), layout, strict=True)
+        if field.tensor is not None and field.dim == 0 and not field.is_start
+    }
+    known = {Stride.BROADCAST: 0, Stride.UNIT: 1}
+    return [
+        stated[i] if desc.strides[0] is Stride.STRIDED else known[desc.strides[0]]
+        for i, desc in enumerate(args.operands)
+    ]
+
+
+@functools.cache
+def _loop(parameters: tuple[Parameter, ...]) -> Callable[[int, bytes, int, int, int], int]:
+    """The compiled loop over tables, which releases the GIL while it runs."""
+    artifact = LlvmJit().compile(batch_source(parameters))
+    kinds = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2
+    function: Any = ctypes.CFUNCTYPE(ctypes.c_int32, *kinds)(artifact.address)
+    function.keepalive = artifact
+    return function  # type: ignore[no-any-return]
