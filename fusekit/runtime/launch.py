@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from fusekit.compilers.base import Artifact
+from fusekit.errors import CompileError
 from fusekit.ir import DType
 from fusekit.runtime.binding import Binding
 from fusekit.runtime.cpu_batches import CpuBatch, cpu_batch
@@ -49,9 +50,12 @@ class CpuLauncher:
         del device  # there is one CPU
         return binding.layout_array()
 
-    def batch(self, spec: KernelSpec, bindings: Sequence[Binding]) -> CpuBatch:
-        """A table of calls."""
-        return cpu_batch(self.artifact, spec, bindings)
+    def batch(self, spec: KernelSpec, bindings: Sequence[Binding]) -> CpuBatch | None:
+        """A table of calls; None where LLVM, which compiles the loop over it, does not work."""
+        try:
+            return cpu_batch(self.artifact, spec, bindings)
+        except CompileError:
+            return None
 
 
 def cpu_launcher(artifact: Artifact) -> CpuLauncher:

@@ -67,8 +67,13 @@ class LaunchWriter:
 
     def _write_batch(self, launch: Sequence[KernelCall], batch: CpuBatch) -> None:
         index = launch[0].group.index
-        self.names |= {f"b{index}": batch.function, f"t{index}": batch.pack, f"k{index}": batch}
-        self.names |= {f"e{index}": batch.kernel, f"m{index}": batch.pieces}
+        self.names |= {
+            f"batch{index}": batch.function,
+            f"pack{index}": batch.pack,
+            f"entry{index}": batch.kernel,
+            f"pieces{index}": batch.pieces,
+            f"kept{index}": batch.keepalive,
+        }
         slots = []
         for call in launch:
             self._allocate_results(call)
@@ -76,8 +81,9 @@ class LaunchWriter:
             places = (*call.reads, *call.writes)
             for place, desc in zip(places, call.binding.args.tensors, strict=True):
                 slots.append(self._address(place, desc.dtype))
-        calls = f"t{index}({', '.join(slots)})"
-        text = f"b{index}(e{index}, {calls}, m{index}, {batch.count}, {batch.threads})"
+        table = f"pack{index}({', '.join(slots)})"
+        given = f"entry{index}, {table}, pieces{index}, {batch.count}, {batch.threads}"
+        text = f"batch{index}({given})"
         self._write_checked(launch[0], text)
 
     def _named(self, text: str) -> str:
@@ -85,7 +91,7 @@ class LaunchWriter:
         if text.isidentifier():
             return text
         if text not in self._scalars:
-            self._scalars[text] = f"c{len(self._scalars)}"
+            self._scalars[text] = f"scalar{len(self._scalars)}"
             self.lines.append(f"{self._scalars[text]} = {text}")
         return self._scalars[text]
 

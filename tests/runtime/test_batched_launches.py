@@ -12,6 +12,7 @@ import torch
 from hypothesis import strategies as st
 
 import fusekit
+from fusekit.errors import CompileError
 from fusekit.runtime import cpu_batches
 
 ENGINES = ["llvm", "cpp"]
@@ -165,6 +166,21 @@ def test_numbers_of_every_kind_reach_their_call() -> None:
         assert one is other or torch.equal(one, other)
 
 
+def test_constants_and_numbers_are_told_apart() -> None:
+    def function(flag, scale, mode, x, y):
+        factor = scale + 1 if flag else scale
+        return (x * factor, y * factor) if mode == "both" else x * factor
+
+    fused = fusekit.fuse(function)
+    x, y = torch.randn(50), torch.randn(70)
+    for flag in (True, False):
+        for scale in (0.5, 3.0):
+            assert launches(fused, flag, scale, "both", x, y) == 1
+            found = fused(flag, scale, "both", x, y)
+            for one, other in zip(found, function(flag, scale, "both", x, y), strict=True):
+                assert torch.equal(one, other)
+
+
 def test_addresses_may_change_from_call_to_call() -> None:
     fused = fusekit.fuse(double)
     for _ in range(20):
@@ -184,3 +200,26 @@ def test_lists_of_tensors_are_told_apart_by_their_lengths_and_types() -> None:
                 continue
             for one, other in zip(fused(xs, ys), fused.function(xs, ys), strict=True):
                 assert torch.equal(one, other)
+
+
+def test_without_the_loop_each_is_launched_alone(monkeypatch) -> None:
+    def refuse(*_):
+        raise CompileError("no LLVM here")
+
+    monkeypatch.setattr(cpu_batches, "_loop", refuse)
+    fused = fusekit.fuse(double)
+    xs = [torch.randn(n) for n in (5, 7, 3000)]
+    for one, other in zip(fused(xs, 2), double(xs, 2), strict=True):
+        assert torch.equal(one, other)
+    plan = fused.entry((xs, 2), {}).plan
+    assert plan is not None
+    assert "batch" not in plan.text
+
+
+def test_views_and_explanations_show_every_group() -> None:
+    xs = [torch.randn(n) for n in (5, 7, 3000)]
+    fused = fusekit.fuse(double)
+    view = fused.explore(xs, 2)
+    assert (view.model["totals"]["groups"], view.model["totals"]["launches"]) == (3, 1)
+    assert len(fused.explain(xs, 2).groups) == 3
+    assert view._repr_mimebundle_()
