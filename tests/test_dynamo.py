@@ -173,3 +173,13 @@ def test_an_optimizer_s_step_is_a_few_launches(optimizer) -> None:
     found, expected = (o.param_groups[0]["params"] for o in pair)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_attention_without_dropout_draws_nothing() -> None:
+    def function(x: torch.Tensor, p: float) -> torch.Tensor:
+        return torch.nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=p) * 2
+
+    x = torch.randn(2, 2, 8, 4)
+    codes = [[d.code for d in fusekit.explain(function, x, p).declined] for p in (0.0, 0.5)]
+    assert codes[0] == ["FK0101"]
+    assert "FK0103" in codes[1]

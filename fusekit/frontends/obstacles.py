@@ -153,7 +153,7 @@ def _rules(
     device: torch.device | None,
 ) -> Iterator[_Why]:
     """What is wrong with the operands, the most telling first."""
-    if _draws(func):
+    if _draws(func) and given.get("dropout_p") != 0:
         yield _drawing(func, tensors or list(tensors_in(made)), given.get("generator") is not None)
     everything = [*tensors, *tensors_in(made)]
     for rule in (functools.partial(_place, device), _layout, _dtype, _sign):
