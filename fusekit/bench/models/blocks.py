@@ -158,8 +158,7 @@ def _noise(**shapes: tuple[int, ...]) -> Callable[[int], dict[str, Any]]:
     def inputs(batch: int) -> dict[str, Any]:
         generator = torch.Generator().manual_seed(batch)
         return {
-            name: torch.randn(batch, *shape, generator=generator)
-            for name, shape in shapes.items()
+            name: torch.randn(batch, *shape, generator=generator) for name, shape in shapes.items()
         }
 
     return inputs
