@@ -10,12 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from fusekit.errors import FusionDeclined, UsageError
+from fusekit.frontends.scripted import readable
 from fusekit.ir import print_graph
+from fusekit.runtime.compiled import ProgramExplanation, explain_compiled
 from fusekit.runtime.diagnosis import Doctor, doctor
 from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.elementtrace import ElementTrace
 from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.explanation import Explanation, explanation_of
+from fusekit.runtime.history import History
 from fusekit.runtime.kernels import generate
 from fusekit.runtime.program import KernelCall, rebind
 from fusekit.runtime.stats import Stats, counters
@@ -26,6 +29,7 @@ __all__ = [
     "Doctor",
     "ElementTrace",
     "FusedFunction",
+    "ProgramExplanation",
     "doctor",
     "explain",
     "explore",
@@ -55,6 +59,7 @@ class FusedFunction(Dispatcher):
         """See `fuse`."""
         if engine != "auto" and engine not in ENGINES:
             raise UsageError(f"no engine {engine!r}; there are auto, {', '.join(ENGINES)}")
+        function = readable(function)
         label = name or getattr(function, "__name__", type(function).__name__)
         super().__init__(function, engine, str(label), dynamic=dynamic)
         functools.update_wrapper(self, function, updated=())
@@ -101,8 +106,27 @@ class FusedFunction(Dispatcher):
         return "\n".join(_source(call, writer, language) for call in program.kernels)
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
-        """What a call with these arguments fuses, what it leaves to PyTorch, and why."""
-        return explanation_of(self.name, self.entry(args, kwargs))
+        """What a call with these arguments fuses, what it leaves to PyTorch, and why.
+
+        With the bytes that each kernel moves and that its operators would, what to change, and
+        what made earlier calls fall back. Prints itself; `to_dict()` is for JSON.
+
+        Args:
+            *args: as for the call, which is not made.
+            **kwargs: as for the call.
+
+        Raises:
+            EngineUnavailableError: the engine asked for by name cannot run here.
+        """
+        return explanation_of(self.name, self.entry(args, kwargs), self.history())
+
+    def history(self) -> History:
+        """What happened at run time: calls that fell back, and what each new capture was for.
+
+        Calls of the function's gradients count, too. Kept are the first 64 kinds of fallbacks and
+        the latest 64 specialisations.
+        """
+        return self.recorder.snapshot()
 
     def explore(self, *args: Any, **kwargs: Any) -> Any:
         """A `FusionView` of a call with these arguments: graph, source, bytes, timing."""
@@ -209,9 +233,13 @@ def fuse(
     return FusedFunction(fn, engine=engine, name=name, dynamic=dynamic)
 
 
-def explain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation:
-    """`fuse(fn).explain(*args, **kwargs)`."""
-    return _as_fused(fn).explain(*args, **kwargs)
+def explain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation | ProgramExplanation:
+    """`fuse(fn).explain(*args, **kwargs)`; of what torch.compile returned, graph by graph.
+
+    The latter is called, because only a call says which graphs run; it tells of those that the
+    backend `fusekit` serves. For a backward, or a whole training step, see `fusekit.dynamo`.
+    """
+    return explain_compiled(fn, args, kwargs) or _as_fused(fn).explain(*args, **kwargs)
 
 
 def explore(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

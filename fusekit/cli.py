@@ -1,4 +1,4 @@
-"""The command: `fusekit demo`, `show`, `bench`, `verify-math`, `doctor`.
+"""The command: `fusekit demo`, `show`, `why`, `bench`, `verify-math`, `doctor`.
 
 What it prints is plain text, coloured by rich where that is installed and a terminal reads it.
 """
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import fusekit
 from fusekit.errors import FusekitError, FusionDeclined, UsageError
+from fusekit.pages import overview, page_of
 
 if TYPE_CHECKING:
     from fusekit.bench.demonstration import Shown
@@ -66,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _demo_parser(commands)
     _show_parser(commands)
+    why = commands.add_parser("why", help="what a reason code means, and what to do about it")
+    why.add_argument("code", metavar="CODE", nargs="?", help="such as FK0106; all, if not given")
+    why.set_defaults(run=_why)
     bench = commands.add_parser("bench", help="measure the figures of docs/performance.md")
     bench.fill = lambda: importlib.import_module("fusekit.bench.command").add_arguments(bench)
     bench.set_defaults(run=_bench)
@@ -275,6 +279,22 @@ def _arguments(module: ModuleType, text: str | None) -> tuple[tuple[Any, ...], d
         'say what to call it with: --args "float32[4,1024], 2.0", or give the file a tuple '
         "example_args (or a function of that name that returns one)"
     )
+
+
+# why
+
+
+def _why(options: argparse.Namespace) -> int:
+    if options.code is None:
+        print(overview())
+        return 0
+    text = page_of(options.code)
+    console = _rich()
+    if console is None:
+        print(text.rstrip())
+    else:
+        console.print(importlib.import_module("rich.markdown").Markdown(text))
+    return 0
 
 
 # bench, verify-math, doctor

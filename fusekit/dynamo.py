@@ -1,25 +1,26 @@
-"""The torch.compile backend: `torch.compile(model, backend="fusekit")`."""
+"""The torch.compile backend: `torch.compile(model, backend="fusekit")`.
+
+    with fusekit.dynamo.watching() as graphs:
+        model(x).sum().backward()
+
+collects the explanation of each graph that runs, forward and backward, in order.
+"""
 
 from __future__ import annotations
 
 import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from fusekit.errors import UsageError
-from fusekit.runtime.compiled import CompiledGraph, boxed
+from fusekit.runtime.compiled import compile_graph, watching
 from fusekit.runtime.engines import ENGINES
 
-__all__ = ["backend"]
+if TYPE_CHECKING:
+    import torch
 
-_DECOMPOSED = (
-    "_native_batch_norm_legit_no_training",
-    "native_dropout_backward",
-)
-"""Operators of aten, beyond what is pointwise itself, that torch's decompositions make so."""
+__all__ = ["backend", "watching"]
 
 _numbers = itertools.count()
 
@@ -53,7 +54,6 @@ def backend(
         bw_compiler=functools.partial(compiler, role="backward"),
         inference_compiler=functools.partial(compiler, role="inference"),
         partition_fn=_partition,
-        decompositions=_decompositions(),
         keep_inference_input_mutations=True,
     )
     return aot(module, example_inputs)
@@ -72,16 +72,10 @@ def _engine(options: Mapping[str, Any]) -> str:
 def _compile(
     module: torch.fx.GraphModule, _: Sequence[Any], *, engine: str, number: int, role: str
 ) -> Callable[[list[Any]], Any]:
-    return boxed(CompiledGraph(module, engine, f"graph{number}_{role}"))
+    return compile_graph(module, engine, f"graph{number}_{role}")
 
 
 def _partition(joint: torch.fx.GraphModule, *args: Any, **kwargs: Any) -> Any:
     from functorch.compile import min_cut_rematerialization_partition  # type: ignore[import-untyped]  # noqa: PLC0415  likewise
 
     return min_cut_rematerialization_partition(joint, *args, **kwargs)
-
-
-@functools.cache
-def _decompositions() -> Mapping[Any, Callable[..., Any]]:
-    packets = [getattr(torch.ops.aten, name) for name in _DECOMPOSED]
-    return torch._decomp.get_decompositions(packets)  # noqa: SLF001  where its decompositions are

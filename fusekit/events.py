@@ -12,6 +12,7 @@ __all__ = [
     "Declined",
     "Event",
     "Registered",
+    "Specialised",
     "Traced",
     "emit",
     "listening",
@@ -71,7 +72,24 @@ class Declined:
     detail: str
 
 
-Event = Registered | Traced | Compiled | Declined
+@dataclasses.dataclass(frozen=True, slots=True)
+class Specialised:
+    """A function that had been prepared for a call met one that is different.
+
+    Attributes:
+        function: its name.
+        number: which specialisation of `FusedFunction.history` it is.
+        captured: it was traced anew; False if a size-generic program served the new sizes.
+        changes: what differs from the nearest earlier call, as sentences.
+    """
+
+    function: str
+    number: int
+    captured: bool
+    changes: tuple[str, ...]
+
+
+Event = Registered | Traced | Compiled | Declined | Specialised
 Listener = Callable[[Event], None]
 
 _listeners: tuple[Listener, ...] = ()

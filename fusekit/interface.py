@@ -14,11 +14,12 @@ import torch
 
 from fusekit.errors import FusionDeclined, GraphError, StackError, UnknownKeyError, UsageError
 from fusekit.frontends.groups import capture_group
-from fusekit.frontends.torchscript import TorchGroup
+from fusekit.frontends.torchgroups import TorchGroup
 from fusekit.ir import Graph, print_graph
 from fusekit.registry import normalize
-from fusekit.runtime.dispatch import Dispatcher, Entry, switch
+from fusekit.runtime.dispatch import Dispatcher, switch
 from fusekit.runtime.engines import choose
+from fusekit.runtime.entry import Entry
 from fusekit.runtime.fallback import evaluate
 from fusekit.runtime.kernels import generate, n_compiled
 from fusekit.specs import Decline

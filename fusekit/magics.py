@@ -33,6 +33,7 @@ from fusekit import config
 from fusekit.api import FusedFunction, doctor, fuse, stats
 from fusekit.compilers import cache
 from fusekit.errors import FusekitError, UsageError
+from fusekit.pages import overview, page_of
 from fusekit.viz.cell import NOTHING, Call, Outcome, Wishes, run, run_expression
 from fusekit.viz.collect import collect
 from fusekit.viz.contract import hold, parse_contract
@@ -110,6 +111,7 @@ class FusekitMagics(Magics):
         doctor: what works on this machine, and how to get the rest; print(fusekit.doctor())
         stats: what was compiled, launched, left to PyTorch; fusekit.stats()
         options [NAME=VALUE ...]: show options, or set them; fusekit.options(name=value)
+        why [CODE]: what a reason code means, and what to do; all codes, if none is named
         clear-cache: forget compiled kernels on disk; fusekit.compilers.cache.clear()
         version: fusekit.__version__
         """
@@ -117,12 +119,13 @@ class FusekitMagics(Magics):
             "doctor": lambda _: print(doctor()),
             "stats": lambda _: _print_fields(stats()),
             "options": _options,
+            "why": _why,
             "clear-cache": _clear_cache,
             "version": lambda _: print(f"fusekit {fusekit.__version__}"),
         }
         with _in_the_users_terms(self.shell):
             name, *rest = shlex.split(line) or [""]
-            if name not in commands or (rest and name != "options"):
+            if name not in commands or (rest and name not in ("options", "why")):
                 raise UsageError(f"%fusekit {line}".strip() + f": expected {', '.join(commands)}")
             commands[name](rest)
 
@@ -241,6 +244,10 @@ def _option(text: str, kind: type) -> Any:
             text.lower(), text
         )
     return int(text) if re.fullmatch(r"-?\d+", text) else text
+
+
+def _why(codes: list[str]) -> None:
+    print("\n".join(map(page_of, codes)) if codes else overview())
 
 
 def _clear_cache(_: list[str]) -> None:

@@ -58,7 +58,7 @@ class Reason(enum.Enum):
     )
     DEVICE = (
         "FK0108",
-        "on another device than the group",
+        "a tensor is on another device than the kernels",
         "move the tensors to one device first",
     )
     LAYOUT = (
@@ -149,6 +149,11 @@ class Reason(enum.Enum):
         self.sentence = sentence
         self.hint = hint
 
+    @property
+    def page(self) -> str:
+        """Where it is described at length, with programs: the file's place in the repository."""
+        return f"docs/reasons/{self.code}.md"
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Decline:
@@ -159,12 +164,14 @@ class Decline:
         detail: the particulars of this case, with names and sizes.
         op: the torch operator it is about, or "".
         loc: the user's line, if known.
+        advice: what to change in this very case; "" if no more is known than the reason's hint.
     """
 
     reason: Reason
     detail: str = ""
     op: str = ""
     loc: Loc | None = None
+    advice: str = ""
 
     @property
     def code(self) -> str:
@@ -174,7 +181,26 @@ class Decline:
     @property
     def hint(self) -> str:
         """What the user can do about it."""
-        return self.reason.hint
+        return self.advice or self.reason.hint
+
+    @property
+    def page(self) -> str:
+        """The page about its reason."""
+        return self.reason.page
+
+    def to_dict(self) -> dict[str, object]:
+        """All of it as values that JSON has."""
+        return {
+            "code": self.code,
+            "sentence": self.reason.sentence,
+            "detail": self.detail,
+            "op": self.op,
+            "file": self.loc.file if self.loc else None,
+            "line": self.loc.line if self.loc else None,
+            "text": self.loc.text if self.loc else None,
+            "hint": self.hint,
+            "page": self.page,
+        }
 
     def __str__(self) -> str:
         """One line: code, operator, sentence, detail, place."""

@@ -155,6 +155,24 @@ def test_a_file_that_does_not_serve(tmp_path, capsys, text, message):
     assert message in capsys.readouterr().err
 
 
+def test_why_prints_a_page_and_the_list(capsys):
+    assert main(["why", "fk0106"]) == 0
+    text = capsys.readouterr().out
+    assert text == (ROOT / "docs/reasons/FK0106.md").read_text(encoding="utf-8")
+    assert main(["why"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"{reason.code}: {reason.sentence}" for reason in fusekit.Reason]
+    assert main(["why", "FK0000"]) == 2
+    assert "no reason 'FK0000'; there are FK0101" in capsys.readouterr().err
+
+
+def test_why_needs_no_torch(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('asked for')", encoding="utf-8")
+    done = command("why", "FK0307", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("# FK0307")
+
+
 def test_doctor(capsys, monkeypatch):
     assert main(["doctor"]) == 0
     assert "engine llvm" in capsys.readouterr().out

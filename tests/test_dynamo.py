@@ -1,11 +1,13 @@
 """torch.compile finds the backend by name."""
 
 import importlib.metadata
+from typing import Any
 
 import pytest
 import torch
 
 import fusekit
+from fusekit.dynamo import watching
 
 pytestmark = pytest.mark.skipif(
     not importlib.metadata.entry_points(group="torch_dynamo_backends", name="fusekit"),
@@ -58,3 +60,88 @@ def test_changing_sizes_and_a_graph_break() -> None:
             x = sign * torch.rand(n)
             y = (x * 3).tanh()
             torch.testing.assert_close(function(x), y + (1 if sign > 0 else -1))
+
+
+def test_an_explanation_of_each_graph() -> None:
+    torch.manual_seed(0)
+    model, x = Block(), torch.randn(4, 8)
+    compiled = torch.compile(model, backend="fusekit")
+    with torch.no_grad():
+        found = fusekit.explain(compiled, x)
+    assert found.name == "Block"
+    assert len(found.graphs) == 1
+    assert [group.ops for group in found.groups] == [("gelu", "mul", "add")]
+    assert [decline.code for decline in found.declined] == ["FK0101"]
+    assert found.declined[0].loc.file == __file__
+    assert "self.linear(x)" in found.declined[0].loc.text
+    assert found.fused
+    assert str(found).startswith("Block: 1 graph\n")
+    assert all(seam.decline.code == "FK0101" for seam in found.seams)
+
+
+def test_watching_a_whole_training_step() -> None:
+    model, x = Block(), torch.randn(4, 8)
+    compiled = torch.compile(model, backend="fusekit")
+    with watching() as graphs:
+        compiled(x).sum().backward()
+    assert [graph.name.split("_")[1] for graph in graphs] == ["forward", "backward"]
+    assert all(graph.groups for graph in graphs)
+    lines = {line for graph in graphs for group in graph.groups for line in group.lines}
+    assert lines == {Block.forward.__code__.co_firstlineno + 1}
+
+
+def test_a_function_that_is_not_compiled_is_explained_as_before() -> None:
+    assert fusekit.explain(torch.sin, torch.rand(3)).name == "sin"
+
+
+@pytest.mark.parametrize("backend", ["eager", "fusekit"])
+def test_a_fused_function_inside_a_compiled_one_is_taken_apart(backend: str) -> None:
+    fused = fusekit.fuse(lambda x: x.sin() * 2)
+    compiled = torch.compile(lambda x: fused(x) + 1, backend=backend, fullgraph=True)
+    x = torch.rand(5, requires_grad=True)
+    torch.testing.assert_close(compiled(x), x.sin() * 2 + 1)
+    compiled(x).sum().backward()
+    torch.testing.assert_close(x.grad, 2 * x.detach().cos())
+
+
+def parts(function: Any, *args: torch.Tensor) -> list[list[str]]:
+    """Codes of what PyTorch runs in each graph of a call, which is eager's."""
+    compiled = torch.compile(function, backend="fusekit")
+    for _ in range(2):
+        with watching() as graphs:
+            torch.testing.assert_close(compiled(*args), function(*args))
+    return [[decline.code for decline in graph.declined] for graph in graphs]
+
+
+def test_an_operator_over_functions_is_a_part_of_its_own() -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        y = x * 2
+        return torch.cond(y.max() > 0, lambda x: x.sin(), lambda x: x.cos(), (y,)) * 3 + y
+
+    for sign in (1, -1):
+        assert parts(function, sign * torch.rand(4)) == [["FK0101"], ["FK0101"], []]
+
+
+def test_a_size_that_depends_on_values_begins_a_part_of_its_own() -> None:
+    with torch._dynamo.config.patch(capture_dynamic_output_shape_ops=True):
+        x = torch.tensor([1.0, -2.0, 3.0])
+        assert parts(lambda x: (x[x > 0] * 2 + 1).tanh(), x) == [[], ["FK0201"], []]
+
+
+def test_an_index_by_integers_is_no_such_size() -> None:
+    x, i = torch.rand(5), torch.tensor([2, 0])
+    assert parts(lambda x: x[i] * 2 + x[i].sin(), x) == [["FK0101", "FK0101"]]
+
+
+@torch.library.custom_op("fusekit_tests::increment", mutates_args=("x",))
+def increment(x: torch.Tensor) -> None:
+    x.add_(1)
+
+
+def test_a_custom_operator_that_writes() -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        y = x * 2
+        increment(y)
+        return y * 3 - 1
+
+    assert parts(function, torch.rand(4)) == [[], ["FK0101"], []]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import fusekit
-from fusekit.frontends.torchscript import TorchGroup
+from fusekit.frontends.torchgroups import TorchGroup
 from fusekit.ir import DType, GraphBuilder, parse_graph
 from fusekit.runtime.engines import switches
 

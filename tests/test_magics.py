@@ -484,7 +484,7 @@ def test_a_contract_notices_a_fallback(fail):
         ("%%fuse --expect groups=1\ndef f(x): return x", "--expect needs a call to look at"),
         ("%fuse x +", "%fuse: invalid syntax"),
         ("%fuse", "%fuse takes an expression or a function"),
-        ("%fusekit", "expected doctor, stats, options, clear-cache, version"),
+        ("%fusekit", "expected doctor, stats, options, why, clear-cache, version"),
         ("%fusekit options fast=maybe", "option fast takes bool"),
         ("%fusekit options nonsense=1", "no option 'nonsense'"),
         ("%fusekit options fast", "expected NAME=VALUE"),
@@ -548,6 +548,8 @@ def test_fusekit_commands(run, monkeypatch):
     assert re.search(r"^launches +\d+$", run("%fusekit stats").out, re.MULTILINE)
     assert run("%fusekit version").out == f"fusekit {fusekit.__version__}\n"
     monkeypatch.setattr("fusekit.compilers.cache.clear", lambda: None)
+    assert run("%fusekit why FK0106").out.startswith("# FK0106: ")
+    assert "FK0106: its results" in run("%fusekit why").out
     assert "compiled kernels" in run("%fusekit clear-cache").out
 
 

@@ -18,6 +18,7 @@ from fusekit.frontends import activations, formulas, special
 from fusekit.frontends.calls import name_of
 from fusekit.frontends.dtypes import compute_dtype
 from fusekit.frontends.expansions import expansion
+from fusekit.frontends.foreach import foreach_expansion
 from fusekit.frontends.lowering import Lowering, Rule
 from fusekit.ir import DType, Kind
 from fusekit.vecmath.expression import Expr, where
@@ -170,7 +171,7 @@ def expansion_of(
     """What does the same by other operators, if fusion gains by it; None otherwise."""
     if _is_composite(func):
         return functools.partial(func.decompose, *args, **kwargs)
-    return expansion(func, args, kwargs)
+    return foreach_expansion(func, args, kwargs) or expansion(func, args, kwargs)
 
 
 @functools.cache

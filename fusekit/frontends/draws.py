@@ -93,7 +93,8 @@ class Draws:
 
     def forget(self, first: int) -> None:
         """Values from `first` on were rolled back."""
-        self._drawn = [value for value in self._drawn if value < first]
+        while self._drawn and self._drawn[-1] >= first:
+            self._drawn.pop()
         if self._seed is not None and self._seed >= first:
             self._seed = None
 

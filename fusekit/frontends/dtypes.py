@@ -8,7 +8,7 @@ import torch
 
 from fusekit.ir import DType
 
-__all__ = ["FROM_TORCH", "TO_TORCH", "compute_dtype"]
+__all__ = ["FROM_TORCH", "TO_TORCH", "compute_dtype", "held_dtype"]
 
 TO_TORCH: Mapping[DType, torch.dtype] = {
     DType.BOOL: torch.bool,
@@ -34,3 +34,11 @@ FROM_TORCH: Mapping[torch.dtype, DType] = {theirs: ours for ours, theirs in TO_T
 def compute_dtype(dtype: DType) -> DType:
     """The dtype in which PyTorch computes results of `dtype` ("opmath"): f32 for the halves."""
     return DType.F32 if dtype.is_storage_only else dtype
+
+
+def held_dtype(tensor: torch.Tensor, device: torch.device | None) -> DType | None:
+    """A tensor's dtype, or None if no kernel on `device` can touch it; None stands for any."""
+    plain = tensor.layout is torch.strided and not tensor.is_quantized
+    local = device is None or tensor.device == device
+    negated = plain and (tensor.is_neg() or tensor.is_conj())
+    return FROM_TORCH.get(tensor.dtype) if plain and local and not negated else None

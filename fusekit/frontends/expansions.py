@@ -1,9 +1,11 @@
 """Operators that are traced as other operators, because part of them is not elementwise.
 
-Losses end in a reduction, which stays PyTorch's; glu takes its argument apart. Each operator that
-stands in for one of them is a site of its own, and rounds as PyTorch's kernels do.
+Losses end in a reduction, which stays PyTorch's; glu takes its argument apart; batch norm is
+elementwise if it does not train. Each operator that stands in for one of them is a site of its own,
+and rounds as PyTorch's kernels do.
 
-Source: aten/src/ATen/native/Loss.cpp, GatedLinearUnit.cpp and cpu/Activation.cpp.
+Source: in aten/src/ATen/native, Loss.cpp, GatedLinearUnit.cpp, cpu/Activation.cpp and
+cpu/batch_norm_kernel.cpp.
 """
 
 from __future__ import annotations
@@ -28,9 +30,7 @@ _REDUCTIONS: Mapping[int, Callable[[torch.Tensor], torch.Tensor]] = {1: torch.me
 """By the numbers that torch gives them; 0 stands for none."""
 
 
-def expansion(
-    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Callable[[], torch.Tensor] | None:
+def expansion(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any] | None:
     """What does the same as an operator; None where nothing is gained, or eager would raise."""
     row = _EXPANSIONS.get(name_of(func))
     if row is None:
@@ -97,13 +97,47 @@ def _glu(_: Any, given: Given) -> torch.Tensor:
     return (first * second.sigmoid()).to(x.dtype)
 
 
+def _is_fixed(given: Given) -> bool:
+    """True for batch norm by running statistics, of a layout that eager keeps."""
+    x = given["input"]
+    layouts = [torch.contiguous_format, *({4: [torch.channels_last]}.get(x.dim(), []))]
+    numbers = [given[name] for name in ("weight", "bias", "running_mean", "running_var")]
+    return (
+        not given.get("training")
+        and x.dim() >= 2
+        and x.is_floating_point()
+        and any(x.is_contiguous(memory_format=layout) for layout in layouts)
+        and given["running_mean"] is not None
+        and given["running_var"] is not None
+        and all(n is None or n.dtype in (x.dtype, torch.float32) for n in numbers)
+    )
+
+
+def _batch_norm(_: Any, given: Given) -> tuple[torch.Tensor, ...]:
+    """One factor and one summand for each channel; nothing is saved for the backward."""
+    x: torch.Tensor = given["input"]
+    compute = TO_TORCH[compute_dtype(FROM_TORCH[x.dtype])]
+    shape = (-1, *(1 for _ in x.shape[2:]))
+    mean, variance = (
+        given[name].to(compute).reshape(shape) for name in ("running_mean", "running_var")
+    )
+    scale = 1 / (variance + given["eps"]).sqrt()
+    if given["weight"] is not None:
+        scale = scale * given["weight"].to(compute).reshape(shape)
+    shift = -mean * scale
+    if given["bias"] is not None:
+        shift = shift + given["bias"].to(compute).reshape(shape)
+    nothing = x.new_zeros((0,), dtype=compute)
+    return (x.to(compute) * scale + shift).to(x.dtype), nothing, nothing
+
+
 def _as_torch_says(func: Any, given: Given) -> torch.Tensor:
     """By torch's own decomposition, which joins two halves."""
     made: torch.Tensor = decomposition_table[func](**given)
     return made
 
 
-Row = tuple[Callable[[Given], bool], Callable[[Any, Given], torch.Tensor]]
+Row = tuple[Callable[[Given], bool], Callable[[Any, Given], Any]]
 
 _EXPANSIONS: Mapping[str, Row] = {
     **{
@@ -112,6 +146,10 @@ _EXPANSIONS: Mapping[str, Row] = {
     },
     "aten.soft_margin_loss": (_is_regular, _soft_margin_loss),
     "aten.binary_cross_entropy_with_logits": (_is_regular, _binary_cross_entropy_with_logits),
+    **{
+        f"aten.{name}": (_is_fixed, _batch_norm)
+        for name in ("native_batch_norm", "_native_batch_norm_legit_no_training")
+    },
     "aten.glu": (_is_halved, _glu),
     "aten.glu_backward": (_is_halved, _as_torch_says),
 }

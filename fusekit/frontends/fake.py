@@ -162,6 +162,10 @@ class Fakes:
         self._remember(fake, twin)
         return fake
 
+    def forget(self, fake: torch.Tensor) -> None:
+        """The fake tensor has another shape now."""
+        self._twins.pop(id(fake), None)
+
     def _remember(self, fake: torch.Tensor, twin: torch.Tensor) -> None:
         self._twins[id(fake)] = twin
         self._alive.append(fake)

@@ -10,11 +10,14 @@ import dataclasses
 import functools
 import inspect
 import operator
+import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
+
+from fusekit.frontends.scripted import SCRIPTS, Scripted
 
 __all__ = ["Free", "free_variables"]
 
@@ -84,6 +87,7 @@ class _Walk:
 
     def __init__(self) -> None:
         self.seen: set[int] = set()
+        self.held: list[Any] = []
 
     def function(self, value: Any) -> Iterator[Free]:
         """What a callable reads."""
@@ -98,6 +102,8 @@ class _Walk:
             yield from self.function(value.__func__)
         elif isinstance(value, types.FunctionType) and not _is_foreign(value):
             yield from self._plain(value)
+        elif isinstance(value, (Scripted, *SCRIPTS)):
+            yield from self._scripted("self", value)
         elif isinstance(value, torch.nn.Module):
             yield from self._module("self", value)
 
@@ -120,6 +126,8 @@ class _Walk:
         """What is reachable from a variable."""
         if isinstance(value, (torch.Tensor, *_SIMPLE)):
             yield Free(name, fetch, value)
+        elif isinstance(value, SCRIPTS):
+            yield from self._script(name, value, fetch)
         elif isinstance(value, types.ModuleType | type) or id(value) in self.seen:
             return
         elif isinstance(value, torch.nn.Module):
@@ -130,21 +138,47 @@ class _Walk:
             yield from self.function(value)
         elif depth < _DEPTH:
             self.seen.add(id(value))
+            if isinstance(value, list | tuple | dict):
+                yield Free(f"len({name})", functools.partial(_length, fetch), _length(fetch))
             for key, item, get in _children(value, fetch):
                 yield from self.object(f"{name}{key}", item, get, depth + 1)
 
     def _module(self, name: str, module: torch.nn.Module) -> Iterator[Free]:
         """Parameters, buffers, and the plain attributes of every submodule."""
         self.seen.add(id(module))
+        if isinstance(module, torch.jit.ScriptModule):
+            yield from self._scripted(name, module)
+            return
         yield from self.function(type(module).forward)
         tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         for attribute, value in (*module.__dict__.items(), *tensors):
             if isinstance(value, (torch.Tensor, bool, int, float, str)):
                 fetch = functools.partial(getattr, module, attribute)
                 yield Free(f"{name}.{attribute}", fetch, value)
+            elif isinstance(value, list | tuple | dict) and not attribute.startswith("_"):
+                fetch = functools.partial(getattr, module, attribute)
+                yield from self.object(f"{name}.{attribute}", value, fetch, 0)
         for attribute, child in module.named_children():
             if id(child) not in self.seen:
                 yield from self._module(f"{name}.{attribute}", child)
+
+    def _script(self, name: str, script: Any, fetch: Callable[[], Any]) -> Iterator[Free]:
+        """A variable that holds something of TorchScript's."""
+        if not isinstance(script, torch.jit.ScriptModule):
+            yield Free(name, fetch, script)
+        yield from self._scripted(name, script)
+
+    def _scripted(self, name: str, script: Any) -> Iterator[Free]:
+        """What TorchScript code reads of its module."""
+        scripted = script if isinstance(script, Scripted) else Scripted(script)
+        for path in scripted.attributes:
+            fetch: Callable[[], Any] = functools.partial(_owner, scripted)
+            for attribute in path:
+                fetch = functools.partial(_script_attribute, fetch, attribute)
+            value = fetch()
+            label = ".".join((name, *path))
+            self.held.append(value)  # may be a copy, whose address must not be another's
+            yield from self.object(label, value, fetch, 0)
 
 
 def _is_foreign(function: types.FunctionType) -> bool:
@@ -198,10 +232,24 @@ def _attribute(fetch: Callable[[], Any], name: str) -> Any:
     return getattr(fetch(), name)
 
 
+def _owner(scripted: Scripted) -> Any:
+    return scripted.owner
+
+
+def _script_attribute(fetch: Callable[[], Any], name: str) -> Any:
+    return fetch().getattr(name)
+
+
+def _length(fetch: Callable[[], Any]) -> str:
+    """As a text, because equal ones are one object, as two reads of a variable are."""
+    return sys.intern(str(len(fetch())))
+
+
 _WRITERS: Mapping[Callable[..., Any], Callable[[Any, Any, Any], None]] = {
     getattr: setattr,
     operator.getitem: operator.setitem,
     _item: lambda fetch, key, value: operator.setitem(fetch(), key, value),
     _attribute: lambda fetch, name, value: setattr(fetch(), name, value),
+    _script_attribute: lambda fetch, name, value: fetch().setattr(name, value),
 }
 """How to read -> how to write the same place."""

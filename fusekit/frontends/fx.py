@@ -22,11 +22,14 @@ from fusekit.errors import FusionDeclined
 from fusekit.frontends.calls import UnknownTensorError, repeat_view
 from fusekit.frontends.fake import Fakes
 from fusekit.frontends.free import Free, free_variables
+from fusekit.frontends.lines import line_of
+from fusekit.frontends.obstacles import translated
 from fusekit.frontends.questions import SizeQuestions
-from fusekit.frontends.rehearsal import Identities
+from fusekit.frontends.rehearsal import Identities, MutationError
 from fusekit.frontends.scalars import ScalarTrace, concrete
-from fusekit.frontends.trace import MutationError, Tracer
-from fusekit.ir import Graph, GraphBuilder, Node
+from fusekit.frontends.scripted import optimising
+from fusekit.frontends.trace import Tracer
+from fusekit.ir import Graph, GraphBuilder, Loc, Node
 from fusekit.specs import Decline, Reason
 
 __all__ = ["Capture", "Source", "capture"]
@@ -71,6 +74,7 @@ class Capture:
         guards: what the function reads from outside and must find unchanged.
         device: where its kernels run.
         reads_sizes: the function asked for an extent, or stated one: it may depend on it.
+        obstacles: why PyTorch has to run an operator, by the site of its call.
     """
 
     graph: Graph
@@ -83,6 +87,7 @@ class Capture:
     guards: tuple[Free, ...]
     device: torch.device
     reads_sizes: bool = True
+    obstacles: Mapping[int, Decline] = dataclasses.field(default_factory=dict)
 
 
 def capture(
@@ -108,7 +113,7 @@ def capture(
     if frees is None:
         frees = free_variables(function)
     attempt = _Attempt(function, args, kwargs, frees, name, dynamic=dynamic, grad=grad)
-    with torch.set_grad_enabled(grad):
+    with torch.set_grad_enabled(grad), optimising(value=False):
         if functional:
             attempt.writes = _Writes.AT_THE_END
             return attempt.run()
@@ -116,6 +121,7 @@ def capture(
             return attempt.run()
         except MutationError:
             attempt.writes = _Writes.FUNCTIONALISED
+            attempt.first_write = attempt.tracer.rehearsal.first
             return attempt.run()
 
 
@@ -166,6 +172,7 @@ class _Attempt:
         self.dynamic = dynamic
         self.grad = grad
         self.writes = _Writes.UNEXPECTED
+        self.first_write: tuple[Any, Loc | None] | None = None
         self.written: list[bool] = []
 
     def run(self) -> Capture:
@@ -203,9 +210,11 @@ class _Attempt:
             detail = f"an argument is a {type(real).__name__}"
             raise FusionDeclined(Decline(Reason.LAYOUT, detail))
         fake = self.fakes.like(real)
-        self.sources[self.tracer.new_input(fake)] = source
+        value_id = self.tracer.new_input(fake)
+        self.sources[value_id] = source
         if source.free is not None:
             self.by_real[id(real)] = fake
+            self.tracer.outside[value_id] = source.free.name
         return fake
 
     def _adopt(self, real: torch.Tensor) -> FakeTensor:
@@ -236,11 +245,11 @@ class _Attempt:
             raise
         except (DataDependentOutputException, DynamicOutputShapeException) as error:
             detail = f"{error.func} needs the values of a tensor"
-            loc = self.builder.loc
+            loc = line_of(error) or self.builder.loc
             raise FusionDeclined(Decline(Reason.DATA_DEPENDENT, detail, "", loc)) from error
         except Exception as error:  # eager decides whether it is the user's error
-            detail = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            raise FusionDeclined(Decline(Reason.CAPTURE, detail, "", self.builder.loc)) from error
+            why = translated(error, line_of(error) or self.builder.loc, self.first_write)
+            raise FusionDeclined(why) from error
         return made
 
     def _call_functional(self, flat: Callable[..., Any], fakes: list[Any]) -> Any:
@@ -297,6 +306,7 @@ class _Attempt:
             guards=tuple(free for free in self.frees if not free.is_tensor),
             device=self.device,
             reads_sizes=self.tracer.states_sizes or self.questions.asked,
+            obstacles=self.tracer.obstacles,
         )
 
     def _result(self, item: Any, fakes: list[Any]) -> Result:
@@ -313,7 +323,8 @@ class _Attempt:
             item.node.pin()
         if not isinstance(value, _CONSTANTS):
             detail = f"it returns a {type(value).__name__}, which may hold tensors"
-            raise FusionDeclined(Decline(Reason.CAPTURE, detail))
+            advice = "return tensors and numbers, and lists, tuples or dicts of them"
+            raise FusionDeclined(Decline(Reason.CAPTURE, detail, advice=advice))
         return Result(constant=value)
 
     def _check_writes(self) -> None:
@@ -335,28 +346,27 @@ class _Attempt:
         """A view of what is copied into an argument, as a view of that argument."""
         if item.value is None:
             return item
-        makers = {out: node for node in self.builder.nodes for out in node.outputs}
         chain: list[tuple[Node, int]] = []
         value = item.value
-        while value not in written and value in makers and makers[value].op == "view":
-            node = makers[value]
+        while value not in written:
+            node = self.builder.maker(value)
+            if node is None or node.op != "view":
+                return item
             chain.append((node, node.outputs.index(value)))
             value = node.inputs[0]
-        if value not in written:
-            return item
         value = written[value]
         for node, position in reversed(chain):
             value = repeat_view(self.builder, node, value)[position]
         return Result(value=value)
 
     def _tensor_result(self, item: torch.Tensor) -> Result:
-        if not self.tracer.knows(item):
+        if not self.tracer.names.knows(item):
             for real, fake in self.by_real.items():
                 if id(item) == real:
-                    return Result(value=self.tracer.identify(fake))
+                    return Result(value=self.tracer.names.identify(fake))
             detail = "it returns a tensor that no traced operator made"
             raise FusionDeclined(Decline(Reason.CAPTURE, detail))
-        return Result(value=self.tracer.identify(item))
+        return Result(value=self.tracer.names.identify(item))
 
 
 def _check_traps(graph: Graph) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,6 +90,7 @@ class _Instance:
         self.examples[value_id] = torch.empty_strided(like.shape, like.stride(), device="meta")
 
     def _node(self, node: Node) -> None:
+        self.builder.site += 1
         if node.op == "chunk":
             self._chunk(node)
         elif node.op == "cat":
@@ -149,7 +151,13 @@ class _Instance:
         strides = elementwise_strides(shape, examples) if examples else None
         result = self.builder.value(self.graph.dtype(node.output), shape, strides)
         self.builder.add(
-            Node(node.op, tuple(inputs), (result,), node.attrs, node.loc, node.origin or "group")
+            dataclasses.replace(
+                node,
+                inputs=tuple(inputs),
+                outputs=(result,),
+                origin=node.origin or "group",
+                site=self.builder.site,
+            )
         )
         self.new_id[node.output] = result
         if examples:

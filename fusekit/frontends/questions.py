@@ -29,14 +29,15 @@ class SizeQuestions(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name == "__get__":
             name = getattr(func.__self__, "__name__", "")
-        self.asked = self.asked or name in _QUESTIONS
+        self.asked = self.asked or name.partition(".")[0] in _QUESTIONS  # of overloads, too
         return func(*args, **(kwargs or {}))
 
 
 _QUESTIONS = frozenset(
     (
         *("shape", "size", "numel", "nelement", "__len__", "stride", "is_contiguous", "unbind"),
-        *("storage_offset", "nbytes", "untyped_storage", "data_ptr", "__iter__", "__contains__"),
+        *("sym_size", "sym_numel", "sym_stride", "len", "nbytes", "untyped_storage", "data_ptr"),
+        *("storage_offset", "__iter__", "__contains__"),
     )
 )
 """What depends on extents and is no operator."""

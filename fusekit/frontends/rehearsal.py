@@ -18,9 +18,18 @@ from torch.overrides import TorchFunctionMode
 from fusekit.frontends.aten import RULES
 from fusekit.frontends.calls import map_leaves, map_tensors, name_of, tensors_in
 from fusekit.frontends.fake import is_supported
+from fusekit.frontends.lines import user_line
 from fusekit.frontends.scalars import concrete
+from fusekit.ir import Loc
 
-__all__ = ["Identities", "Rehearsal", "is_recorded"]
+__all__ = ["Identities", "MutationError", "Rehearsal", "is_recorded"]
+
+
+class MutationError(BaseException):
+    """The function writes in place: trace it again under functionalisation.
+
+    A BaseException, so that no `except Exception` of the user's swallows it.
+    """
 
 
 class Rehearsal:
@@ -28,16 +37,20 @@ class Rehearsal:
 
     Attributes:
         active: True from the first write to the end of the trace.
+        first: the operator of that write, and the user's line, if known.
     """
 
     def __init__(self, adopt: Callable[[torch.Tensor], torch.Tensor]) -> None:
         """Not active yet; `adopt` makes a fake tensor of a real one."""
         self.active = False
+        self.first: tuple[Any, Loc | None] | None = None
         self._adopt = adopt
         self._written: set[int] = set()
 
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The operator's result, under torch's own fake tensor mode."""
+        if not self.active:
+            self.first = func, user_line()
         self.active = True
 
         def prepared(value: Any) -> Any:
@@ -69,6 +82,9 @@ class Identities(TorchFunctionMode):
         self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
     ) -> Any:
         """The result, with arguments in place of their second wrappers."""
+        if func is torch.Tensor.masked_fill_:
+            # of the tensors that it would return out of place, the layout is another
+            return args[0].copy_(torch.Tensor.masked_fill(*args, **(kwargs or {})))
         made = func(*args, **(kwargs or {}))
         given = {id(_wrapped(x)): x for x in tensors_in(args) if _is_wrapper(x)}
         if not given:

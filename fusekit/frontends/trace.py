@@ -8,7 +8,7 @@ becomes IR by its rule, or by tracing its decomposition, or a `call` node that P
 from __future__ import annotations
 
 import contextlib
-import functools
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -17,11 +17,10 @@ from torch._decomp import decomposition_table
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fusekit.errors import FusionDeclined
 from fusekit.frontends.aten import RULES, UNWRITTEN_POINTWISE, expansion_of
 from fusekit.frontends.calls import (
-    UnknownTensorError,
     bind,
-    encode,
     is_view,
     map_tensors,
     name_of,
@@ -30,23 +29,20 @@ from fusekit.frontends.calls import (
     tensors_in,
     writes,
 )
+from fusekit.frontends.cats import concatenated
 from fusekit.frontends.draws import DRAWS, Draws
-from fusekit.frontends.dtypes import FROM_TORCH
+from fusekit.frontends.dtypes import FROM_TORCH, held_dtype
 from fusekit.frontends.fake import Fakes, is_supported, result_dtype
 from fusekit.frontends.lines import user_line
 from fusekit.frontends.lowering import Lowering
-from fusekit.frontends.rehearsal import Rehearsal
+from fusekit.frontends.names import Names
+from fusekit.frontends.obstacles import encoded_call, obstacle, unwritable
+from fusekit.frontends.rehearsal import MutationError, Rehearsal
 from fusekit.frontends.scalars import ScalarNode, concrete_tree, pinned_tree
 from fusekit.ir import DType, GraphBuilder
+from fusekit.specs import Decline
 
-__all__ = ["MutationError", "Tracer"]
-
-
-class MutationError(BaseException):
-    """The function writes in place: trace it again under functionalisation.
-
-    A BaseException, so that no `except Exception` of the user's swallows it.
-    """
+__all__ = ["Tracer"]
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -57,7 +53,13 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         scalars: expression over argument names -> id of the scalar input that carries it.
         trouble: the first exception that an operator raised.
         constants: tensors made from literals inside the function, by value id.
+        names: which value each fake tensor stands for.
+        obstacles: why an operator is a call, by its site.
+        outside: value of an input that the function closes over -> what it is called.
+        writes: (value of an input, value written into it), in order.
     """
+
+    carries_scripts_out = True  # it wants to see each operator of TorchScript code
 
     def __init__(
         self,
@@ -71,61 +73,41 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.builder = builder
         self.scalars: dict[str, int] = {}
         self.constants: dict[int, torch.Tensor] = {}
+        self.obstacles: dict[int, Decline] = {}
+        self.outside: dict[int, str] = {}
+        self.writes: list[tuple[int, int]] = []
         self.device: torch.device | None = None
         self.functional = False
-        self.draws = Draws(builder, fakes, self.identify, self.symbol)
+        self.names = Names()
+        self.draws = Draws(builder, fakes, self.names.identify, self.symbol)
         self._adopt = adopt
         self.rehearsal = Rehearsal(fakes.like)
         self.states_sizes = False
         self.trouble: Exception | None = None
-        self._ids: dict[int, int] = {}
         self._depth = 0
         self._owned: set[int] = set()
-        self._alive: list[torch.Tensor] = []
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         """No: wrapping this mode's handler would import the whole of torch.compile (a second)."""
         return False
 
-    def bind(self, fake: torch.Tensor, value_id: int) -> None:
-        """Remember which value a fake tensor stands for."""
-        self._ids[id(fake)] = value_id
-        self._alive.append(fake)
-
-    def identify(self, tensor: torch.Tensor) -> int:
-        """The value of a fake tensor; UnknownTensorError for a stranger."""
-        value_id = self._ids.get(id(tensor))
-        if value_id is None:
-            raise UnknownTensorError(
-                "a tensor is used that is neither an argument nor found among what the function "
-                "closes over; pass it as an argument"
-            )
-        return value_id
-
-    def knows(self, tensor: torch.Tensor) -> bool:
-        """True for a fake tensor of this trace."""
-        return id(tensor) in self._ids
-
     def dtype_of(self, tensor: torch.Tensor) -> DType | None:
         """Its dtype, or None for a tensor that no kernel of this trace can touch."""
-        plain = tensor.layout is torch.strided and not tensor.is_quantized
-        local = self.device is None or tensor.device == self.device
-        negated = plain and (tensor.is_neg() or tensor.is_conj())
-        return FROM_TORCH.get(tensor.dtype) if plain and local and not negated else None
+        return held_dtype(tensor, self.device)
 
     def new_value(self, fake: torch.Tensor) -> int:
         """A value with the fake tensor's dtype, shape and strides."""
         strides = fake.stride() if fake.layout is torch.strided else None
         value_id = self.builder.value(self.dtype_of(fake), tuple(fake.shape), strides)
-        self.bind(fake, value_id)
+        self.names.bind(fake, value_id)
         return value_id
 
     def new_input(self, fake: torch.Tensor) -> int:
         """A tensor input with the fake tensor's dtype, shape and strides."""
         strides = fake.stride() if fake.layout is torch.strided else None
         value_id = self.builder.input(self.dtype_of(fake), tuple(fake.shape), strides)
-        self.bind(fake, value_id)
+        self.names.bind(fake, value_id)
         return value_id
 
     def symbol(self, node: ScalarNode) -> int:
@@ -173,20 +155,20 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args, kwargs = map_tensors(self._known, (args, kwargs))
         if self._depth == 0:
             self._stamp(func)
-        mark = self.builder.mark()
+        mark = self._mark()
         if not self._is_write_back(func):
             result = self._pointwise(func, args, kwargs)
             if result is not None:
                 self._owned.update(map(id, tensors_in(result)))
                 return result
-            self.builder.rollback(mark)
-            self._forget(mark[0])
+            self._rollback(mark)
         return self._call(func, args, kwargs)
 
     def _rehearse(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The first write of a trace that will be repeated under functionalisation."""
         if self.functional:
-            raise UnknownTensorError(f"{func} writes in place where it cannot be replayed")
+            outside = self.outside.get(self.names.identify(self._known(args[0])), "")
+            raise FusionDeclined(unwritable(func, args, kwargs, user_line(), outside))
         if self._depth:
             raise MutationError
         return self.rehearsal.run(func, args, kwargs)
@@ -195,9 +177,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Give a tensor that nobody else sees a new value; None where it takes more than that."""
         twin = out_of_place(func)
         target: Any = args[0] if args else None
+        if twin is not None and is_view(twin) and self._made_here(target):
+            return self._view_in_place(twin, func, args, kwargs)
         if twin is None or id(target) not in self._owned:
             return None
-        mark = self.builder.mark()
+        mark = self._mark()
         self._stamp(func)
         args, kwargs = map_tensors(self._known, (args, kwargs))
         if name_of(twin) in DRAWS:
@@ -205,12 +189,25 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             made = self._pointwise(twin, args, kwargs)
         if made is None or (made.dtype, made.shape) != (target.dtype, target.shape):
-            self.builder.rollback(mark)
-            self._forget(mark[0])
+            self._rollback(mark)
             return None
-        self.builder.set_strides(self.identify(made), target.stride())
-        self.bind(target, self.identify(made))
+        self.builder.set_strides(self.names.identify(made), target.stride())
+        self.names.bind(target, self.names.identify(made))
         return target
+
+    def _made_here(self, tensor: torch.Tensor) -> bool:
+        """True for the result of an operator of this trace."""
+        known = self.names.knows(tensor)
+        return known and self.builder.maker(self.names.identify(tensor)) is not None
+
+    def _view_in_place(self, twin: Any, func: Any, args: Any, kwargs: Any) -> Any:
+        """`squeeze_` and the like: the same memory, which this one name sees in another shape."""
+        self._stamp(func)
+        viewed = self._call(twin, args, kwargs)
+        func(*args, **kwargs)
+        self.fakes.forget(args[0])
+        self.names.bind(args[0], self.names.identify(viewed))
+        return args[0]
 
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:
@@ -235,21 +232,28 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _detached(self, tensor: torch.Tensor) -> torch.Tensor:
         """What factory functions return: new memory under a second name, so no longer owned."""
         fake = self.fakes.like_of(tensor, tensor.dtype)
-        self.bind(fake, self.identify(tensor))
+        self.names.bind(fake, self.names.identify(tensor))
         self._owned.discard(id(tensor))
         return fake
 
     def _known(self, tensor: torch.Tensor) -> torch.Tensor:
-        if isinstance(tensor, FakeTensor) and self.knows(tensor):
-            return tensor
-        if isinstance(tensor, FakeTensor):
-            self.identify(tensor)
-        return self._adopt(tensor)
+        if not isinstance(tensor, FakeTensor):
+            return self._adopt(tensor)
+        self.names.identify(tensor)
+        return tensor
 
-    def _forget(self, first: int) -> None:
-        self._ids = {key: value for key, value in self._ids.items() if value < first}
-        self.scalars = {text: value for text, value in self.scalars.items() if value < first}
-        self.draws.forget(first)
+    def _mark(self) -> tuple[tuple[int, int], int]:
+        """A point to which `_rollback` returns."""
+        return self.builder.mark(), self.names.mark()
+
+    def _rollback(self, mark: tuple[tuple[int, int], int]) -> None:
+        """Forget all values and nodes since `mark`, looking only at those."""
+        made, bound = mark
+        self.builder.rollback(made)
+        self.names.forget(made[0], bound)
+        while self.scalars and next(reversed(self.scalars.values())) >= made[0]:
+            self.scalars.popitem()
+        self.draws.forget(made[0])
 
     def _stamp(self, func: Any) -> None:
         """Nodes of a decomposition belong to the operator that the user called."""
@@ -289,7 +293,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         dtype = FROM_TORCH[twins[0].dtype]
         arguments = bind(func, args, kwargs)
         self._note_size(arguments)
-        lowering = Lowering(self.builder, arguments, dtype, self.identify, self.symbol)
+        lowering = Lowering(self.builder, arguments, dtype, self.names.identify, self.symbol)
         first = len(self.builder.values)
         made = rule(lowering)
         if made is None:
@@ -321,7 +325,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if value_id < first or builder.values[value_id].shape != shape:
             value_id = builder.apply("copy", value_id, shape=shape)
         builder.set_strides(value_id, fake.stride())
-        self.bind(fake, value_id)
+        self.names.bind(fake, value_id)
 
     def _by_decomposition(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Trace what torch says `func` consists of; None if any of it is not pointwise."""
@@ -330,8 +334,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         numbers = concrete_tree((args, kwargs))
         if rule is None or not is_supported(func, *numbers):
             return None
-        first = len(self.builder.nodes)
-        start = len(self.builder.values)
+        first, start = len(self.builder.nodes), len(self.builder.values)
         try:
             with self._inside():
                 made = rule(*args, **kwargs)
@@ -343,11 +346,11 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for theirs, ours in zip(tensors_in(fake), tensors_in(made), strict=True):
             if (theirs.dtype, theirs.shape) != (ours.dtype, ours.shape):
                 return None
-            self._finish(self.identify(ours), start, theirs)
+            self._finish(self.names.identify(ours), start, theirs)
         return fake
 
     def _cat(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Pieces, converted and each in memory of its own, then a `cat` node."""
+        """A `cat` node; None if a kernel cannot hold its pieces."""
         if name_of(func) == "aten.stack":
             with self._inside():
                 tensors, dim = args[0], args[1] if len(args) > 1 else kwargs.get("dim", 0)
@@ -357,43 +360,32 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if dtype is None or not self._all_plain(args):
             return None
         dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
-        # torch lets 1-d empty tensors take part in any cat
-        tensors = [piece for piece in args[0] if tuple(piece.shape) != (0,)] or args[0][:1]
-        pieces = [self._piece(piece, dtype) for piece in tensors]
-        result = self.builder.cat(pieces, int(dim) % max(fake.dim(), 1), tuple(fake.shape))
-        self.builder.set_strides(result, fake.stride())
-        self.bind(fake, result)
+        identify = self.names.identify
+        result = concatenated(self.builder, args[0], identify, dtype, fake, dim=int(dim))
+        self.names.bind(fake, result)
         return fake
-
-    def _piece(self, tensor: torch.Tensor, dtype: DType) -> int:
-        """A piece of a cat as the result of a pointwise node."""
-        value_id = self.identify(tensor)
-        made = self.builder.cast(value_id, dtype)
-        is_computed = any(node.is_pointwise and made in node.outputs for node in self.builder.nodes)
-        return made if is_computed else self.builder.apply("copy", made)
 
     def _call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A node that PyTorch runs (or a view, which strides express)."""
         args, kwargs = pinned_tree(args), pinned_tree(kwargs)
         fake = self.fakes.run(func, args, kwargs)
-        inputs = [self.identify(tensor) for tensor in tensors_in((args, kwargs))]
+        given = list(tensors_in((args, kwargs)))
+        inputs = [self.names.identify(tensor) for tensor in given]
+        if not self._is_write_back(func) and not any(True for _ in tensors_in(fake)):
+            return fake  # a question about metadata, answered
         # its result may share their memory
-        self._owned.difference_update(map(id, tensors_in((args, kwargs))))
-        encoded = encode(args, self.identify), encode(tuple(kwargs.items()), self.identify)
+        self._owned.difference_update(map(id, given))
+        why = obstacle(func, args, kwargs, fake, self.device)
+        why = dataclasses.replace(why, op=self.builder.origin, loc=self.builder.loc)
+        self.obstacles[self.builder.site] = why
+        encoded = encoded_call(args, kwargs, self.names.identify, why)
         if self._is_write_back(func):
-            self.bind(args[0], self.identify(args[1]))
+            self.names.bind(args[0], self.names.identify(args[1]))
             self.writes.append((inputs[0], inputs[1]))
             return args[0]
         outputs = [self.new_value(tensor) for tensor in tensors_in(fake)]
-        if not outputs:
-            return fake  # a question about metadata, answered
         op = "view" if is_view(func) and len(inputs) == 1 else "call"
         self.builder.call(qualified(func), *encoded, inputs, outputs, op=op)
         if self.builder.nodes[-1].is_allocation or self.builder.nodes[-1].is_sum:
             self._owned.add(id(fake))
         return fake
-
-    @functools.cached_property
-    def writes(self) -> list[tuple[int, int]]:
-        """(value of an input, value written into it), in order."""
-        return []

@@ -39,20 +39,15 @@ class Draft:
         """Value id -> the node that makes it."""
         return {out: node for node in self.nodes for out in node.outputs}
 
-    def users(self) -> dict[int, list[Node]]:
-        """Value id -> the nodes that read it."""
-        found: dict[int, list[Node]] = {}
-        for node in self.nodes:
-            for operand in dict.fromkeys(node.inputs):
-                found.setdefault(operand, []).append(node)
-        return found
-
     def finish(self) -> Graph:
         """Drop what nobody reads, renumber in order of definition, verify and freeze."""
         self._drop_dead()
         order = [*self.inputs, *(out for node in self.nodes for out in node.outputs)]
         new_id = {old: index for index, old in enumerate(order)}
-        values = tuple(dataclasses.replace(self.values[old], id=new_id[old]) for old in order)
+        values = tuple(
+            v if v.id == index else Value(index, v.dtype, v.shape, v.strides, v.scalar)
+            for index, v in enumerate(self.values[old] for old in order)
+        )
         graph = Graph(
             values,
             tuple(new_id[i] for i in self.inputs),
@@ -77,14 +72,15 @@ class Draft:
 
 def renamed(node: Node, names: dict[int, int]) -> Node:
     """`node` with other value ids; ids that `names` lacks stay."""
-    return dataclasses.replace(
-        node,
-        inputs=tuple(names.get(i, i) for i in node.inputs),
-        outputs=tuple(names.get(i, i) for i in node.outputs),
-        attrs=tuple((key, _renamed_attr(value, names)) for key, value in node.attrs)
-        if node.op in ("call", "view")
-        else node.attrs,
-    )
+    inputs = tuple([names.get(i, i) for i in node.inputs])
+    outputs = tuple([names.get(i, i) for i in node.outputs])
+    if (inputs, outputs) == (node.inputs, node.outputs):
+        return node
+    attrs = node.attrs
+    if node.op in ("call", "view"):
+        attrs = tuple((key, _renamed_attr(value, names)) for key, value in attrs)
+    # written out, because dataclasses.replace takes three times as long
+    return Node(node.op, inputs, outputs, attrs, node.loc, node.origin, node.site)
 
 
 def _renamed_attr(value: Attr, names: dict[int, int]) -> Attr:

@@ -12,7 +12,8 @@ import dataclasses
 from collections.abc import Callable
 
 from fusekit.fusion.draft import Draft
-from fusekit.ir import Graph, Node, Ref
+from fusekit.fusion.sequence import NodeSequence
+from fusekit.ir import Graph, Node, Ref, Value
 from fusekit.ir.graph import Attr, contiguous_strides, with_ref
 
 __all__ = ["Geometry", "ViewGeometry", "move"]
@@ -28,6 +29,12 @@ _CHEAP = 2
 _MAX_GROWTH = 2
 """An op above _CHEAP additions is not lifted over views that repeat its elements more often."""
 
+_LIFTS = 8192
+_LIFTS_PER_NODE = 8
+"""Where ops and views alternate, with nothing between them that keeps views from moving, each op
+crosses each view below it. So many crossings all graphs get, and so many more for each node; what
+is left then stays in place, so that the time is no square."""
+
 _MAX_PIECES = 4
 """A cat of more pieces of different shapes would split its readers into too many kernels."""
 
@@ -35,10 +42,12 @@ _MAX_PIECES = 4
 def move(graph: Graph, view_geometry: ViewGeometry) -> Graph:
     """`graph` with cats as late and views as early as they can be."""
     draft = Draft(graph)
-    _sink_cats(draft)
-    lift = _Lift(draft, view_geometry)
+    sequence = NodeSequence(draft.nodes)
+    _sink_cats(draft, sequence)
+    lift = _Lift(draft, sequence, view_geometry)
     while lift.run():
         pass
+    draft.nodes = list(sequence)
     return draft.finish()
 
 
@@ -46,45 +55,61 @@ def move(graph: Graph, view_geometry: ViewGeometry) -> Graph:
 
 
 class _Lift:
-    def __init__(self, draft: Draft, view_geometry: ViewGeometry) -> None:
+    """Sweeps, each over the nodes about which something changed since they were looked at."""
+
+    def __init__(self, draft: Draft, sequence: NodeSequence, view_geometry: ViewGeometry) -> None:
         self.draft = draft
+        self.sequence = sequence
         self.view_geometry = view_geometry
+        self.changed = set(sequence.spots())
+        self.left = _LIFTS + _LIFTS_PER_NODE * len(self.changed)
+        self.geometries: dict[object, list[Geometry] | None] = {}
 
     def run(self) -> bool:
         """One sweep from the last node to the first; True if anything moved."""
         moved = False
-        position = len(self.draft.nodes)
-        while position > 0:
-            position -= 1
-            node = self.draft.nodes[position]
-            if node.is_pointwise and node.inputs and self._lift_over(node):
-                # the new nodes stand further down; those before `position` are untouched
-                self.draft.nodes.pop(position)
-                moved = True
+        for spot in self.sequence.spots_backwards():
+            if spot in self.changed and self.left:
+                self.changed.discard(spot)
+                node = self.sequence[spot]
+                if node.is_pointwise and node.inputs and self._lift_over(spot):
+                    moved = True
+                    self.left -= 1
         return moved
 
-    def _lift_over(self, node: Node) -> bool:
-        """Replace the views of `node`'s result by `node` on views; False if that is impossible."""
-        draft = self.draft
-        readers = [other for other in draft.nodes if node.output in other.inputs]
-        if node.output in draft.kept or not readers or any(r.op != "view" for r in readers):
+    def _lift_over(self, spot: int) -> bool:
+        """Replace the views of a node's result by the node on views; False if it cannot be done."""
+        sequence, node = self.sequence, self.sequence[spot]
+        if node.row.traps or node.output in self.draft.kept:  # a trap: compute every element
             return False
-        if node.row.traps:  # every element has to be computed, viewed or not
+        spots = sequence.readers(node.output)
+        readers = [sequence[other] for other in spots]
+        if not readers or any(reader.op != "view" for reader in readers):
             return False
         if not all(self._is_read_pointwise(reader) for reader in readers):
             return False
         if node.row.flops > _CHEAP and self._growth(node, readers) > _MAX_GROWTH:
             return False
         replacements = []
-        for reader in readers:
+        for other, reader in zip(spots, readers, strict=True):
             new_nodes = self._on_operands(node, reader)
             if new_nodes is None:
                 return False
-            replacements.append((reader, new_nodes))
-        for reader, new_nodes in replacements:
-            at = draft.nodes.index(reader)
-            draft.nodes[at : at + 1] = new_nodes
+            replacements.append((other, new_nodes))
+        sequence.replace(spot)
+        for other, new_nodes in replacements:
+            self._note(sequence.replace(other, new_nodes))
         return True
+
+    def _note(self, new: list[int]) -> None:
+        """New nodes, those that make what they read, and those that read what they make."""
+        sequence = self.sequence
+        self.changed.update(new)
+        for spot in new:
+            makers = (sequence.maker(operand) for operand in sequence[spot].inputs)
+            self.changed.update(maker for maker in makers if maker is not None)
+            for result in sequence[spot].outputs:
+                self.changed.update(sequence.readers(result))
 
     def _growth(self, node: Node, views: list[Node]) -> float:
         """How many times each element would be computed, on average."""
@@ -94,13 +119,16 @@ class _Lift:
 
     def _is_read_pointwise(self, view: Node) -> bool:
         """True if lifting helps, and does not leave a result without memory of the base."""
-        if self.draft.kept.intersection(view.outputs):
-            return False
-        readers = [n for n in self.draft.nodes if set(view.outputs).intersection(n.inputs)]
-        return bool(readers) and all(
-            reader.is_pointwise or (reader.op == "view" and self._is_read_pointwise(reader))
-            for reader in readers
-        )
+        pending = [view]
+        while pending:
+            outputs = pending.pop().outputs
+            readers = [self.sequence[s] for out in outputs for s in self.sequence.readers(out)]
+            if not readers or self.draft.kept.intersection(outputs):
+                return False
+            if not all(reader.is_pointwise or reader.op == "view" for reader in readers):
+                return False
+            pending += [reader for reader in readers if reader.op == "view"]
+        return True
 
     def _on_operands(self, node: Node, view: Node) -> list[Node] | None:
         """`view(node(a, b))` as `node(view(a), view(b))`, or None."""
@@ -143,10 +171,8 @@ class _Lift:
     def _add_view(self, view: Node, operand: int, new_nodes: list[Node]) -> tuple[int, ...] | None:
         """The results of a view node without outputs yet; None if torch would have to copy."""
         base = self.draft.values[operand]
-        assert base.shape is not None
-        try:
-            found = self.view_geometry(view, (base.shape, base.dense_strides, 0))
-        except RuntimeError:
+        found = self._geometry(view, base)
+        if found is None:
             return None
         outputs = tuple(
             self.draft.new_value(
@@ -157,6 +183,20 @@ class _Lift:
         new_nodes.append(dataclasses.replace(view, outputs=outputs))
         return outputs
 
+    def _geometry(self, view: Node, base: Value) -> list[Geometry] | None:
+        """What torch says of a view, asked once for each kind of view and argument."""
+        assert base.shape is not None
+        attrs = tuple(with_ref(item, view.inputs[0], -1) for _, item in view.attrs)
+        key = (attrs, base.shape, base.strides)
+        if key not in self.geometries:
+            try:
+                found = self.view_geometry(view, (base.shape, base.dense_strides, 0))
+            except RuntimeError:
+                self.geometries[key] = None
+            else:
+                self.geometries[key] = found
+        return self.geometries[key]
+
 
 _EXPAND = "aten.expand.default"
 
@@ -164,26 +204,25 @@ _EXPAND = "aten.expand.default"
 # cats, downwards
 
 
-def _sink_cats(draft: Draft) -> None:
-    position = 0
-    while position < len(draft.nodes):
-        cat = draft.nodes[position]
-        if cat.op == "cat" and _may_sink(draft, cat):
-            del draft.nodes[position]
-            for reader in [node for node in draft.nodes if cat.output in node.inputs]:
-                at = draft.nodes.index(reader)
-                draft.nodes[at : at + 1] = _distribute(draft, cat, reader)
-        else:
-            position += 1
+def _sink_cats(draft: Draft, sequence: NodeSequence) -> None:
+    for spot in sequence.spots():
+        cat = sequence[spot]
+        if cat.op == "cat" and _may_sink(draft, sequence, cat):
+            readers = sequence.readers(cat.output)
+            sequence.replace(spot)
+            for reader in readers:
+                sequence.replace(reader, _distribute(draft, cat, sequence[reader]))
 
 
-def _may_sink(draft: Draft, cat: Node) -> bool:
+def _may_sink(draft: Draft, sequence: NodeSequence, cat: Node) -> bool:
     """True if every reader is a pointwise node of the cat's own shape."""
-    readers = [node for node in draft.nodes if cat.output in node.inputs]
-    shape = draft.values[cat.output].shape
-    if cat.output in draft.kept or not readers or len(cat.inputs) > _MAX_PIECES:
+    if cat.output in draft.kept or len(cat.inputs) > _MAX_PIECES:
         return False
-    return all(node.is_pointwise and draft.values[node.output].shape == shape for node in readers)
+    readers = [sequence[spot] for spot in sequence.readers(cat.output)]
+    shape = draft.values[cat.output].shape
+    return bool(readers) and all(
+        node.is_pointwise and draft.values[node.output].shape == shape for node in readers
+    )
 
 
 def _distribute(draft: Draft, cat: Node, reader: Node) -> list[Node]:

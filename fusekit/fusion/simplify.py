@@ -19,13 +19,18 @@ def simplify(graph: Graph) -> Graph:
 
 
 class _Simplifier:
-    """One forward pass; `alias` maps a value to the one that took its place."""
+    """One forward pass.
+
+    `alias` maps a value to the one that took its place, `narrow` a wider float to the halves that
+    it is known to be one of, so that rounding to them changes nothing.
+    """
 
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
         self.alias: dict[int, int] = {}
         self.seen: dict[object, tuple[int, ...]] = {}
         self.makers: dict[int, Node] = {}
+        self.narrow: dict[int, frozenset[DType]] = {}
         self.in_cats = {i for node in draft.nodes if node.op == "cat" for i in node.inputs}
 
     def run(self) -> None:
@@ -35,6 +40,9 @@ class _Simplifier:
             if not self._replace(node):
                 kept_nodes.append(node)
                 self.makers.update(dict.fromkeys(node.outputs, node))
+                halves = self._halves(node)
+                if halves:
+                    self.narrow[node.output] = halves
         self.draft.nodes = kept_nodes
 
     def _replace(self, node: Node) -> bool:
@@ -75,20 +83,20 @@ class _Simplifier:
         if origin.dtype is not result.dtype or not _is_laid_out_like(origin, result):
             return None
         narrow = self.draft.values[source].dtype
-        is_same = _is_lossless(origin.dtype, narrow) or self._holds(origin.id, narrow)
+        is_same = _is_lossless(origin.dtype, narrow) or narrow in self.narrow.get(origin.id, ())
         return origin.id if is_same else None
 
-    def _holds(self, value: int, dtype: DType | None) -> bool:
-        """True if a wider float is known to be one of `dtype`, so that rounding changes nothing."""
-        maker = self.makers.get(value)
-        if maker is None or dtype not in _HALVES:
-            return False
-        if maker.op == "cast":
-            return self.draft.values[maker.inputs[0]].dtype is dtype
-        if maker.op == "const":
-            return maker.literal in _SMALL_NUMBERS
-        operands = maker.inputs[1:] if maker.op == "select" else maker.inputs
-        return maker.op in _CHOOSING and all(self._holds(i, dtype) for i in operands)
+    def _halves(self, node: Node) -> frozenset[DType]:
+        """The halves, if any, of which the result is one."""
+        if node.op == "cast":
+            dtype = self.draft.values[node.inputs[0]].dtype
+            return frozenset(half for half in _HALVES if half is dtype)
+        if node.op == "const":
+            return frozenset(_HALVES) if node.literal in _SMALL_NUMBERS else frozenset()
+        if node.op not in _CHOOSING:
+            return frozenset()
+        operands = node.inputs[1:] if node.op == "select" else node.inputs
+        return frozenset.intersection(*(self.narrow.get(i, frozenset()) for i in operands))
 
 
 def _is_laid_out_like(one: Value, other: Value) -> bool:

@@ -43,6 +43,7 @@ class GraphBuilder:
         self.nodes: list[Node] = []
         self._inputs: list[int] = []
         self._constants: dict[tuple[DType, str], int] = {}
+        self._makers: dict[int, Node] = {}
 
     def value(
         self,
@@ -149,6 +150,11 @@ class GraphBuilder:
             node = dataclasses.replace(node, loc=self.loc, origin=self.origin, site=self.site)
         check_node(node, self.values)
         self.nodes.append(node)
+        self._makers.update(dict.fromkeys(node.outputs, node))
+
+    def maker(self, value_id: int) -> Node | None:
+        """The node that makes a value; None for an input."""
+        return self._makers.get(value_id)
 
     def dtype(self, value_id: int) -> DType:
         """The dtype of a value; GraphError if the IR cannot hold it."""
@@ -172,11 +178,16 @@ class GraphBuilder:
         return len(self.values), len(self.nodes)
 
     def rollback(self, mark: tuple[int, int]) -> None:
-        """Forget every value and node added since `mark`."""
+        """Forget every value and node added since `mark`, looking only at those."""
         values, nodes = mark
+        for node in self.nodes[nodes:]:
+            for result in node.outputs:
+                self._makers.pop(result, None)
         del self.values[values:], self.nodes[nodes:]
-        self._inputs = [i for i in self._inputs if i < values]
-        self._constants = {k: i for k, i in self._constants.items() if i < values}
+        while self._inputs and self._inputs[-1] >= values:
+            self._inputs.pop()
+        while self._constants and next(reversed(self._constants.values())) >= values:
+            self._constants.popitem()
 
     def finish(self, outputs: Iterable[int]) -> Graph:
         """The verified graph."""

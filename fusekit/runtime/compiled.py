@@ -1,34 +1,77 @@
-"""One graph of a program that torch.compile took apart."""
+"""Programs that torch.compile took apart: their graphs, and what is told about them."""
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
-from fusekit.frontends.aot import capture_aot
+from fusekit.frontends.aot import capture_aot, obstacle, split
 from fusekit.runtime.dispatch import Dispatcher
-from fusekit.runtime.explanation import Explanation, explanation_of
+from fusekit.runtime.explanation import Explanation, GroupInfo, SeamInfo, explanation_of
+from fusekit.specs import Decline
 
-__all__ = ["CompiledGraph", "boxed", "watching"]
+__all__ = ["ProgramExplanation", "compile_graph", "explain_compiled", "watching"]
 
 _WATCHED: contextvars.ContextVar[list[Explanation] | None] = contextvars.ContextVar(
     "watched", default=None
 )
 
 
-class CompiledGraph:
-    """A graph of aten operators, captured at its first call.
+def compile_graph(
+    module: torch.fx.GraphModule, engine: str, name: str
+) -> Callable[[list[Any]], Any]:
+    """The graph as AOTAutograd calls it: with one list of arguments, which it empties.
 
-    It is called with one list of arguments, which it empties.
+    What cannot be captured is a part of its own, which PyTorch runs between the others.
     """
+    whole = split(module)
+    if whole is None:
+        return _boxed(_Graph(module, engine, name))
+    for part_name, part in list(whole.named_children()):
+        assert isinstance(part, torch.fx.GraphModule)
+        found = [decline for node in part.graph.nodes if (decline := obstacle(node))]
+        made = _Opaque(part, name, found) if found else _Graph(part, engine, name)
+        setattr(whole, part_name, _Part(made))
+
+    def run(given: list[Any]) -> Any:
+        args = tuple(given)
+        given.clear()
+        return whole(*args)
+
+    return _boxed(run)
+
+
+def _boxed(graph: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any]:
+    """A function, because torch wraps it and keeps the mark."""
+
+    def run(given: list[Any]) -> Any:
+        return graph(given)
+
+    run._boxed_call = True  # type: ignore[attr-defined]  # noqa: SLF001  its mark
+    return run
+
+
+class _Part(torch.nn.Module):
+    """A graph as a submodule."""
+
+    def __init__(self, graph: Callable[[list[Any]], Any]) -> None:
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, *args: Any) -> Any:
+        return self.graph(list(args))
+
+
+class _Graph:
+    """A graph of aten operators, captured at its first call."""
 
     def __init__(self, module: torch.fx.GraphModule, engine: str, name: str) -> None:
-        """Prepare nothing yet."""
         self.name = name
         self.is_new = True
 
@@ -38,7 +81,6 @@ class CompiledGraph:
         self.dispatcher = Dispatcher(module.forward, engine, name, dynamic=True, capture=capture)
 
     def __call__(self, given: list[Any]) -> Any:
-        """The graph's results."""
         args = tuple(given)
         given.clear()
         watched = _WATCHED.get()
@@ -53,14 +95,18 @@ class CompiledGraph:
         return made
 
 
-def boxed(graph: CompiledGraph) -> Callable[[list[Any]], Any]:
-    """The graph as AOTAutograd calls it; a function, because torch wraps it and keeps the mark."""
+class _Opaque:
+    """A part that PyTorch runs."""
 
-    def run(given: list[Any]) -> Any:
-        return graph(given)
+    def __init__(self, module: torch.fx.GraphModule, name: str, found: Sequence[Decline]) -> None:
+        self.module = module
+        self.explanation = Explanation(name, (), tuple(found), (), fused=False)
 
-    run._boxed_call = True  # type: ignore[attr-defined]  # noqa: SLF001  its mark
-    return run
+    def __call__(self, given: list[Any]) -> Any:
+        watched = _WATCHED.get()
+        if watched is not None:
+            watched.append(self.explanation)
+        return self.module(*given)
 
 
 @contextlib.contextmanager
@@ -72,3 +118,61 @@ def watching() -> Iterator[list[Explanation]]:
         yield found
     finally:
         _WATCHED.reset(token)
+
+
+@dataclasses.dataclass(frozen=True)
+class ProgramExplanation:
+    """What one call of a compiled program runs as.
+
+    Attributes:
+        name: of the program.
+        graphs: the explanation of each graph that ran, in order; the same one again for each time.
+    """
+
+    name: str
+    graphs: tuple[Explanation, ...]
+
+    @property
+    def groups(self) -> tuple[GroupInfo, ...]:
+        """The kernels of all graphs, in order."""
+        return tuple(group for graph in self.graphs for group in graph.groups)
+
+    @property
+    def declined(self) -> tuple[Decline, ...]:
+        """What PyTorch runs in all graphs, in order."""
+        return tuple(decline for graph in self.graphs for decline in graph.declined)
+
+    @property
+    def seams(self) -> tuple[SeamInfo, ...]:
+        """The tensors between kernels and the rest, in all graphs."""
+        return tuple(seam for graph in self.graphs for seam in graph.seams)
+
+    @property
+    def fused(self) -> bool:
+        """True if the call runs kernels at all."""
+        return any(graph.fused for graph in self.graphs)
+
+    def __str__(self) -> str:
+        """The whole story in plain text, graph by graph."""
+        head = f"{self.name}: {len(self.graphs)} graph{'' if len(self.graphs) == 1 else 's'}"
+        return "\n".join([head, *map(str, self.graphs)])
+
+    def __rich__(self) -> str:
+        """For rich.print; markup is escaped."""
+        return str(self).replace("[", "\\[")
+
+
+def explain_compiled(
+    program: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> ProgramExplanation | None:
+    """Call what torch.compile returned, and explain the graphs that ran.
+
+    None if torch.compile did not return it.
+    """
+    original = getattr(program, "_orig_mod", getattr(program, "_torchdynamo_orig_callable", None))
+    if original is None:
+        return None
+    with watching() as graphs:
+        program(*args, **kwargs)
+    name = getattr(original, "__name__", type(original).__name__)
+    return ProgramExplanation(str(name), tuple(graphs))

@@ -21,22 +21,34 @@ from torch.utils import _pytree as pytree
 from fusekit import events
 from fusekit.config import Options, current
 from fusekit.errors import FusionDeclined
-from fusekit.frontends.free import Free, free_variables
+from fusekit.frontends.free import free_variables
 from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.seeds import is_seed
+from fusekit.runtime.differences import signature_of
 from fusekit.runtime.engines import Engine, choose, switches
-from fusekit.runtime.gradient import Differentiable
+from fusekit.runtime.entry import Entry, Generic, conditions
+from fusekit.runtime.gradient import Differentiable, check_differentiable, frees_of, requires_grad
+from fusekit.runtime.history import Recorder
+from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.plan import MISS, Plan, make_plan
 from fusekit.runtime.program import Program, build
 from fusekit.runtime.resize import extents_of, is_generic, pattern_of, resize
 from fusekit.runtime.seeded import Drawing, Seeded
-from fusekit.runtime.signature import context_key, foreign_context, leaf_key, mutable_among
+from fusekit.runtime.signature import (
+    context_key,
+    foreign_context,
+    leaf_key,
+    mutable_among,
+)
 from fusekit.runtime.stats import counters
 from fusekit.specs import Decline, Reason
 
-__all__ = ["Dispatcher", "Entry", "switch"]
+__all__ = ["Dispatcher", "switch"]
 
 default_dtype = torch.get_default_dtype
+
+being_compiled = torch.compiler.is_dynamo_compiling
+"""torch.compile takes the original apart, not this."""
 
 n_modes = torch._C._len_torch_dispatch_stack  # noqa: SLF001  the plans' own checks miss make_fx
 
@@ -55,46 +67,6 @@ Capturer = Callable[[tuple[Any, ...], dict[str, Any]], Capture]
 
 _MAX_VARIANTS = 64
 """Entries of one signature, which differ in pinned numbers or in what the function closes over."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """What is known about one signature.
-
-    Attributes:
-        plan: how it runs fused; None if it does not.
-        decline: why it does not.
-        program: what it would run, if capture got that far.
-        pinned: argument leaves by index: the entry holds for these values only.
-        guards: what the function reads from outside.
-        differentiable: wraps the plan while gradients are recorded; None if not needed.
-    """
-
-    plan: Plan | None
-    decline: Decline | None
-    program: Program | None
-    pinned: tuple[tuple[int, Any], ...] = ()
-    guards: tuple[Free, ...] = ()
-    differentiable: Callable[[Sequence[Any]], list[Any]] | None = None
-
-    def fits(self, leaves: Sequence[Any]) -> bool:
-        """True if pinned values and guards still hold."""
-        return all(
-            type(leaves[i]) is type(value) and leaves[i] == value for i, value in self.pinned
-        ) and all(guard.holds() for guard in self.guards)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Generic:
-    """A size-generic program: `entry` says for which other arguments, `extents` at which sizes."""
-
-    entry: Entry
-    extents: list[int]
-
-    @property
-    def program(self) -> Program:
-        assert self.entry.program is not None
-        return self.entry.program
 
 
 class _Hot(NamedTuple):
@@ -117,11 +89,14 @@ class Dispatcher:
         dynamic: bool,
         capture: Capturer | None = None,
         original: Callable[..., Any] | None = None,
+        recorder: Recorder | None = None,
+        labels: Sequence[str] | None = None,
     ) -> None:
         """Prepare nothing yet.
 
         `capture` replaces the tracing of `function`; `original` is what `function` calls, whose
-        closure counts.
+        closure counts. What happens is noted in `recorder`; `labels` are names for the first
+        argument leaves, where the function's own parameters say nothing.
         """
         self.function = function
         self.original = original or function
@@ -129,14 +104,18 @@ class Dispatcher:
         self.engine = engine
         self.name = name
         self.dynamic = dynamic
+        self.recorder = recorder or Recorder(name)
+        self._labels = labels
         self._hot = _Hot(torch.get_default_dtype(), current(), {})
         self._entries: collections.OrderedDict[Hashable, list[Entry]] = collections.OrderedDict()
-        self._generic: collections.OrderedDict[Hashable, list[_Generic]] = collections.OrderedDict()
+        self._generic: collections.OrderedDict[Hashable, list[Generic]] = collections.OrderedDict()
         self._lock = threading.RLock()
         _dispatchers.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function's result."""
+        if being_compiled():
+            return self.function(*args, **kwargs)
         if kwargs:
             form: Hashable = (len(args), *kwargs)
             leaves: Sequence[Any] = (*args, *kwargs.values())
@@ -184,6 +163,7 @@ class Dispatcher:
     def eager(self, args: tuple[Any, ...], kwargs: dict[str, Any], decline: Decline) -> Any:
         """Run the original, counted."""
         counters.fell_back(self.name, decline)
+        self.recorder.fell_back(self.name, decline)
         return self.function(*args, **kwargs)
 
     # the slow way
@@ -204,7 +184,8 @@ class Dispatcher:
         result = entry.plan.run(leaves)
         if result is MISS:
             # the guard is stricter than the key (a mode, a subclass): PyTorch knows what to do
-            return self.eager(args, kwargs, Decline(Reason.TRANSFORM))
+            detail = "an argument's dispatch keys are not those that it was prepared for"
+            return self.eager(args, kwargs, Decline(Reason.TRANSFORM, detail))
         return result
 
     def forget_recent(self) -> None:
@@ -236,17 +217,38 @@ class Dispatcher:
         spec: pytree.TreeSpec,
     ) -> Entry:
         start = time.perf_counter()
-        program = None
+        program, captured = None, True
         try:
-            program = self._program(args, kwargs, leaves, spec)
+            program, captured = self._program(args, kwargs, leaves, spec)
             entry = self._entry(program, leaves, spec)
         except FusionDeclined as declined:
             pinned = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, int | float))
-            return Entry(None, declined.decline, program, pinned)
-        seconds = time.perf_counter() - start
-        calls = sum(node.op == "call" for node in program.graph.nodes)
-        events.emit(events.Traced(self.name, len(program.kernels), calls, seconds))
-        return entry
+            entry = Entry(None, declined.decline, program, pinned)
+        else:
+            seconds = time.perf_counter() - start
+            calls = sum(node.op == "call" for node in program.graph.nodes)
+            events.emit(events.Traced(self.name, len(program.kernels), calls, seconds))
+        made = self.recorder.specialised(
+            self.name,
+            signature_of(
+                self._labelled(leaves, spec),
+                leaves,
+                [i for i, _ in entry.pinned],
+                program.capture if program else None,
+            ),
+            captured=captured,
+            groups=len(program.kernels) if program else 0,
+            decline=entry.decline,
+        )
+        return dataclasses.replace(entry, made=made)
+
+    def _labelled(self, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Sequence[str]:
+        """What to call the argument leaves."""
+        if self._labels is None:
+            args, kwargs = pytree.tree_unflatten(list(leaves), spec)
+            return leaf_names(self.original, args, kwargs)
+        more = len(leaves) - len(self._labels)
+        return [*self._labels[: len(leaves)], *(f"gradient[{i}]" for i in range(more))]
 
     def _program(
         self,
@@ -254,21 +256,26 @@ class Dispatcher:
         kwargs: dict[str, Any],
         leaves: Sequence[Any],
         spec: pytree.TreeSpec,
-    ) -> Program:
-        """Captured now, or for other sizes earlier."""
+    ) -> tuple[Program, bool]:
+        """Captured now (True), or for other sizes earlier (False)."""
         pattern = pattern_of(leaves)
         key = (pattern, *self._key(leaves, spec, shapes=False))
         extents = extents_of(leaves)
         for known in self._generic.get(key, ()):
             if known.entry.fits(leaves):
-                return resize(known.program, dict(zip(known.extents, extents, strict=True)))
+                sizes = dict(zip(known.extents, extents, strict=True))
+                return resize(known.program, sizes), False
         program = build(self._capture(args, kwargs), current().max_arguments)
         if pattern is not None and is_generic(program, leaves):
-            made = _Generic(Entry(None, None, program, *_conditions(program, leaves)), extents)
-            self._generic[key] = [*self._generic.get(key, [])[1 - _MAX_VARIANTS :], made]
+            pinned, guards, outside = conditions(program, leaves)
+            held = Entry(None, None, program, pinned, guards, outside=outside)
+            self._generic[key] = [
+                *self._generic.get(key, [])[1 - _MAX_VARIANTS :],
+                Generic(held, extents),
+            ]
             if len(self._generic) > _MAX_ENTRIES:
                 self._generic.popitem(last=False)
-        return program
+        return program, True
 
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
         return capture(self.function, args, kwargs, name=self.name, dynamic=self.dynamic)
@@ -276,7 +283,7 @@ class Dispatcher:
     def _entry(self, program: Program, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Entry:
         found = program.capture
         engine = self._engine(found)
-        pinned, guards = _conditions(program, leaves)
+        pinned, guards, outside = conditions(program, leaves)
         if not program.kernels:
             raise FusionDeclined(Decline(Reason.NOTHING_TO_FUSE))
 
@@ -284,17 +291,17 @@ class Dispatcher:
             args, kwargs = pytree.tree_unflatten(list(given), spec)
             return self.eager(args, kwargs, decline)
 
-        records = torch.is_grad_enabled() and _requires_grad(program, leaves)
+        records = torch.is_grad_enabled() and requires_grad(program, leaves)
         if records:
-            _check_differentiable(program)
+            check_differentiable(program)
         plan = make_plan(program, engine, leaves, fallback)
         if not records:
             wrapped: Callable[[Sequence[Any]], list[Any]] | None = None
         elif any(is_seed(node) for node in program.graph.nodes):
-            wrapped = Drawing(self._seeded(), found.device, spec)
+            wrapped = Drawing(self._seeded(self._labelled(leaves, spec)), found.device, spec)
         else:
             wrapped = self._differentiable(plan, program, leaves, spec)
-        return Entry(plan, None, program, pinned, guards, wrapped)
+        return Entry(plan, None, program, pinned, guards, wrapped, outside)
 
     def _engine(self, found: Capture) -> Engine:
         engine = choose(self.engine, found.device.type)
@@ -302,9 +309,9 @@ class Dispatcher:
             raise FusionDeclined(engine)
         return engine
 
-    def _seeded(self) -> Dispatcher:
+    def _seeded(self, labels: Sequence[str]) -> Dispatcher:
         """The function fused anew, as one of its seed as well."""
-        return self._variant(Seeded(self.function), self.name)
+        return self._variant(Seeded(self.function), self.name, ("seed", *labels))
 
     def _differentiable(
         self, plan: Plan, program: Program, leaves: Sequence[Any], spec: pytree.TreeSpec
@@ -320,12 +327,13 @@ class Dispatcher:
             return pytree.tree_leaves(made)
 
         def fuse(backward: Callable[..., Any]) -> Dispatcher:
-            name = f"{self.name}_backward"
-            return self._variant(backward, name)
+            return self._variant(backward, f"{self.name}_backward", self._labelled(leaves, spec))
 
-        return Differentiable(function, forward, leaves, _frees(program), fuse)
+        return Differentiable(function, forward, leaves, frees_of(program), fuse)
 
-    def _variant(self, function: Callable[..., Any], name: str) -> Dispatcher:
+    def _variant(
+        self, function: Callable[..., Any], name: str, labels: Sequence[str] | None = None
+    ) -> Dispatcher:
         """Another function fused, that calls the original and closes over what that does."""
 
         def trace(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
@@ -341,6 +349,8 @@ class Dispatcher:
             dynamic=self.dynamic,
             capture=trace,
             original=self.original,
+            recorder=self.recorder,
+            labels=labels,
         )
 
 
@@ -354,43 +364,5 @@ def switch(name: str, *, value: bool) -> None:
         dispatcher.forget_recent()
 
 
-def _conditions(
-    program: Program, leaves: Sequence[Any]
-) -> tuple[tuple[tuple[int, Any], ...], tuple[Free, ...]]:
-    """The pinned leaves, and the guards, under which a program holds."""
-    pinned = sorted(program.capture.pinned)
-    return tuple((i, leaves[i]) for i in pinned if i < len(leaves)), program.capture.guards
-
-
 def _has_containers(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return any(isinstance(x, list | tuple | dict) for x in (*args, *kwargs.values()))
-
-
-def _frees(program: Program) -> tuple[Free, ...]:
-    """What the function reads from outside: tensors, then all else."""
-    found = program.capture
-    return (*(s.free for s in found.sources if s.free is not None), *found.guards)
-
-
-def _requires_grad(program: Program, leaves: Sequence[Any]) -> bool:
-    tensors = [
-        x
-        for x in (*leaves, *(free.value for free in _frees(program)))
-        if isinstance(x, torch.Tensor)
-    ]
-    return any(tensor.requires_grad for tensor in tensors)
-
-
-def _check_differentiable(program: Program) -> None:
-    """FusionDeclined where eager autograd serves better, or is the only way."""
-    nodes = (node for node in program.graph.nodes if node.op == "call")
-    calls = [node for node in nodes if not (is_seed(node) or node.is_sum)]
-    if calls:
-        node = calls[0]
-        raise FusionDeclined(Decline(Reason.GRADIENT, f"{node.origin}", node.origin, node.loc))
-    if program.writes:
-        raise FusionDeclined(Decline(Reason.GRADIENT, "an argument is written in place"))
-    if any(s.free is not None and s.free.value.requires_grad for s in program.capture.sources):
-        raise FusionDeclined(Decline(Reason.GRADIENT, "a tensor that the function closes over"))
-    if any(r.leaf is not None for r in program.capture.results):
-        raise FusionDeclined(Decline(Reason.GRADIENT, "an argument is returned as it is"))

@@ -132,7 +132,8 @@ def choose(name: str, device: str) -> Engine | Decline:
         raise UsageError(f"no engine {wanted!r}; there are auto, {', '.join(ENGINES)}")
     allowed = {"cpu": switches.fuse_on_cpu, "cuda": switches.fuse_on_gpu}
     if not allowed.get(device, True):
-        return Decline(Reason.DISABLED, f"device {device}")
+        switch = {"cpu": "override_can_fuse_on_cpu", "cuda": "override_can_fuse_on_gpu"}[device]
+        return Decline(Reason.DISABLED, f"device {device}", advice=f"call fusekit.{switch}(True)")
     if device == "cpu" and switches.only_llvm_on_cpu:
         if wanted not in ("auto", "llvm"):
             return Decline(Reason.NO_ENGINE, "only llvm may serve the CPU (override_must_use_llvm)")
@@ -151,7 +152,10 @@ def choose(name: str, device: str) -> Engine | Decline:
 
 def _by_name(engine: Engine, device: str) -> Engine | Decline:
     if engine.device not in (device, "any"):
-        return Decline(Reason.NO_ENGINE, f"engine {engine.name} does not serve device {device}")
+        serving = [row.name for row in ENGINES.values() if row.device in (device, "any")]
+        detail = f"engine {engine.name} does not serve device {device}"
+        advice = f"leave the engine open, or ask for {' or '.join(serving)}"
+        return Decline(Reason.NO_ENGINE, detail, advice=advice)
     reason = engine.unavailable()
     if reason is not None:
         raise EngineUnavailableError(f"engine {engine.name}: {reason}")

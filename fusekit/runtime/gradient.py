@@ -12,10 +12,15 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
+from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import Free
+from fusekit.frontends.seeds import is_seed
+from fusekit.ir import Node
+from fusekit.runtime.program import Program
 from fusekit.runtime.remembered import Remembered
+from fusekit.specs import Decline, Reason
 
-__all__ = ["Differentiable"]
+__all__ = ["Differentiable", "check_differentiable", "frees_of", "requires_grad"]
 
 
 class Differentiable:
@@ -114,3 +119,49 @@ class _Apply(torch.autograd.Function):
             gradients = owner.backward(*leaves, *tangents)
         found = dict(zip(owner.wanted, gradients, strict=True))
         return (None, None, None, *(found.get(i) for i in tensors))
+
+
+def frees_of(program: Program) -> tuple[Free, ...]:
+    """What the function reads from outside: tensors, then all else."""
+    found = program.capture
+    return (*(s.free for s in found.sources if s.free is not None), *found.guards)
+
+
+def requires_grad(program: Program, leaves: Sequence[Any]) -> bool:
+    """True if an argument, or a tensor that the function closes over, wants a gradient."""
+    tensors = [
+        x
+        for x in (*leaves, *(free.value for free in frees_of(program)))
+        if isinstance(x, torch.Tensor)
+    ]
+    return any(tensor.requires_grad for tensor in tensors)
+
+
+def check_differentiable(program: Program) -> None:
+    """FusionDeclined where eager autograd serves better, or is the only way."""
+    nodes = (node for node in program.graph.nodes if node.op == "call")
+    calls = [node for node in nodes if not (is_seed(node) or node.is_sum)]
+    if calls:
+        raise FusionDeclined(_not_ours(program, calls[0]))
+    if program.writes:
+        detail, advice = "an argument is written in place", "return the new value instead"
+        raise FusionDeclined(Decline(Reason.GRADIENT, detail, advice=advice))
+    for free in (source.free for source in program.capture.sources):
+        if free is not None and free.value.requires_grad:
+            detail = f"the function closes over {free.name}, which requires a gradient"
+            advice = f"pass {free.name} as an argument, or call it under torch.no_grad()"
+            raise FusionDeclined(Decline(Reason.GRADIENT, detail, advice=advice))
+    if any(r.leaf is not None for r in program.capture.results):
+        detail, advice = "an argument is returned as it is", "return only what is computed"
+        raise FusionDeclined(Decline(Reason.GRADIENT, detail, advice=advice))
+
+
+def _not_ours(program: Program, node: Node) -> Decline:
+    """A call that autograd has to differentiate, so that it runs the whole function."""
+    noted = program.capture.obstacles.get(node.site)
+    detail = noted.detail if noted else ""
+    advice = (
+        f"call {node.origin} outside and fuse what is before and after it, "
+        "or call the function under torch.no_grad()"
+    )
+    return Decline(Reason.GRADIENT, detail, node.origin, node.loc, advice)

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from fusekit.runtime.program import Program
+from fusekit.specs import Decline, Reason
 
-__all__ = ["Guard", "unpack", "write_guard"]
+__all__ = ["Guard", "overlap", "shares_memory", "unpack", "write_guard"]
 
 
 @dataclasses.dataclass
@@ -109,3 +110,25 @@ def _tensor_guard(examples: Sequence[torch.Tensor]) -> Callable[..., bool]:
     )
     check: Callable[..., bool] = guards.check
     return check
+
+
+def shares_memory(written: torch.Tensor, *others: torch.Tensor) -> bool:
+    """True if any of the tensors has the storage of the first."""
+    storage = written.untyped_storage().data_ptr()
+    return any(other.untyped_storage().data_ptr() == storage for other in others)
+
+
+def overlap(written: str, leaves: Sequence[Any]) -> Decline:
+    """Why a call that writes the argument in variable `written` does not run kernels."""
+    index = int(written[1:]) if written.startswith("a") else None
+    if index is None:
+        return Decline(Reason.OVERLAP, "a closed-over tensor that is written is also an argument")
+    others = [
+        i
+        for i, leaf in enumerate(leaves)
+        if i != index and isinstance(leaf, torch.Tensor) and shares_memory(leaves[index], leaf)
+    ]
+    which = " and ".join(f"argument {i + 1}" for i in others) or "what the function closes over"
+    detail = f"argument {index + 1}, which is written, has one storage with {which}"
+    advice = f"clone argument {index + 1} before the call, or return the new value instead"
+    return Decline(Reason.OVERLAP, detail, advice=advice)

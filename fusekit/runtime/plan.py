@@ -33,10 +33,11 @@ from fusekit.ir import DType, Node, Ref
 from fusekit.ir.graph import Attr
 from fusekit.runtime.devices import kind_of
 from fusekit.runtime.engines import Engine
-from fusekit.runtime.guard import unpack, write_guard
+from fusekit.runtime.guard import overlap, shares_memory, unpack, write_guard
 from fusekit.runtime.kernels import Kernel, kernel_for
 from fusekit.runtime.memory import with_huge_pages
 from fusekit.runtime.program import KernelCall, Place, Program
+from fusekit.runtime.reasons import failure_of
 from fusekit.runtime.stats import CallCounter, counters
 from fusekit.runtime.unaligned import Unaligned
 from fusekit.specs import Decline, Reason
@@ -151,11 +152,15 @@ class _Writer:
             name = self.tensor[target]
             others = [other for other in tensors if other != name]
             if others:
-                self.names["shares"] = _shares_memory
-                self.names["overlap"] = functools.partial(
-                    self._give_up, Decline(Reason.OVERLAP, "two arguments share memory")
-                )
-                self.lines += [f"if shares({name}, {', '.join(others)}):", "    return overlap(a)"]
+                self.names["shares"] = shares_memory
+                self.names[f"overlap_{name}"] = functools.partial(self._overlap, name)
+                self.lines += [
+                    f"if shares({name}, {', '.join(others)}):",
+                    f"    return overlap_{name}(a)",
+                ]
+
+    def _overlap(self, written: str, leaves: Sequence[Any]) -> Any:
+        return self._give_up(overlap(written, leaves), leaves)
 
     def _write_device(self) -> None:
         """On a device that is not the current one, the plan calls itself where it is."""
@@ -206,8 +211,9 @@ class _Writer:
     def _write_launch(self, call: KernelCall, launch: str) -> None:
         """The launch; what it returns, if anything, means that PyTorch has to run the call."""
         if call.spec.traps or self.kind.may_always_fail:
-            self.names["failed"] = self._failed
-            self.lines += [f"error = {launch}", "if error:", "    return failed(error, a)"]
+            failed = f"failed{call.group.index}"
+            self.names[failed] = functools.partial(self._failed, call)
+            self.lines += [f"error = {launch}", "if error:", f"    return {failed}(error, a)"]
         else:
             self.lines.append(launch)
 
@@ -227,9 +233,10 @@ class _Writer:
         other = f"u{index}({', '.join(arguments)})"
         return f"{other} if {' or '.join(tests)} else {launch}"
 
-    def _failed(self, error: Any, leaves: Sequence[Any]) -> Any:
+    def _failed(self, call: KernelCall, error: Any, leaves: Sequence[Any]) -> Any:
         if not isinstance(error, Decline):
-            error = Decline(self.kind.failure, error if isinstance(error, str) else "")
+            detail = error if isinstance(error, str) else ""
+            error = failure_of(self.kind.failure, call.group.nodes, detail)
         return self._give_up(error, leaves)
 
     def _allocate(self, value_id: int) -> None:
@@ -389,8 +396,3 @@ def _allocator(device: torch.device) -> Callable[..., torch.Tensor]:
     return lambda shape, strides, dtype: torch.empty_strided(
         shape, strides, dtype=dtype, device=device
     )
-
-
-def _shares_memory(written: torch.Tensor, *others: torch.Tensor) -> bool:
-    storage = written.untyped_storage().data_ptr()
-    return any(other.untyped_storage().data_ptr() == storage for other in others)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Iterable, Mapping
 
-from fusekit.frontends.aten import RULES
-from fusekit.frontends.calls import name_of, resolve
 from fusekit.frontends.seeds import is_seed
-from fusekit.ir import Graph, Node
+from fusekit.ir import Node
 from fusekit.runtime.program import Program
 from fusekit.specs import Decline, Reason
 
-__all__ = ["decline_of", "declines"]
+__all__ = ["decline_of", "declines", "failure_of"]
 
 
 _SEED = "one seed a call, by PyTorch's generator; kernels draw from it"
@@ -19,23 +17,26 @@ _SEED = "one seed a call, by PyTorch's generator; kernels draw from it"
 
 def declines(program: Program) -> tuple[Decline, ...]:
     """One for each operator that PyTorch runs between the kernels, in order."""
-    return tuple(
-        decline_of(program.graph, node) for node in program.graph.nodes if node.op == "call"
-    )
+    obstacles = program.capture.obstacles
+    return tuple(decline_of(obstacles, node) for node in program.graph.nodes if node.op == "call")
 
 
-def decline_of(graph: Graph, node: Node) -> Decline:
-    """Why a call node is one."""
+def decline_of(obstacles: Mapping[int, Decline], node: Node) -> Decline:
+    """Why a call node is one, by what its capture noted."""
     if is_seed(node):
-        return Decline(Reason.RANDOM, _SEED, node.origin, node.loc)
-    func = resolve(str(node.attr("target")))
-    values = [graph.values[i] for i in (*node.inputs, *node.outputs)]
-    shapes = ", ".join(str(list(graph.values[i].shape or ())) for i in node.inputs)
-    if torch.Tag.nondeterministic_seeded in func.tags:
-        return Decline(Reason.RANDOM, f"on {shapes}" if shapes else "", node.origin, node.loc)
-    if any(value.dtype is None for value in values):
-        return Decline(Reason.UNSUPPORTED_DTYPE, "", node.origin, node.loc)
-    detail = f"on {shapes}" if shapes else ""
-    if name_of(func) in RULES or torch.Tag.pointwise in func.tags:
-        detail = f"these arguments have no lowering, {detail}".rstrip(", ")
-    return Decline(Reason.OPAQUE_OP, detail, node.origin, node.loc)
+        advice = "nothing to do: torch.manual_seed decides it"
+        return Decline(Reason.RANDOM, _SEED, node.origin, node.loc, advice)
+    return obstacles.get(node.site) or Decline(Reason.OPAQUE_OP, "", node.origin, node.loc)
+
+
+def failure_of(reason: Reason, nodes: Iterable[Node], detail: str) -> Decline:
+    """What it means that the kernel of these nodes reported a fault."""
+    if reason is not Reason.TRAP:
+        return Decline(reason, detail)
+    node = next((node for node in nodes if node.row.traps), None)
+    if node is None:
+        return Decline(reason, detail)
+    advice = "keep the divisor from being 0: torch.where(b == 0, 1, b)"
+    if "bernoulli" in node.origin or "dropout" in node.origin:
+        advice = "keep the probability within 0 and 1: p.clamp(0, 1)"
+    return Decline(reason, detail, node.origin, node.loc, advice)

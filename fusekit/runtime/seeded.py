@@ -61,6 +61,8 @@ class Drawing:
 class Replay(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """PyTorch with the random numbers of kernels: those operators are evaluated as IR."""
 
+    carries_scripts_out = True  # TorchScript shows it each operator, as it did the trace
+
     def __init__(self, seed: torch.Tensor) -> None:
         """Nothing drawn yet."""
         super().__init__()  # type: ignore[no-untyped-call]

@@ -10,10 +10,19 @@ from typing import Any
 import torch
 
 from fusekit.config import current
+from fusekit.frontends.free import Free
 from fusekit.runtime.engines import switches
 from fusekit.specs import Decline, Reason
 
-__all__ = ["context_key", "foreign_context", "leaf_key", "mutable_among"]
+__all__ = [
+    "CONTEXT",
+    "TENSOR",
+    "context_key",
+    "foreign_context",
+    "is_still",
+    "leaf_key",
+    "mutable_among",
+]
 
 _DEVICES = ("cpu", "cuda")
 
@@ -21,7 +30,18 @@ _FIXED = (torch.Tensor, type, types.FunctionType, types.BuiltinFunctionType, typ
 """Types whose values are checked by the plan, or are not changed by sane programs."""
 
 
-def context_key() -> Hashable:
+CONTEXT = (
+    *("grad mode", "inference mode", "default dtype", "default device"),
+    *(f"autocast on {device}" for device in _DEVICES),
+    *("option engine", "option fast", "option max_arguments", "switches"),
+)
+"""What the items of a `context_key` are, in order."""
+
+TENSOR = ("type", "dtype", "shape", "strides", "device", "requires_grad", "layout")
+"""What the items of a tensor's `leaf_key` are, in order."""
+
+
+def context_key() -> tuple[Hashable, ...]:
     """What around a call changes how it runs: torch's modes, options, switches."""
     options = current()
     return (
@@ -57,12 +77,21 @@ def leaf_key(leaf: Any, shapes: bool) -> Any:  # noqa: FBT001  called for every 
     return (type(leaf), leaf)
 
 
+def is_still(free: Free, key: Hashable) -> bool:
+    """True if a tensor that the function closes over has the `leaf_key` it had."""
+    try:
+        return bool(leaf_key(free.fetch(), shapes=True) == key)
+    except (LookupError, AttributeError, ValueError):
+        return False
+
+
 def mutable_among(leaves: Sequence[Any]) -> Decline | None:
     """Why these arguments cannot be told from what they will be later, if one of them cannot."""
     for leaf in leaves:
         if _is_mutable(leaf):
             detail = f"an argument of type {type(leaf).__name__} may change between calls"
-            return Decline(Reason.CAPTURE, detail)
+            advice = "pass tensors, numbers, strings, and lists, tuples or dicts of them"
+            return Decline(Reason.CAPTURE, detail, advice=advice)
     return None
 
 

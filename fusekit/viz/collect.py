@@ -10,9 +10,9 @@ from fusekit.api import FusedFunction
 from fusekit.errors import EngineUnavailableError
 from fusekit.fusion import Group as FusionGroup
 from fusekit.ir import print_graph
-from fusekit.runtime.dispatch import Entry
 from fusekit.runtime.engines import ENGINES, Engine
-from fusekit.runtime.explanation import GroupInfo, explanation_of
+from fusekit.runtime.entry import Entry
+from fusekit.runtime.explanation import Explanation, explanation_of
 from fusekit.runtime.kernels import generate
 from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.program import KernelCall, Program, rebind
@@ -72,7 +72,7 @@ def model_of(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
     model["declined"] = [_declined(decline) for decline in explained.declined]
     if entry.program is not None:
         names = leaf_names(fused.function, args, kwargs)
-        _Filler(model, entry, entry.program, names, explained.groups).fill()
+        _Filler(model, entry, entry.program, names, explained).fill()
     return model
 
 
@@ -85,13 +85,13 @@ class _Filler:
         entry: Entry,
         program: Program,
         names: list[str],
-        infos: tuple[GroupInfo, ...],
+        explained: Explanation,
     ) -> None:
         self.model = model
         self.entry = entry
         self.program = program
         self.graph = program.graph
-        self.infos = infos
+        self.explained = explained
         self.boxes = boxes(program)
         self.maker = {value: box for box in self.boxes for value in box.makes}
         self.names = self._names(names)
@@ -226,7 +226,9 @@ class _Filler:
     # groups, seams, sources
 
     def _groups(self) -> None:
-        for i, (call, info) in enumerate(zip(self.program.kernels, self.infos, strict=True)):
+        for i, (call, info) in enumerate(
+            zip(self.program.kernels, self.explained.groups, strict=True)
+        ):
             members = [box.id for box in self.boxes if box.group == i]
             self.model["groups"].append(
                 Group(
@@ -243,20 +245,20 @@ class _Filler:
             )
 
     def _seams(self) -> None:
-        for seam in self.program.partition.seams:
+        found = zip(self.program.partition.seams, self.explained.seams, strict=True)
+        for seam, info in found:
             ends = [self._step_end(index) for index in (seam.producer, seam.consumer)]
-            nbytes = self.graph.values[seam.value].nbytes
             if None in ends:
                 continue
             self.model["seams"].append(
                 Seam(
                     source=str(ends[0]),
                     target=str(ends[1]),
-                    code=seam.reason.code,
-                    sentence=seam.reason.sentence,
-                    bytes=2 * nbytes,
+                    code=info.decline.code,
+                    sentence=info.decline.reason.sentence,
+                    bytes=2 * info.nbytes,
                     launches=1,
-                    hint=seam.reason.hint,
+                    hint=info.decline.hint,
                 )
             )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from fusekit.frontends.seeds import is_seed
 from fusekit.ir import Graph, Node
 from fusekit.runtime.program import Program
+from fusekit.runtime.traffic import bytes_of, operators
 from fusekit.viz.model import Ledger, LedgerRow
 
 __all__ = ["eager_launches", "ledger"]
@@ -14,12 +14,7 @@ __all__ = ["eager_launches", "ledger"]
 
 def eager_launches(graph: Graph) -> int:
     """Operators that eager PyTorch would launch: all but views."""
-    return len({node.site for node in graph.nodes if _is_work(node)})
-
-
-def _is_work(node: Node) -> bool:
-    is_idle = node.op in ("view", "const", "index")
-    return not (is_idle or is_seed(node) or node.is_allocation)
+    return len(operators(graph))
 
 
 def ledger(program: Program, names: dict[int, str]) -> Ledger:
@@ -72,26 +67,12 @@ def _base(graph: Graph, value: int) -> int:
 
 def _eager_traffic(graph: Graph) -> dict[int, int]:
     """Value -> bytes written once by its operator and read once by every operator that uses it."""
-    sites: dict[int, list[Node]] = {}
-    for node in graph.nodes:
-        if _is_work(node):
-            sites.setdefault(node.site, []).append(node)
-    made_up = {
-        out
-        for node in graph.nodes
-        if node.op in ("const", "index") or is_seed(node)
-        for out in node.outputs
-    }
     traffic: Counter[int] = Counter()
-    for nodes in sites.values():
-        inside = {out for node in nodes for out in node.outputs} | made_up
-        for value in dict.fromkeys(i for node in nodes for i in node.inputs if i not in inside):
-            traffic[_base(graph, value)] += graph.values[value].nbytes
-        for node in nodes:
-            for out in node.outputs:
-                outside = any(user.site != node.site for user in graph.users[out])
-                if outside or out in graph.outputs:
-                    traffic[out] += graph.values[out].nbytes
+    for operator in operators(graph):
+        for value in operator.reads:
+            traffic[_base(graph, value)] += bytes_of(graph.values[value])
+        for value in operator.writes:
+            traffic[value] += bytes_of(graph.values[value])
     order = [*graph.inputs, *(out for node in graph.nodes for out in node.outputs)]
     return {value: traffic[value] for value in order if traffic[value]}
 
@@ -106,7 +87,7 @@ def _fused_traffic(program: Program) -> Counter[object]:
     for node in graph.nodes:
         if node.op == "call":
             for value in (*node.inputs, *node.outputs):
-                traffic[_key(program, value)] += graph.values[value].nbytes
+                traffic[_key(program, value)] += bytes_of(graph.values[value])
     return traffic
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils import _pytree as pytree
 
 import fusekit
 
@@ -175,3 +176,74 @@ def test_memory_of_ones_own_keeps_its_strides() -> None:
     x, y = torch.randn(3, 4), torch.randn(4, 3).t()
     for ours, theirs in zip(fusekit.fuse(function)(y, x), function(y, x), strict=True):
         assert ours.stride() == theirs.stride()
+
+
+def test_masked_fill_in_place_keeps_the_layout_that_it_loses_out_of_place():
+    def function(x):
+        x.masked_fill_(x > 0, 1)
+        return -x, x.masked_fill(x < 0, 2)
+
+    x = torch.randn(3, 2).t()
+    y = x.clone()
+    for found, expected in zip(fusekit.fuse(function)(x), function(y), strict=True):
+        assert torch.equal(found, expected)
+        assert found.stride() == expected.stride()
+    assert torch.equal(x, y)
+
+
+def turned(x):
+    y = x * 2
+    flat = y.view(-1)
+    y.t_()
+    return y + 1, flat + 1
+
+
+def turned_then_written(x):
+    y = x * 2
+    row = y[0]
+    y.t_()
+    y.add_(1)
+    return row, y
+
+
+def widened(x):
+    y = x * 2
+    y.unsqueeze_(0).transpose_(0, 1)
+    return y.relu() + 1
+
+
+def a_view_of_the_argument(x):
+    y = x[:1]
+    y.squeeze_(0)
+    y.mul_(3)
+    return x + 1
+
+
+def a_product(x):
+    y = x @ x.t()
+    y.swapdims_(0, 1)
+    return y.add_(1) * 2
+
+
+def returned(x):
+    y = x * 2
+    y.t_()
+    return y
+
+
+@pytest.mark.parametrize(
+    "function",
+    [turned, turned_then_written, widened, a_view_of_the_argument, a_product, returned],
+    ids=lambda function: function.__name__,
+)
+def test_views_in_place_of_what_was_computed(function):
+    """`t_` and the like change one name's shape, and no other's."""
+    given = torch.randn(3, 4)
+    twin = given.clone()
+    fused = fusekit.fuse(function)
+    made, expected = fused(given), function(twin)
+    for ours, theirs in zip(pytree.tree_leaves(made), pytree.tree_leaves(expected), strict=True):
+        assert torch.equal(ours, theirs)
+        assert ours.stride() == theirs.stride()
+    assert torch.equal(given, twin)
+    assert fused.explain(given).fused

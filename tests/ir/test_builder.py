@@ -51,11 +51,18 @@ def test_constants_are_made_once_and_keep_the_sign_of_zero() -> None:
 def test_rollback_forgets() -> None:
     builder = GraphBuilder()
     x = builder.input(DType.F32)
+    one = builder.const(1.0, DType.F32)
     mark = builder.mark()
-    builder.apply("exp", builder.const(2.0, DType.F32))
+    made = builder.apply("exp", builder.const(2.0, DType.F32))
+    builder.input(DType.F32)
+    assert builder.maker(made) == builder.nodes[-1]
     builder.rollback(mark)
-    assert builder.const(2.0, DType.F32) == x + 1
-    assert len(builder.nodes) == 1
+    assert builder.maker(made) is None
+    assert builder.const(1.0, DType.F32) == one
+    assert builder.const(2.0, DType.F32) == one + 1
+    assert len(builder.nodes) == 2
+    assert builder.maker(one) == builder.nodes[0]
+    assert builder.finish([one]).inputs == (x,)
 
 
 def test_a_value_must_be_defined_before_it_is_read() -> None:

@@ -1,0 +1,172 @@
+"""In what two calls of a function differ, as far as one capture does not serve both."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from fusekit.frontends.fx import Capture
+from fusekit.ir.graph import contiguous_strides
+from fusekit.runtime.signature import CONTEXT, TENSOR, context_key, leaf_key
+
+__all__ = ["Signature", "differences", "signature_of"]
+
+_SHAPE, _STRIDES = TENSOR.index("shape"), TENSOR.index("strides")
+
+_LONGEST = 40
+"""Characters of a value that are shown."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Signature:
+    """What one capture was made for. It holds no argument tensors.
+
+    Attributes:
+        leaves: name -> `leaf_key` of each argument leaf.
+        numbers: name -> value of those that are int or float.
+        pinned: names of the numbers whose values the capture depends on.
+        aliases: names of the tensor arguments, by the first one that is the same tensor.
+        outside: name -> what the function closes over; a tensor by its `leaf_key`.
+        context: modes, options and switches around the call.
+    """
+
+    leaves: Mapping[str, Any]
+    numbers: Mapping[str, int | float]
+    pinned: frozenset[str]
+    aliases: Mapping[str, str]
+    outside: Mapping[str, Any]
+    context: tuple[Hashable, ...]
+
+
+def signature_of(
+    names: Sequence[str], leaves: Sequence[Any], pinned: Sequence[int], found: Capture | None
+) -> Signature:
+    """The signature of a call, after its capture; `found` is None if that failed."""
+    given = dict(zip(names, leaves, strict=True))
+    first: dict[int, str] = {}
+    tensors = {name: x for name, x in given.items() if isinstance(x, torch.Tensor)}
+    outside: dict[str, Any] = {}
+    if found is not None:
+        outside = {guard.name: guard.value for guard in found.guards}
+        frees = [source.free for source in found.sources if source.free is not None]
+        outside |= {free.name: leaf_key(free.value, shapes=True) for free in frees}
+    return Signature(
+        leaves={name: leaf_key(x, shapes=True) for name, x in given.items()},
+        numbers={name: x for name, x in given.items() if type(x) in (int, float)},
+        pinned=frozenset(names[i] for i in pinned if i < len(names)),
+        aliases={name: first.setdefault(id(x), name) for name, x in tensors.items()},
+        outside=outside,
+        context=context_key(),
+    )
+
+
+def differences(old: Signature, new: Signature) -> tuple[str, ...]:
+    """Sentences such as `x: dtype float32 -> float16`, in the order of the arguments."""
+    return (
+        *_in_arguments(old, new),
+        *_in_aliases(old, new),
+        *_in_closure(old.outside, new.outside),
+        *_in_context(old.context, new.context),
+    )
+
+
+def _in_arguments(old: Signature, new: Signature) -> Iterator[str]:
+    for name in dict.fromkeys((*old.leaves, *new.leaves)):
+        if name not in new.leaves:
+            yield f"{name}: no longer given"
+        elif name not in old.leaves:
+            yield f"{name}: newly given"
+        elif old.leaves[name] != new.leaves[name]:
+            yield from _in_leaf(name, old.leaves[name], new.leaves[name])
+        elif name in old.pinned | new.pinned and name in old.numbers:
+            before, after = old.numbers[name], new.numbers[name]
+            if before != after:
+                yield f"{name}: {before!r} -> {after!r}, a number that the capture depends on"
+
+
+def _in_leaf(name: str, old: Any, new: Any) -> Iterator[str]:
+    if not (_is_tensor(old) and _is_tensor(new)):
+        yield f"{name}: {_leaf_text(old)} -> {_leaf_text(new)}"
+        return
+    for index, (fact, before, after) in enumerate(zip(TENSOR, old, new, strict=True)):
+        if before == after:
+            continue
+        if index != _STRIDES:
+            yield f"{name}: {fact} {_text(before)} -> {_text(after)}"
+        elif old[_SHAPE] == new[_SHAPE] or _is_dense(old) != _is_dense(new):
+            yield f"{name}: strides {_text(before)} -> {_text(after)}"
+
+
+def _in_aliases(old: Signature, new: Signature) -> Iterator[str]:
+    for name in old.aliases:
+        before, after = old.aliases[name], new.aliases.get(name, name)
+        if before != after:
+            other, verb = (after, "is now") if after != name else (before, "is no longer")
+            yield f"{name}: {verb} the same tensor as {other}"
+
+
+def _in_closure(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for name in old:
+        if name not in new or _is_same(old[name], new[name]):
+            continue
+        kind = "training flag" if name.endswith(".training") else "closed-over"
+        if _is_tensor(old[name]) and _is_tensor(new[name]):
+            yield from _in_leaf(f"{kind} {name}", old[name], new[name])
+        else:
+            before, after = _text(old[name]), _text(new[name])
+            change = f"{before} -> {after}" if before != after else f"another {before}"
+            yield f"{kind} {name}: {change}"
+
+
+def _in_context(old: Sequence[Any], new: Sequence[Any]) -> Iterator[str]:
+    for fact, before, after in zip(CONTEXT, old, new, strict=True):
+        if before != after:
+            yield f"{fact}: {_text(before)} -> {_text(after)}"
+
+
+def _is_same(old: Any, new: Any) -> bool:
+    if _is_tensor(old) or isinstance(old, bool | int | float | str | bytes):
+        return type(old) is type(new) and bool(old == new)
+    return old is new
+
+
+def _is_tensor(key: Any) -> bool:
+    """True for the `leaf_key` of a tensor."""
+    return (
+        isinstance(key, tuple)
+        and len(key) == len(TENSOR)
+        and isinstance(key[0], type)
+        and issubclass(key[0], torch.Tensor)
+    )
+
+
+def _is_dense(key: Any) -> bool:
+    return bool(key[_STRIDES] == contiguous_strides(tuple(key[_SHAPE])))
+
+
+def _leaf_text(key: Any) -> str:
+    """A tensor by dtype and shape, a number by its type, anything else by its value."""
+    if _is_tensor(key):
+        return f"{_text(key[1])}{_text(key[_SHAPE])}"
+    return _text(key[1]) if isinstance(key, tuple) and len(key) == 2 else _text(key)
+
+
+def _text(value: Any) -> str:
+    """A value in a few words that are the same in every process."""
+    if isinstance(value, torch.Size | tuple):
+        return str(list(value))
+    if isinstance(value, type):
+        return value.__name__
+    if callable(value):
+        return f"function {getattr(value, '__name__', type(value).__name__)}"
+    if isinstance(value, bool | int | float | str | bytes | type(None)):
+        shown = repr(value)
+        return (
+            shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
+        )
+    if isinstance(value, torch.dtype | torch.device | torch.layout):
+        return str(value).removeprefix("torch.")
+    return type(value).__name__

@@ -1,0 +1,73 @@
+"""Entries: what a function has prepared for one signature, and when that still holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+from fusekit.frontends.free import Free
+from fusekit.runtime.history import Specialisation
+from fusekit.runtime.plan import Plan
+from fusekit.runtime.program import Program
+from fusekit.runtime.signature import is_still, leaf_key
+from fusekit.specs import Decline
+
+__all__ = ["Entry", "Generic", "conditions"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What is known about one signature.
+
+    Attributes:
+        plan: how it runs fused; None if it does not.
+        decline: why it does not.
+        program: what it would run, if capture got that far.
+        pinned: argument leaves by index: the entry holds for these values only.
+        guards: what the function reads from outside.
+        differentiable: wraps the plan while gradients are recorded; None if not needed.
+        outside: tensors that the function closes over, and what they have to look like.
+        made: why it was prepared; None where nothing was.
+    """
+
+    plan: Plan | None
+    decline: Decline | None
+    program: Program | None
+    pinned: tuple[tuple[int, Any], ...] = ()
+    guards: tuple[Free, ...] = ()
+    differentiable: Callable[[Sequence[Any]], list[Any]] | None = None
+    outside: tuple[tuple[Free, Hashable], ...] = ()
+    made: Specialisation | None = None
+
+    def fits(self, leaves: Sequence[Any]) -> bool:
+        """True if pinned values and guards still hold, and closed-over tensors look the same."""
+        return (
+            all(type(leaves[i]) is type(value) and leaves[i] == value for i, value in self.pinned)
+            and all(guard.holds() for guard in self.guards)
+            and all(is_still(free, key) for free, key in self.outside)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Generic:
+    """A size-generic program: `entry` says for which other arguments, `extents` at which sizes."""
+
+    entry: Entry
+    extents: list[int]
+
+    @property
+    def program(self) -> Program:
+        """What it runs, at the sizes of its capture."""
+        assert self.entry.program is not None
+        return self.entry.program
+
+
+def conditions(
+    program: Program, leaves: Sequence[Any]
+) -> tuple[tuple[tuple[int, Any], ...], tuple[Free, ...], tuple[tuple[Free, Hashable], ...]]:
+    """The pinned leaves, the guards, and the closed-over tensors, under which a program holds."""
+    found = program.capture
+    pinned = tuple((i, leaves[i]) for i in sorted(found.pinned) if i < len(leaves))
+    frees = (source.free for source in found.sources if source.free is not None)
+    return pinned, found.guards, tuple((x, leaf_key(x.value, shapes=True)) for x in frees)
