@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from fusekit.runtime.program import Program
 from fusekit.specs import Decline, Reason
 
-__all__ = ["Guard", "overlap", "shares_memory", "unpack", "write_guard"]
+__all__ = ["Guard", "alias_checks", "first_shared", "overlap", "unpack", "write_guard"]
 
 
 @dataclasses.dataclass
@@ -112,10 +113,27 @@ def _tensor_guard(examples: Sequence[torch.Tensor]) -> Callable[..., bool]:
     return check
 
 
-def shares_memory(written: torch.Tensor, *others: torch.Tensor) -> bool:
-    """True if any of the tensors has the storage of the first."""
-    storage = written.untyped_storage().data_ptr()
-    return any(other.untyped_storage().data_ptr() == storage for other in others)
+def alias_checks(written: set[str], tensors: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """How many variables, of which, must share memory with no other of the list.
+
+    Those that are given as arguments are looked at together; a closed-over one is on its own.
+    """
+    given = [name for name in tensors if name in written]
+    alone = [(1, [name, *tensors]) for name in sorted(written.difference(tensors))]
+    together = (len(given), list(dict.fromkeys([*given, *tensors])))
+    return [check for check in (together, *alone) if check[0] and len(check[1]) > 1]
+
+
+def first_shared(count: int, *tensors: torch.Tensor) -> int | None:
+    """Which of the first `count` tensors has the storage of another one; None if none has.
+
+    An optimizer's step writes hundreds: its price must not grow with their square.
+    """
+    storages = [tensor.untyped_storage().data_ptr() for tensor in tensors]
+    if len(set(storages)) == len(storages):
+        return None
+    found = collections.Counter(storages)
+    return next((i for i in range(count) if found[storages[i]] > 1), None)
 
 
 def overlap(written: str, leaves: Sequence[Any]) -> Decline:
@@ -126,7 +144,9 @@ def overlap(written: str, leaves: Sequence[Any]) -> Decline:
     others = [
         i
         for i, leaf in enumerate(leaves)
-        if i != index and isinstance(leaf, torch.Tensor) and shares_memory(leaves[index], leaf)
+        if i != index
+        and isinstance(leaf, torch.Tensor)
+        and first_shared(1, leaves[index], leaf) is not None
     ]
     which = " and ".join(f"argument {i + 1}" for i in others) or "what the function closes over"
     detail = f"argument {index + 1}, which is written, has one storage with {which}"

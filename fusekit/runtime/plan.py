@@ -33,7 +33,7 @@ from fusekit.ir import DType, Node, Ref
 from fusekit.ir.graph import Attr
 from fusekit.runtime.devices import kind_of
 from fusekit.runtime.engines import Engine
-from fusekit.runtime.guard import overlap, shares_memory, unpack, write_guard
+from fusekit.runtime.guard import alias_checks, first_shared, overlap, unpack, write_guard
 from fusekit.runtime.kernels import Kernel, kernel_for
 from fusekit.runtime.memory import with_huge_pages
 from fusekit.runtime.program import KernelCall, Place, Program
@@ -148,19 +148,18 @@ class _Writer:
 
     def _write_alias_check(self, tensors: Sequence[str]) -> None:
         """A tensor that is written must share memory with no other argument."""
-        for target, _ in self.program.writes:
-            name = self.tensor[target]
-            others = [other for other in tensors if other != name]
-            if others:
-                self.names["shares"] = shares_memory
-                self.names[f"overlap_{name}"] = functools.partial(self._overlap, name)
-                self.lines += [
-                    f"if shares({name}, {', '.join(others)}):",
-                    f"    return overlap_{name}(a)",
-                ]
+        written = {self.tensor[target] for target, _ in self.program.writes}
+        for count, names in alias_checks(written, tensors):
+            self.names["first_shared"] = first_shared
+            self.names[f"overlap_{names[0]}"] = functools.partial(self._overlap, names)
+            self.lines += [
+                f"shared = first_shared({count}, {', '.join(names)})",
+                "if shared is not None:",
+                f"    return overlap_{names[0]}(shared, a)",
+            ]
 
-    def _overlap(self, written: str, leaves: Sequence[Any]) -> Any:
-        return self._give_up(overlap(written, leaves), leaves)
+    def _overlap(self, written: Sequence[str], shared: int, leaves: Sequence[Any]) -> Any:
+        return self._give_up(overlap(written[shared], leaves), leaves)
 
     def _write_device(self) -> None:
         """On a device that is not the current one, the plan calls itself where it is."""
@@ -306,13 +305,15 @@ class _Writer:
                 value = self.graph.values[value_id]
                 self.names[f"h{value_id}"] = value.shape
                 self.names[f"s{value_id}"] = value.dense_strides
-                detail = f"{node.origin} returned another layout than its fake tensor"
+                self.names[f"d{value_id}"] = TO_TORCH[self.graph.dtype(value_id)]
+                detail = f"{node.origin} returned another layout or dtype than its fake tensor"
                 self.names["surprise"] = functools.partial(
                     self._give_up, Decline(Reason.LAYOUT, detail, node.origin, node.loc)
                 )
                 name = self.tensor[value_id]
                 self.lines += [
-                    f"if {name}.stride() != s{value_id} or {name}.shape != h{value_id}:",
+                    f"found = {name}.stride(), {name}.shape, {name}.dtype",
+                    f"if found != (s{value_id}, h{value_id}, d{value_id}):",
                     "    return surprise(a)",
                 ]
 
