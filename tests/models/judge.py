@@ -84,15 +84,17 @@ def cast(inputs: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
 def assert_as_good(fused: Tensors, eager: Tensors, exact: Tensors) -> None:
     """Every tensor's largest error is at most FACTOR times eager's and FLOOR ulp."""
     assert fused.keys() == eager.keys() == exact.keys()
-    whole = max(float(t.abs().max()) for n, t in exact.items() if n.startswith("gradient")) if any(
-        n.startswith("gradient") for n in exact
-    ) else 0.0
+    gradients = [tensor for name, tensor in exact.items() if name.startswith("gradient")]
+    whole = max((float(tensor.abs().max()) for tensor in gradients), default=0.0)
     for name, right in exact.items():
         ours, theirs = fused[name], eager[name]
         assert (ours.dtype, ours.shape, ours.stride()) == (
-            theirs.dtype, theirs.shape, theirs.stride()
+            theirs.dtype,
+            theirs.shape,
+            theirs.stride(),
         ), name
         scale = max(float(right.abs().max()), CANCELLED * whole)
         floor = FLOOR * torch.finfo(ours.dtype).eps * scale
         error, eagers = (float((x.double() - right).abs().max()) for x in (ours, theirs))
-        assert error <= FACTOR * eagers + floor, f"{name}: {error:.2e}, eager's {eagers:.2e}, scale {scale:.2e}"
+        told = f"{name}: off by {error:.2e}, eager by {eagers:.2e}, at a scale of {scale:.2e}"
+        assert error <= FACTOR * eagers + floor, told

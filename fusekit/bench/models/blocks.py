@@ -131,7 +131,8 @@ class _Vae(nn.Module):
             picture, torch.sigmoid(image), reduction="none"
         ).sum(1)
         divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1)
-        return reconstruction + divergence
+        made: torch.Tensor = reconstruction + divergence
+        return made
 
 
 def lstm(size: Size) -> Built:

@@ -62,4 +62,4 @@ def warm_up(backend: str) -> None:
     """Compile something small: what a backend imports and tries out is not the model's time."""
     x = torch.ones(8, requires_grad=True)
     torch.compile(lambda x: (x * 2).sum(), backend=backend)(x).backward()
-    torch._dynamo.reset()  # type: ignore[no-untyped-call]  # noqa: SLF001  public in its docs
+    torch._dynamo.reset()  # noqa: SLF001  public in its docs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ class FirstResult(torch.nn.Module):
         self.result = result
 
     def forward(self, **inputs: torch.Tensor) -> Any:
+        """The field of the record."""
         return getattr(self.model(**inputs), self.result)
 
 
@@ -61,6 +62,8 @@ def gpt2(size: Size) -> Built:
         embd_pdrop=size.dropout,
         attn_pdrop=size.dropout,
         use_cache=False,
+        bos_token_id=0,
+        eos_token_id=0,
     )
     return Built(FirstResult(GPT2LMHeadModel(config), "logits"), _tokens(size, "input_ids"))
 
@@ -113,7 +116,6 @@ def t5(size: Size) -> Built:
         num_heads=size.heads,
         dropout_rate=size.dropout,
         use_cache=False,
-        decoder_start_token_id=0,
     )
     inputs = _tokens(size, "input_ids", "decoder_input_ids")
     return Built(FirstResult(T5ForConditionalGeneration(config), "logits"), inputs)

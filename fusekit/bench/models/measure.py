@@ -115,7 +115,7 @@ def _inside(graphs: list[Explanation]) -> Task:
         graphs=len(graphs),
         groups=sum(len(graph.groups) for graph in graphs if graph.fused),
         kernels=0,
-        fused=sum(graph.operators for graph in graphs if graph.fused),
+        fused=sum(g.launches_unfused for graph in graphs for g in graph.groups if graph.fused),
         opaque=dict(collections.Counter(decline.op for decline in opaque).most_common()),
         reasons=dict(collections.Counter(decline.code for decline in opaque).most_common()),
         whole=dict(collections.Counter(decline.code for decline in whole).most_common()),

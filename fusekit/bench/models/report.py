@@ -22,23 +22,31 @@ _INSIDE = ("model", "groups", "kernels", "in kernels", "left to PyTorch", "graph
 _AGREES = 1e-3
 """float32 results further from eager's than that, over the largest value, are wrong."""
 
-_INTRO = """# Whole models
+_INTRO = """\
+# Whole models
 
-Models with random weights under `torch.compile(model, backend="fusekit")`, float32, beside eager PyTorch and Inductor. Those of
-`transformers` are built from configurations: nothing is downloaded. They are small, so that host time counts as much as kernels do.
-`tests/models` compares forward and training step of each with float64, in float32 and bfloat16, with batches of other sizes.
+Models with random weights under `torch.compile(model, backend="fusekit")`, float32, beside eager
+PyTorch and Inductor. Those of `transformers` are built from configurations: nothing is downloaded.
+They are small, so that host time counts as much as kernels do. `tests/models` compares forward and
+training steps of each with float64, in float32 and bfloat16, and with batches of other sizes.
 
-Made by `{command}` on {date}: {machine}; batches of {batch}; {seconds}.
-Each model has a process of its own with empty caches. A forward is in evaluation mode under `no_grad`; a training step is loss,
-backward and AdamW, where the loss is compiled with the model and AdamW's own step is PyTorch's for everyone. Times are medians of
-samples taken in turns, ± half the distance between the quartiles; / is fusekit's time over the other's, below 1 is faster.
-Compile is what the first call takes longer than a later one, TorchDynamo's part included, which all backends share.
+Made by `{command} --markdown docs/models.md --json docs/figures/models.json`
+on {date}, in {seconds}: {machine}; batches of {batch}.
+
+Each model has a process of its own with empty caches. A forward is in evaluation mode under
+`no_grad`; a training step is loss, backward and AdamW, where the loss is compiled with the model
+and AdamW's own step is PyTorch's for everyone. Times are medians of samples taken in turns, ± half
+the distance between the quartiles; / is fusekit's time over the other's, below 1 is faster. Compile
+is what the first call takes longer than a later one: TorchDynamo and AOTAutograd included, which
+all backends share.
 """
 
-_ABOUT_INSIDE = """
-Groups are kernel launches in one call, kernels what was compiled for them (a training step finds those of the forward).
-In kernels: of the calls of operators that compute something (views do not), those that stand in kernels. Left to PyTorch: the
-others by reason code, FK0101 not pointwise (matrix products, reductions, convolutions, gathers), FK0103 random or tagged so.
+_ABOUT_INSIDE = """\
+Groups are kernel launches in one call, kernels what was compiled for them (a training step finds
+those of the forward). In kernels: of the calls of operators that compute something (views do not),
+those that stand in kernels. Left to PyTorch: the others by reason code, FK0101 not pointwise
+(matrix products, reductions, convolutions, gathers), FK0103 random, or tagged so by PyTorch as
+attention is.
 """
 
 
@@ -87,20 +95,19 @@ class ModelsReport:
 
     def _summary(self, name: str) -> str:
         tasks = [task for _, task in self._tasks(name)]
+        if not tasks:
+            return "Nothing was measured."
         said = []
         for who, title in (("eager", "eager's"), ("inductor", "Inductor's")):
             ratios = [ratio for task in tasks if (ratio := task.over(who)) is not None]
             if ratios:
                 said.append(f"{statistics.geometric_mean(ratios):.2f} of {title} time")
-        if not tasks:
-            return "Nothing was measured."
         shares = [task.share for task in tasks]
         fused = sum(task.fused for task in tasks)
         every = fused + sum(sum(task.opaque.values()) for task in tasks)
-        return (
-            f"Geometric mean: {' and '.join(said)}. In kernels: {fused / every:.0%} of all operators "
-            f"({min(shares):.0%} to {max(shares):.0%})."
-        )
+        spread = f"{min(shares):.0%} to {max(shares):.0%}"
+        means = f"Geometric mean: {' and '.join(said)}."
+        return f"{means} In kernels: {fused / every:.0%} of all operators ({spread})."
 
     def _operators(self) -> str:
         """What PyTorch runs most often, over all models."""
