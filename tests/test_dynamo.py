@@ -1,5 +1,6 @@
 """torch.compile finds the backend by name."""
 
+import copy
 import importlib.metadata
 from typing import Any
 
@@ -183,3 +184,29 @@ def test_attention_without_dropout_draws_nothing() -> None:
     codes = [[d.code for d in fusekit.explain(function, x, p).declined] for p in (0.0, 0.5)]
     assert codes[0] == ["FK0101"]
     assert "FK0103" in codes[1]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_batch_norm_trains_in_a_half(dtype: torch.dtype) -> None:
+    """Its fake statistics are float32, its real ones are not."""
+    eager = torch.nn.BatchNorm2d(4).to(dtype)
+    fused = copy.deepcopy(eager)
+    compiled, x = torch.compile(fused, backend="fusekit"), torch.randn(3, 4, 5, 5).to(dtype)
+    before = fusekit.stats().fallbacks
+    for _ in range(2):
+        torch.testing.assert_close(compiled(x), eager(x))
+    for name, statistic in eager.named_buffers():
+        torch.testing.assert_close(fused.get_buffer(name), statistic, rtol=0, atol=0)
+    assert fusekit.stats().fallbacks == before
+
+
+def test_an_operator_with_a_wrong_fake_dtype_is_noticed() -> None:
+    @torch.library.custom_op("fusekit_test::halved", mutates_args=())
+    def halved(x: torch.Tensor) -> torch.Tensor:
+        return (x / 2).half()
+
+    halved.register_fake(torch.empty_like)  # which says float32
+    fused = fusekit.fuse(lambda x: halved(x) + 1)
+    x, before = torch.randn(16), fusekit.stats().fallbacks.get("FK0109", 0)
+    assert torch.equal(fused(x), halved(x) + 1)
+    assert fusekit.stats().fallbacks["FK0109"] == before + 1

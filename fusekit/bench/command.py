@@ -11,6 +11,8 @@ from fusekit.bench.figures import figures_json, figures_text, measure_figures
 from fusekit.bench.files import target, write
 from fusekit.bench.gpu import FULL, QUICK, GpuReport, GpuRun, measure_gpu
 from fusekit.bench.gpu.report import copy_text, host_text, machine_text, row_text
+from fusekit.bench.models import ModelsReport, measure_models
+from fusekit.bench.models.report import row_text as model_text
 from fusekit.errors import UsageError
 
 __all__ = ["add_arguments", "run"]
@@ -26,10 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=_count, help="elements (4194304 on the CPU, 67108864 on a GPU)"
     )
-    gpu = parser.add_argument_group("on a GPU")
-    gpu.add_argument("--markdown", metavar="PATH", type=target, help="write the tables there, too")
-    gpu.add_argument("--quick", action="store_true", help="fewer runs, no max-autotune")
-    gpu.add_argument("--only", metavar="NAME,NAME", type=_names, help="only these workloads")
+    parser.add_argument(
+        "--models", action="store_true", help="whole models under torch.compile, on the CPU"
+    )
+    more = parser.add_argument_group("on a GPU, or with --models")
+    more.add_argument("--markdown", metavar="PATH", type=target, help="write the tables there, too")
+    more.add_argument("--quick", action="store_true", help="fewer runs; no autotuning, or Inductor")
+    more.add_argument("--only", metavar="NAME,NAME", type=_names, help="only these")
 
 
 def run(options: argparse.Namespace, out: Out) -> int:
@@ -38,16 +43,29 @@ def run(options: argparse.Namespace, out: Out) -> int:
     Raises:
         UsageError: there is no GPU, no such workload, or an argument is not for this device.
     """
+    if options.models:
+        return _run_models(options, out)
     return _run_gpu(options, out) if options.device == "cuda" else _run_cpu(options, out)
 
 
 def _run_cpu(options: argparse.Namespace, out: Out) -> int:
     if options.markdown or options.quick or options.only:
-        raise UsageError("--markdown, --quick and --only are for --device cuda")
+        raise UsageError("--markdown, --quick and --only are for --device cuda and --models")
     found = measure_figures(options.size or 1 << 22, say=out)
     out(figures_text(found))
     write(options.json, figures_json(found))
     return 0
+
+
+def _run_models(options: argparse.Namespace, out: Out) -> int:
+    if options.device != "cpu" or options.size:
+        raise UsageError("--models takes neither --device nor --size")
+    found = measure_models(options.only, lambda row: out(model_text(row)), quick=options.quick)
+    report = ModelsReport(found)
+    out(report)
+    write(options.markdown, report.markdown())
+    write(options.json, report.json())
+    return int(any(row.skipped.startswith("failed") for row in found.rows))
 
 
 def _run_gpu(options: argparse.Namespace, out: Out) -> int:

@@ -45,6 +45,13 @@ _PRODUCTS = {"aten.mm": 0, "aten.bmm": 0, "aten.addmm": 1, "aten.baddbmm": 1}
 """Matrix products, and how many arguments come before the two factors."""
 
 
+_MISSTATED = {
+    "aten._native_batch_norm_legit_functional": {3: "running_mean", 4: "running_var"},
+}
+"""Operators whose fake results have another dtype than real ones (float32 instead of a half):
+result -> the argument that has its dtype."""
+
+
 class _Mode(FakeTensorMode):  # type: ignore[no-untyped-call]
     """The mode with its handler unwrapped: the wrapper would import the package as well."""
 
@@ -95,6 +102,8 @@ class Fakes:
         if name_of(func) in RULES or name_of(func) in _ITERATED:
             made = self._elementwise(func, args, kwargs)
             return func(*args, **kwargs) if made is None else made
+        if name_of(func) in _MISSTATED:
+            return self._restated(func, args, kwargs)
         if not _is_plain(func):
             return self._product(func, args, kwargs)
         devices: set[torch.device] = set()
@@ -146,6 +155,13 @@ class Fakes:
         with torch._C._DisableTorchDispatch():  # noqa: SLF001  the twin is for no mode to see
             twin = torch.empty_strided(*laid_out, dtype=dtype, device="meta")
             return self._wrap(torch.device(device), twin)
+
+    def _restated(self, func: Any, args: Any, kwargs: Any) -> tuple[torch.Tensor, ...]:
+        """What the mode says, with the dtypes that eager gives."""
+        made, given = list(func(*args, **kwargs)), bind(func, args, kwargs)
+        for index, name in _MISSTATED[name_of(func)].items():
+            made[index] = self.like_of(made[index], given[name].dtype)
+        return tuple(made)
 
     def _product(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A matrix product of plain operands without the mode; anything else through the mode."""

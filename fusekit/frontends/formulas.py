@@ -227,6 +227,11 @@ def addcdiv(op: Lowering) -> Expr | None:
     return op.tensor("self") + op.tensor("value") * op.tensor("tensor1") / op.tensor("tensor2")
 
 
+def fma_(op: Lowering) -> Expr:
+    """What torch.compile makes of `addcmul_` with a tensor as its value; eager rounds twice."""
+    return op.tensor("a") * op.tensor("b") + op.tensor("c")
+
+
 def logaddexp(op: Lowering) -> Expr:
     return _log_sum(op, "exp", 1.0)
 
@@ -334,6 +339,7 @@ RULES: Mapping[str, Rule] = {
     "aten.lerp": lerp,
     "aten.addcmul": addcmul,
     "aten.addcdiv": addcdiv,
+    "prims.fma": fma_,
     "aten.binary_cross_entropy": binary_cross_entropy,
     "aten.logaddexp": logaddexp,
     "aten.logaddexp2": logaddexp2,

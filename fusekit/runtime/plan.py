@@ -27,6 +27,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.frontends.calls import decode, resolve, returns_list, tensors_in
+from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.fusion import Group
 from fusekit.ir import Node, Ref
 from fusekit.ir.graph import Attr
@@ -201,13 +202,15 @@ class _Writer(LaunchWriter):
                 value = self.graph.values[value_id]
                 self.names[f"h{value_id}"] = value.shape
                 self.names[f"s{value_id}"] = value.dense_strides
-                detail = f"{node.origin} returned another layout than its fake tensor"
+                self.names[f"d{value_id}"] = TO_TORCH[self.graph.dtype(value_id)]
+                detail = f"{node.origin} returned another layout or dtype than its fake tensor"
                 self.names["surprise"] = functools.partial(
                     self._give_up, Decline(Reason.LAYOUT, detail, node.origin, node.loc)
                 )
                 name = self.tensor[value_id]
                 self.lines += [
-                    f"if {name}.stride() != s{value_id} or {name}.shape != h{value_id}:",
+                    f"found = {name}.stride(), {name}.shape, {name}.dtype",
+                    f"if found != (s{value_id}, h{value_id}, d{value_id}):",
                     "    return surprise(a)",
                 ]
 
