@@ -227,7 +227,9 @@ def _ask(func: Any, args: Any, kwargs: Any) -> torch.dtype | None:
         return value
 
     given = bind(func, args, kwargs)
-    short = {"size": [1]} if "size" in given else {}
+    short: dict[str, Any] = {"size": [1]} if "size" in given else {}
+    if name_of(func) == "aten.arange":
+        short["end"] = given.get("start", 0) + given.get("step", 1)
     given.pop("memory_format", None)  # which has a say in the strides alone
     with torch._C._DisableTorchDispatch():  # noqa: SLF001  likewise
         named = {**map_leaves(shrink, given), **short}

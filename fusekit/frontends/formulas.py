@@ -14,6 +14,7 @@ import torch
 
 from fusekit.frontends.dtypes import FROM_TORCH, compute_dtype
 from fusekit.frontends.lowering import Lowering, Rule, valid
+from fusekit.frontends.strides import counted
 from fusekit.ir import DType
 from fusekit.vecmath.expression import Expr, fma, where
 
@@ -307,6 +308,25 @@ def copy_from(op: Lowering) -> Expr:
     return op.tensor("src", op.result).apply("copy")
 
 
+def arange(op: Lowering) -> Expr | None:
+    """Of integers: start + step * index, which is exact; eager's own roundings are of floats."""
+    numbers = counted({name: op.number(name) for name in _COUNTED if name in op.arguments})
+    is_exact = op.result.is_integral or op.result in (DType.F32, DType.F64)
+    if numbers is None or not is_exact or op.get("pin_memory"):
+        return None
+    if op.result.is_float and max(abs(numbers.start), abs(numbers.stop)) > _EXACT:
+        return None
+    index = Expr(op.builder, op.builder.index((len(numbers),)))
+    start, step = (op.operand(op.get(*pair), DType.I64) for pair in (("start", 0), ("step", 1)))
+    return (index * step + start).cast(op.result)
+
+
+_COUNTED = ("start", "end", "step")
+
+_EXACT = 1 << 24
+"""float32 holds all integers up to that."""
+
+
 def _filled(name: str, value: float | None = None) -> Rule:
     def rule(op: Lowering) -> Expr:
         made = _stored(op, name) if value is None else op.const(value, op.result)
@@ -356,6 +376,7 @@ RULES: Mapping[str, Rule] = {
     "aten.alias_copy": copy,
     "aten.zero": _filled("", 0),
     "aten.copy": copy_from,
+    "aten.arange": arange,
     "aten.fill": _filled("value"),
     "aten.full": _filled("fill_value"),
     "aten.full_like": _filled("fill_value"),

@@ -10,7 +10,7 @@ import torch
 from fusekit.frontends.calls import name_of, qualified, tensors_in
 from fusekit.ir.graph import broadcast_shapes, contiguous_strides
 
-__all__ = ["elementwise_strides", "layout", "twin_of"]
+__all__ = ["counted", "elementwise_strides", "layout", "twin_of"]
 
 _LIKE = frozenset(
     f"aten.{name}"
@@ -37,6 +37,9 @@ def layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int
     known = wanted in (None, torch.contiguous_format, torch.preserve_format)
     if not known or given.get("reduction"):
         return None
+    if name_of(func) == "aten.arange":
+        numbers = counted(given)
+        return None if numbers is None else ((len(numbers),), (1,))
     if "size" in given:
         size = tuple(given["size"])
         return size, contiguous_strides(size)
@@ -49,6 +52,14 @@ def layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int
     if wanted is torch.contiguous_format or qualified(func) in _CONTIGUOUS:
         return shape, contiguous_strides(shape)
     return shape, _strides(name_of(func), given, tensors, shape)
+
+
+def counted(given: dict[str, Any]) -> range | None:
+    """The numbers of an arange over integers; None for another, or one that eager refuses."""
+    start, end, step = given.get("start", 0), given["end"], given.get("step", 1)
+    if not all(type(number) is int for number in (start, end, step)) or (end - start) * step < 0:
+        return None
+    return range(start, end, step) if step else None
 
 
 def _strides(

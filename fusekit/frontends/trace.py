@@ -293,6 +293,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         dtype = FROM_TORCH[twins[0].dtype]
         arguments = bind(func, args, kwargs)
         self._note_size(arguments)
+        self.states_sizes |= name_of(func) == "aten.arange"
         lowering = Lowering(self.builder, arguments, dtype, self.names.identify, self.symbol)
         first = len(self.builder.values)
         made = rule(lowering)

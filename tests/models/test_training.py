@@ -87,3 +87,6 @@ def test_the_optimizers_step_compiled_too(foreach, build):
             step()
         for theirs, ours in zip(*(module.parameters() for module in modules), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    with watching() as graphs:
+        steps[1]()
+    assert [decline for graph in graphs for decline in graph.declined] == []

@@ -89,10 +89,12 @@ def _empty_caches(folder: Path) -> dict[str, str]:
 
 
 def _machine() -> str:
+    policy = os.environ.get("OMP_WAIT_POLICY")  # which decides how long threads wait for work
+    waiting = f", OMP_WAIT_POLICY={policy}" if policy else ""
     return (
         f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
         f"fusekit {fusekit.__version__}, torch {torch.__version__}, "
-        f"Python {sys.version_info.major}.{sys.version_info.minor}"
+        f"Python {sys.version_info.major}.{sys.version_info.minor}{waiting}"
     )
 
 
