@@ -39,9 +39,9 @@ _LARGEST_DIVISOR = 2.0**60
 # int16 has 16 bits, so both hide behind a helper. In a template, {T} is the type, {U} an unsigned
 # one as wide as C computes in, and {negated} the helper.
 _WRAPPING: Mapping[str, str] = {
-    "add": "{T}({U}({0}) + {1})",
-    "sub": "{T}({U}({0}) - {1})",
-    "mul": "{T}({U}({0}) * {1})",
+    "add": "{T}({U}({0}) + {U}({1}))",
+    "sub": "{T}({U}({0}) - {U}({1}))",
+    "mul": "{T}({U}({0}) * {U}({1}))",
     "neg": "{T}({negated}({0}))",
     "abs": "{0} < 0 ? {negated}({0}) : {0}",
 }
