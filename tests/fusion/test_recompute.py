@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 import fusekit
 from fusekit.errors import FusionDeclined
 from fusekit.fusion import partition
+from fusekit.fusion import recompute as recompute_
 from fusekit.runtime import program as programs_
 from tests.agreement import assert_same_bits
 from tests.fusion.programs import program
@@ -122,28 +123,39 @@ def test_a_broadcast_operand_counts_its_own_elements() -> None:
     ]
 
 
-def test_random_draws_are_never_repeated() -> None:
-    divided = program(across(lambda x, y: torch.rand_like(x) + 1), X, Y, W)
-    drawing = [c for c in divided.kernels if "philox" in {n.op for n in c.group.nodes}]
-    assert len(drawing) == 1
-    assert len(drawing[0].writes) == 2
+def n_times(op: str, function: Callable[..., Any], *args: Any) -> int:
+    """In how many places the kernels of a call compute an op."""
+    nodes = [node for call in program(function, *args).kernels for node in call.group.nodes]
+    return [node.op for node in nodes].count(op)
 
 
-def test_what_may_raise_is_never_repeated() -> None:
+def test_random_draws_are_never_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert n_times("philox", across(lambda x, y: torch.rand_like(x) + 1), X, Y, W) == 1
+    monkeypatch.setattr(recompute_, "_FLOPS_PER_BYTE", 10**6)
+    assert n_times("lgamma", across(lambda x, y: torch.lgamma(x) + 1), X, Y, W) == 2
+    assert n_times("philox", across(lambda x, y: torch.rand_like(x) + 1), X, Y, W) == 1
+
+
+def test_what_may_raise_is_never_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     def function(x, y, w):
         value = x // y
         return torch.relu(value.float()) @ w * value
 
     x, y = torch.randint(1, 9, (2, 64, 64))
-    dividing = [
-        call
-        for call in program(function, x, y, W).kernels
-        if "floordiv" in {node.op for node in call.group.nodes}
-    ]
-    assert len(dividing) == 1
     check_result(function, x, y, W)
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         fusekit.fuse(function)(x, y * 0, W)
+    monkeypatch.setattr(recompute_, "_FLOPS_PER_BYTE", 10**6)
+    assert n_times("floordiv", lambda x, w: function(x, 3, w), x, W) == 1
+    assert n_times("add", lambda x, w: across(lambda x, y: x + 3)(x, x, w), x.float(), W) == 2
+
+
+def test_a_view_of_what_is_loaded_anyway_frees_nothing() -> None:
+    def function(x, y, z, w):
+        value = x.view(64, 64) + y.view(64, 64) + z
+        return torch.tanh(torch.relu(value * x * y * z) @ w) * value
+
+    assert bytes_of(function, X, Y, X + Y, W) == [(3, 2), (2, 1)]
 
 
 def test_results_and_what_operators_read_are_in_memory_anyway() -> None:
