@@ -1,6 +1,6 @@
 """Whole programs are divided in time that grows as they do.
 
-A machine that others use is slow at times but never fast: each time is the best of several runs,
+Time is that of the processor, and the best of several runs, because others use the machine too,
 and what is said of growth is said of a ratio.
 """
 
@@ -26,13 +26,13 @@ def divided(graph: Graph, max_arguments: int = 128) -> Partition:
 
 
 def best_time(work: Callable[[], object], limit: float, most: int = 6) -> float:
-    """Seconds of the fastest run; no more of them than it takes to be below the limit."""
+    """Seconds on a core of the fastest run; no more runs than it takes to be below the limit."""
     best = float("inf")
     for _ in range(most):
         gc.collect()  # what others left behind is not ours to pay for
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
         if best < limit:
             break
     return best
