@@ -70,9 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     why = commands.add_parser("why", help="what a reason code means, and what to do about it")
     why.add_argument("code", metavar="CODE", nargs="?", help="such as FK0106; all, if not given")
     why.set_defaults(run=_why)
-    bench = commands.add_parser(
-        "bench", help="measure the figures of docs/performance.md and models.md"
-    )
+    bench = commands.add_parser("bench", help="measure what docs/performance.md and models.md say")
     bench.fill = lambda: importlib.import_module("fusekit.bench.command").add_arguments(bench)
     bench.set_defaults(run=_bench)
     verify = commands.add_parser("verify-math", help="how exact the functions in kernels are")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 from fusekit.bench.models import TINY, ZOO, Built, missing
 
+HERE = Path(__file__).parent
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What TorchDynamo says of the code of `transformers` is for its authors."""
     quiet = pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")
     for item in items:
-        if "models" in item.path.parts:
+        if item.path.is_relative_to(HERE):
             item.add_marker(quiet)
 
 
