@@ -163,15 +163,16 @@ def test_activation_checkpointing_of_a_layer(device: str) -> None:
     torch.testing.assert_close(model.first.weight.grad, reference.first.weight.grad)
 
 
-def test_a_dynamic_batch_compiles_no_kernel_anew(device: str) -> None:
+def test_a_dynamic_batch_compiles_no_kernel_for_each_size(device: str) -> None:
     model, reference = twins(device, training=False)
     run = compiled(model, dynamic=True)
     kernels = []
-    for batch in (2, 3, 5, 9, 17):
+    for batch in (2, 5, 3, 9, 17, 33):
         x = torch.randn(batch, 8, device=device)
         torch.testing.assert_close(run(x), reference(x))
         kernels.append(fusekit.stats().kernels)
-    # on a GPU, sizes that vectors divide and sizes that they do not are two kernels
+    # for small batches, it is cheaper to compute a square root again than to store it; and on a
+    # GPU, sizes that vectors divide and sizes that they do not are two kernels
     assert kernels[-1] - kernels[1] <= (2 if device == "cuda" else 0)
 
 
