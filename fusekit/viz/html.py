@@ -22,6 +22,9 @@ __all__ = ["SECTIONS", "block", "page", "script", "stylesheet"]
 SECTIONS = ("graph", "source", "why", "bytes", "timing")
 """The parts of a view, in the order in which they appear."""
 
+_FEATURES = ("dom", "picture", "tabs", "links", "keys")
+"""Files of the hydrator; later ones use what earlier ones put into the view."""
+
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
 
 
@@ -73,7 +76,7 @@ def stylesheet() -> str:
 
 def script() -> str:
     """The hydrator; it may be on a page any number of times."""
-    return static("fusekit.js")
+    return "".join(static(f"js/{name}.js") for name in (*_FEATURES, "hydrate"))
 
 
 def _section(name: str, title: str, note: str, body: str, *, opened: bool = False) -> str:

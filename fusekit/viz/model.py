@@ -10,6 +10,7 @@ Nodes, edges, ledger rows and source lines carry it, and user lines are reached 
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -43,7 +44,10 @@ __all__ = [
 ]
 
 SCHEMA = "fusekit-view"
-VERSION = 1
+VERSION = 2
+
+_ADDED: tuple[tuple[str, dict[str, Any]], ...] = ()
+"""What version 2 added: where (a path of keys, through lists), and keys with their defaults."""
 
 
 class User(TypedDict):
@@ -242,9 +246,24 @@ def check(data: object, *, where: str = "model") -> Model:
             f"{where}: version {version!r} of the format; this fusekit reads 1 to {VERSION}, "
             "so a newer fusekit is needed"
         )
+    for path, added in _ADDED if version == 1 else ():
+        _add(data, path.split(".") if path else [], added)
+    data["version"] = VERSION
     model: Model = validate(data, Model, where)
     _check_references(model, where)
     return model
+
+
+def _add(data: Any, path: list[str], added: dict[str, Any]) -> None:
+    """Give older data what it lacks; what is malformed is left for `validate` to name."""
+    if isinstance(data, list):
+        for item in data:
+            _add(item, path, added)
+    elif isinstance(data, dict) and path:
+        _add(data.get(path[0]), path[1:], added)
+    elif isinstance(data, dict):
+        for key, default in added.items():
+            data.setdefault(key, copy.deepcopy(default))
 
 
 def _check_references(model: Model, where: str) -> None:

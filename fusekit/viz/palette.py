@@ -52,8 +52,12 @@ def group_class(index: int) -> str:
 
 @cache
 def static(name: str) -> str:
-    """The text of a file in `static/`."""
-    return resources.files("fusekit.viz").joinpath("static", name).read_text(encoding="utf-8")
+    """The text of a file in `static/`; of JavaScript, without indentation and lines of comment."""
+    text = resources.files("fusekit.viz").joinpath("static", name).read_text(encoding="utf-8")
+    if not name.endswith(".js"):
+        return text
+    lines = (line.strip() for line in text.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
 
 
 def variables(theme: str = "auto") -> str:

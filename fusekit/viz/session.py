@@ -9,14 +9,17 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction, fuse
+from fusekit.errors import UsageError
 from fusekit.runtime.engines import ENGINES
 from fusekit.viz.model import Model
+from fusekit.viz.panels import PANELS, Call, Fields, Progress, Shown
 
 __all__ = ["CallSession"]
 
 _MAX_ELEMENTS = 1 << 25
 """The largest tensor a slider may ask for."""
 
+_Called = tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]
 ModelOf = Callable[[FusedFunction, tuple[Any, ...], dict[str, Any]], Model]
 
 
@@ -34,6 +37,8 @@ class CallSession:
         self._fused = fused
         self._leaves, self._spec = pytree.tree_flatten((args, kwargs))
         self._model = model
+        self._kept: dict[str, dict[str, Any]] = {}
+        self._current: tuple[tuple[int, str], _Called] | None = None
         tensors = [x for x in self._leaves if isinstance(x, torch.Tensor)]
         sized = [tensor for tensor in tensors if tensor.dim()]
         self._extent = sized[0].shape[0] if sized else 0
@@ -56,10 +61,31 @@ class CallSession:
 
     def rerun(self, size: int, engine: str) -> Model:
         """Run and time the call at that size."""
-        leaves = [self._resized(leaf, size) for leaf in self._leaves]
-        args, kwargs = pytree.tree_unflatten(leaves, self._spec)
-        function = fuse(self._fused.function, engine=engine, name=self._fused.name)
-        return self._model(function, args, kwargs)
+        return self._model(*self._call(size, engine))
+
+    def panels(self) -> list[dict[str, str]]:
+        """All of them."""
+        return [{"name": p.name, "title": p.title, "note": p.note} for p in PANELS]
+
+    def panel(self, name: str, fields: Fields, shown: Shown, progress: Progress) -> str:
+        """What a panel answers about the call at that size."""
+        found = next((panel for panel in PANELS if panel.name == name), None)
+        if found is None:
+            raise UsageError(f"no panel {name!r}")
+        kept = self._kept.setdefault(name, {})
+        call = Call(*self._call(shown.size, shown.engine), shown.model, kept)
+        return found.draw(call, fields, progress)
+
+    def _call(
+        self, size: int, engine: str
+    ) -> tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]:
+        """Made once for each choice: a panel may ask for it at every key."""
+        if self._current is None or self._current[0] != (size, engine):
+            leaves = [self._resized(leaf, size) for leaf in self._leaves]
+            args, kwargs = pytree.tree_unflatten(leaves, self._spec)
+            function = fuse(self._fused.function, engine=engine, name=self._fused.name)
+            self._current = (size, engine), (function, args, kwargs)
+        return self._current[1]
 
     def _resized(self, leaf: Any, size: int) -> Any:
         if not isinstance(leaf, torch.Tensor):

@@ -18,6 +18,7 @@ from fusekit.viz.text import headline, text
 
 if TYPE_CHECKING:
     from fusekit.viz.live import LiveView
+    from fusekit.viz.panels.panel import Fields, Progress, Shown
 
 __all__ = ["FusionView", "Session", "load"]
 
@@ -33,6 +34,12 @@ class Session(Protocol):
 
     def rerun(self, size: int, engine: str) -> Model:
         """Run and time once more, and say what happened."""
+
+    def panels(self) -> list[dict[str, str]]:
+        """What else can be asked: the name, title and note of each panel."""
+
+    def panel(self, name: str, fields: Fields, shown: Shown, progress: Progress) -> str:
+        """The new content of a panel's form, as HTML; see `fusekit.viz.panels`."""
 
 
 class FusionView:

@@ -134,3 +134,30 @@ def test_two_views_of_one_live_widget(notebook):
         "[...document.querySelectorAll('.fk-name')].every(e => e.textContent.endsWith('on cpp'))"
     )
     assert page.get_by_role("combobox", name="engine").nth(1).input_value() == "cpp"
+
+
+def test_a_panel_of_the_live_view(notebook):
+    found = notebook.open(LIVE).run_all()
+    page = found.page
+    page.wait_for_selector(".fk-live[data-state=ready] .fk-view[data-fk-ready] svg")
+    page.locator(".fk-node").nth(2).click()
+    pinned = page.locator(".fk-node").nth(2).get_attribute("data-v")
+    page.locator(".fk-panel > summary").click()
+    said = page.locator(".fk-said-back")
+    said.get_by_text(f"nothing at 1048576 on llvm, pinned {pinned}").wait_for()
+    before = found.cells()
+    word = page.get_by_label("word")
+    word.fill("ab")
+    word.press("Enter")
+    said.get_by_text("ab at 1048576").wait_for()
+    word.fill("slow")
+    page.get_by_role("button", name="say").click()
+    page.get_by_text("naps").wait_for()
+    assert page.locator(".fk-working progress").is_visible()
+    page.get_by_role("button", name="Stop this").click()
+    page.get_by_text("stopped").wait_for()
+    page.get_by_role("button", name="once more").click()
+    said.get_by_text("nothing at").wait_for()
+    page.get_by_role("combobox", name="engine").select_option("cpp")
+    said.get_by_text("on cpp").wait_for()
+    assert found.cells() == before

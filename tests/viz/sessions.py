@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import time
 
 from fusekit.viz.model import Model
+from fusekit.viz.panels import Fields, Progress, Shown
 from tests.viz import models
 
 
@@ -20,6 +22,24 @@ class FakeSession:
 
     def engines(self) -> list[str]:
         return ["llvm", "cpp", "broken"]
+
+    def panels(self) -> list[dict[str, str]]:
+        return [{"name": "echo", "title": "Echo", "note": "says what it was told"}]
+
+    def panel(self, name: str, fields: Fields, shown: Shown, progress: Progress) -> str:
+        """A form with a word; "slow" takes its time, "broken" raises."""
+        word = fields.get("word", "nothing")
+        for done in range(200 if word == "slow" else 0):
+            progress.step(done, 200, f"{done} naps")
+            time.sleep(0.02)
+        if word == "broken":
+            raise RuntimeError("no <b>word</b>")
+        where = f"{shown.size} on {shown.engine}, pinned {fields['pinned'] or 'nothing'}"
+        said = f"{html.escape(word)} at {where}"
+        return (
+            f'<label>word <input name="word" value="{html.escape(word)}"></label>'
+            f'<button name="go">say</button><p class="fk-said-back">{said}</p>'
+        )
 
     def rerun(self, size: int, engine: str) -> Model:
         self.asked.append((size, engine))

@@ -179,7 +179,7 @@ def test_nbconvert_keeps_every_layer():
     text, _ = HTMLExporter(embed_images=False).from_notebook_node(notebook)
     assert 'class="fk-img"' in text
     assert "its result is needed whole by a matrix product" in text
-    assert "hydrateAll();" in text
+    assert '([data-fk-ready])").forEach(hydrate);' in text
     plain, _ = HTMLExporter(sanitize_html=True).from_notebook_node(notebook)
     assert '<script type="module">//' not in plain
     assert "FK0101" in plain

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from fusekit.errors import UsageError
@@ -23,6 +25,11 @@ def live(session, monkeypatch):
     return widget
 
 
+def ask(live, content):
+    live._asked(live, content, [])
+    live.wait()
+
+
 def test_it_shows_the_model_at_once_and_runs_nothing(live, session):
     assert session.asked == []
     assert (live.size, live.engine) == (1 << 20, "llvm")
@@ -31,7 +38,7 @@ def test_it_shows_the_model_at_once_and_runs_nothing(live, session):
 
 
 def test_a_question_is_answered(live, session):
-    live._asked(live, {"rerun": 0.5, "size": 1024, "engine": "cpp"}, [])
+    ask(live, {"rerun": 0.5, "size": 1024, "engine": "cpp"})
     assert session.asked == [(1024, "cpp")]
     assert "lstm_cell at 1024 on cpp" in live.html
     assert live.view.model["title"] == "lstm_cell at 1024 on cpp"
@@ -41,26 +48,57 @@ def test_a_question_is_answered(live, session):
 
 def test_an_error_is_shown_and_the_last_result_stays(live):
     before = live.html
-    live._asked(live, {"rerun": 1, "size": 1024, "engine": "broken"}, [])
+    ask(live, {"rerun": 1, "size": 1024, "engine": "broken"})
     assert live.error == "RuntimeError: no compiler <b>here</b>"
     assert live.html == before
     assert live.busy is False
     assert live.sent == [{"done": 1}]
-    live._asked(live, {"rerun": 2, "size": 1024, "engine": "cpp"}, [])
+    ask(live, {"rerun": 2, "size": 1024, "engine": "cpp"})
     assert live.error == ""
 
 
 @pytest.mark.parametrize("choice", [{"size": 7}, {"engine": "rm"}, {"size": "x"}, {"size": None}])
 def test_what_is_not_among_the_choices_is_not_run(live, session, choice):
-    live._asked(live, {"rerun": 1, **choice}, [])
+    ask(live, {"rerun": 1, **choice})
     assert session.asked == []
     assert "not among the choices" in live.error
 
 
 @pytest.mark.parametrize("content", [None, "rerun", {}, {"size": 1}])
 def test_other_messages_are_not_for_it(live, content):
-    live._asked(live, content, [])
+    ask(live, content)
     assert live.sent == []
+
+
+def panel(live, number=1, **fields):
+    ask(live, {"panel": "echo", "number": number, "fields": {"pinned": "", **fields}})
+    return live.sent[-1]
+
+
+def test_a_panel_is_asked_with_what_its_form_holds(live):
+    assert live.panels == [{"name": "echo", "title": "Echo", "note": "says what it was told"}]
+    answer = panel(live, 7, word="<i>", pinned="3 4")
+    assert (answer["panel"], answer["number"]) == ("echo", 7)
+    assert f"&lt;i&gt; at {1 << 20} on llvm, pinned 3 4" in answer["html"]
+
+
+def test_a_panel_that_fails_says_so_and_works_again(live):
+    assert "RuntimeError: no &lt;b&gt;word&lt;/b&gt;" in panel(live, word="broken")["html"]
+    assert "fine at" in panel(live, word="fine")["html"]
+    ask(live, {"panel": "echo", "number": 1, "fields": None})
+    assert "TypeError" in live.sent[-1]["html"]
+
+
+def test_a_slow_panel_reports_and_can_be_stopped(live):
+    live._asked(live, {"panel": "echo", "number": 1, "fields": {"pinned": "", "word": "slow"}}, [])
+    while not live.sent:
+        time.sleep(0.01)
+    live._asked(live, {"cancel": "echo"}, [])
+    live.wait()
+    assert live.sent[0]["progress"]["total"] == 200
+    assert "stopped" in live.sent[-1]["html"]
+    assert live.sent[-2]["progress"]["done"] < 199
+    live._asked(live, {"cancel": "no such panel"}, [])
 
 
 def test_its_repr_holds_no_address(live):

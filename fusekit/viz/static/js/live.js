@@ -1,5 +1,4 @@
-
-// ---- the live view: controls above, the same block beneath -------------------------
+// The live view: controls above, the same block beneath.
 
 const PAUSE = 250; // ms without a change before a choice counts
 
@@ -31,7 +30,6 @@ function remember(stage) {
       if (open.has(section.className)) section.open = open.get(section.className);
     });
     if (theme) next.dataset.fkTheme = theme;
-    hydrate(next);
     all(next, ".fk-tabs button").find((button) => button.textContent === tab)?.click();
   };
 }
@@ -41,6 +39,7 @@ function render({ model, el }) {
   const { slider, shown, menu, error } = controls(el, model);
   const stage = make("div", { class: "fk-stage" });
   el.append(stage);
+  const panels = panelsOf(model);
   let [timer, waiting, number] = [0, false, 0];
   let wanted = null;
 
@@ -70,9 +69,9 @@ function render({ model, el }) {
   const draw = () => {
     const restore = remember(stage);
     stage.innerHTML = model.get("html"); // scripts in it would not run, and there are none
-    const root = stage.querySelector(".fk-view");
-    restore(root);
-    hydrate(root);
+    const view = hydrate(stage.querySelector(".fk-view"));
+    restore(view.root);
+    panels.place(view);
     stage.dataset.drawn = Number(stage.dataset.drawn ?? 0) + 1;
   };
   const failed = () => { error.textContent = model.get("error"); };
@@ -96,6 +95,7 @@ function render({ model, el }) {
   el.dataset.state = "ready";
   return () => {
     clearTimeout(timer);
+    panels.stop();
     for (const [event, act] of Object.entries(events)) model.off(event, act);
   };
 }

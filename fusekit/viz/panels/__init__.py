@@ -1,0 +1,15 @@
+"""The panels of a live view: what can be asked of a call that can run again.
+
+A panel is a form that Python draws. The browser sends what its fields hold, the panel answers with
+the form's new content, and knows nothing of messages, widgets or the page around it. Elements that
+carry `data-v`, `data-l` or `data-g` link to the graph and the sources as anywhere in a view.
+"""
+
+from __future__ import annotations
+
+from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress, Shown
+
+__all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
+
+PANELS: tuple[Panel, ...] = ()
+"""All panels, from top to bottom."""
