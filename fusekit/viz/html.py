@@ -25,6 +25,9 @@ SECTIONS = ("graph", "source", "why", "bytes", "timing")
 _FEATURES = ("dom", "picture", "tabs", "links", "keys")
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
+_SHEETS = ("graph", "fusekit")
+"""Style sheets of a view; the first serves pictures on their own, too."""
+
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
 
 
@@ -71,7 +74,8 @@ _PAGE = (
 
 def stylesheet() -> str:
     """All rules of a view; each begins with one of our classes, so nothing leaks into a page."""
-    return f".fk-view,.fk-vars{{{variables()}}}{static('graph.css')}{static('fusekit.css')}"
+    sheets = "".join(static(f"{name}.css") for name in _SHEETS)
+    return f".fk-view,.fk-vars{{{variables()}}}{sheets}"
 
 
 def script() -> str:
