@@ -11,6 +11,7 @@ __all__ = [
     "FusionDeclined",
     "GraphError",
     "ParseError",
+    "PlanRefused",
     "StackError",
     "UnknownKeyError",
     "UsageError",
@@ -40,6 +41,10 @@ class FusionDeclined(FusekitError, RuntimeError):
         """Keep the decline and use its text as the message."""
         super().__init__(str(decline))
         self.decline = decline
+
+
+class PlanRefused(FusionDeclined):
+    """A plan demands what cannot be; the decline names the rule and the operators."""
 
 
 class CompileError(FusekitError, RuntimeError):
