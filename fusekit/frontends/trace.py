@@ -161,10 +161,9 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._depth == 0:
             self._stamp(func)
         mark = self._mark()
-        if self._is_left(func):
-            return self._left(func, args, kwargs)
         if not self._is_write_back(func):
-            result = self._pointwise(func, args, kwargs)
+            take = self._left if self._is_left(func) else self._pointwise
+            result = take(func, args, kwargs)
             if result is not None:
                 self._owned.update(map(id, tensors_in(result)))
                 return result

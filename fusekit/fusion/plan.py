@@ -135,30 +135,8 @@ class Plan:
         edits += [("opaque", (name,)) for name in opaque]
         made = self.undivided()
         for kind, names in edits:
-            made = made._edited(kind, tuple(self.resolved(name) for name in names))
+            made = _edited(made, kind, tuple(self.resolved(name) for name in names))
         return made
-
-    def _edited(self, kind: str, names: Names) -> Plan:
-        """One constraint more, and none of those that it contradicts."""
-        told = set(names)
-        forces = kind == "together"
-        apart = [pair for pair in self.apart if not (forces and told.issuperset(pair))]
-        alone = [name for name in self.alone if not (forces and name in told)]
-        opaque = [name for name in self.opaque if name not in told]
-        splits = 2 if kind == "apart" else 1
-        together = [
-            group for group in self.together if forces or len(told.intersection(group)) < splits
-        ]
-        made: dict[str, list[Any]] = {
-            "apart": apart,
-            "alone": alone,
-            "together": together,
-            "opaque": opaque,
-        }
-        added = names if kind in ("apart", "together") else names[0]
-        if added not in made[kind]:
-            made[kind].append(added)
-        return dataclasses.replace(self, **{key: tuple(found) for key, found in made.items()})
 
     # the file format
 
@@ -198,13 +176,7 @@ class Plan:
         Raises:
             UsageError: it cannot be read, or is no plan.
         """
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{path}: cannot be read as a fusekit plan: {error}") from error
-        if not isinstance(data, dict):
-            raise UsageError(f"{path}: not a fusekit plan, but a {type(data).__name__}")
-        return cls.from_dict(data)
+        return cls.from_dict(_parsed(_text_at(path), str(path)))
 
     # in words
 
@@ -239,14 +211,43 @@ class Plan:
         return (name for group in (*(self.groups or ()), *self.recomputed) for name in group)
 
 
+def _edited(plan: Plan, kind: str, names: Names) -> Plan:
+    """One constraint more, and none of those that it contradicts."""
+    told = set(names)
+    forces = kind == "together"
+    apart = [pair for pair in plan.apart if not (forces and told.issuperset(pair))]
+    alone = [name for name in plan.alone if not (forces and name in told)]
+    opaque = [name for name in plan.opaque if name not in told]
+    splits = 2 if kind == "apart" else 1
+    together = [
+        group for group in plan.together if forces or len(told.intersection(group)) < splits
+    ]
+    made: dict[str, list[Any]] = {
+        "apart": apart,
+        "alone": alone,
+        "together": together,
+        "opaque": opaque,
+    }
+    added = names if kind in ("apart", "together") else names[0]
+    if added not in made[kind]:
+        made[kind].append(added)
+    return dataclasses.replace(plan, **{key: tuple(found) for key, found in made.items()})
+
+
 def label_of(operator: str) -> str:
     """The operator alone: gelu for aten.gelu.default, add for aten.add_.Tensor."""
     parts = operator.split(".")
     return (parts[1] if len(parts) > 1 else operator).rstrip("_")
 
 
+DECK = "fusekit-deck"
+"""The schema of several plans that were tried: a list of cards, each with a plan."""
+
+
 def as_plan(given: Plan | Mapping[str, Any] | str | Path | None) -> Plan | None:
-    """A plan, a dict of one, or the path of a file that holds one, as a plan.
+    """A plan, from a dict, from a text in JSON, or from the file at a path.
+
+    Of a deck of cards, it is the only one, or the only one with a star.
 
     Raises:
         UsageError: it is none of these.
@@ -254,10 +255,40 @@ def as_plan(given: Plan | Mapping[str, Any] | str | Path | None) -> Plan | None:
     if given is None or isinstance(given, Plan):
         return given
     if isinstance(given, Mapping):
-        return Plan.from_dict(given)
+        return _chosen(given) if given.get("schema") == DECK else Plan.from_dict(given)
+    if isinstance(given, str) and given.lstrip().startswith("{"):
+        return as_plan(_parsed(given, "the text"))
     if isinstance(given, str | Path):
-        return Plan.load(given)
+        return as_plan(_parsed(_text_at(given), str(given)))
     raise UsageError(f"plan takes a Plan, a dict or a path, got {type(given).__name__}")
+
+
+def _text_at(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read as a fusekit plan: {error}") from error
+
+
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{where}: cannot be read as a fusekit plan: {error}") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{where}: not a fusekit plan, but a {type(data).__name__}")
+    return data
+
+
+def _chosen(deck: Mapping[str, Any]) -> Plan:
+    """The plan of the card that is meant."""
+    cards = [card for card in deck.get("cards") or () if isinstance(card, Mapping)]
+    starred = [card for card in cards if card.get("starred")] or cards
+    if len(starred) != 1:
+        raise UsageError(
+            f"a deck of {len(cards)} cards: give one of them a star, or pass the plan of one"
+        )
+    return Plan.from_dict(starred[0].get("plan") or {})
 
 
 def _as_lists(item: Any) -> Any:

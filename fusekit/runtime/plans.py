@@ -10,10 +10,11 @@ from fusekit.errors import PlanRefused, UsageError
 from fusekit.frontends.fx import Capture
 from fusekit.fusion import Plan, check_fits, operators_of
 from fusekit.fusion.partition import Partition
+from fusekit.ir import Graph
 from fusekit.runtime.program import Program, divide
 from fusekit.specs import Decline
 
-__all__ = ["Verdict", "captured_for", "judge_plan", "plan_of"]
+__all__ = ["Verdict", "captured_for", "judge_plan", "members", "plan_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,3 +148,27 @@ def _without(plan: Plan, left: Collection[str]) -> Plan:
         if not all(name.partition(".")[0] in names for name in group)
     )
     return dataclasses.replace(plan, groups=groups)
+
+
+def members(program: Program) -> tuple[tuple[str, ...], ...]:
+    """The operators that each kernel computes, in order, with those that it computes for itself.
+
+    What follows from numbers alone is left out, as it is in plans.
+    """
+    operators = operators_of(program.capture.graph)
+    names = dict(zip(operators, Plan(tuple(operators.values())).names, strict=True))
+    numbers = _numbers(program.graph)
+    found = []
+    for call in program.kernels:
+        sites = {node.site for node in call.group.nodes if node.output not in numbers}
+        found.append(tuple(names[site] for site in operators if site in sites))
+    return tuple(found)
+
+
+def _numbers(graph: Graph) -> set[int]:
+    """Values that no tensor in memory leads to."""
+    found = set(graph.scalar_inputs)
+    for node in graph.nodes:
+        if node.op == "index" or (node.is_pointwise and found.issuperset(node.inputs)):
+            found.update(node.outputs)
+    return found
