@@ -13,7 +13,7 @@ from fusekit.specs import Reason
 __all__ = ["divide", "force", "scattered"]
 
 
-def divide(units: Units, rules: Rules, max_arguments: int) -> None:
+def divide(units: Units, rules: Rules) -> None:
     """Join exactly what a plan's division says.
 
     Raises:
@@ -31,13 +31,13 @@ def divide(units: Units, rules: Rules, max_arguments: int) -> None:
             name = rules.name_of((twice or nodes)[0])
             raise UsageError(f"the plan's groups name {name} twice")
         left.difference_update(nodes)
-        _join_all(units, rules, nodes, max_arguments)
+        _join_all(units, rules, nodes)
     if left:
         missing = ", ".join(dict.fromkeys(rules.name_of(i) for i in sorted(left)))
         raise UsageError(f"the plan's groups leave out {missing}")
 
 
-def force(units: Units, rules: Rules, max_arguments: int) -> None:
+def force(units: Units, rules: Rules) -> None:
     """Make one group of each set of operators that belongs together, with what lies between.
 
     Raises:
@@ -49,7 +49,7 @@ def force(units: Units, rules: Rules, max_arguments: int) -> None:
         if outside is not None:
             raise rules.refusal_of_call(outside)
         nodes = [i for operator in found for i in operator.nodes if i in units.reads]
-        _join_all(units, rules, nodes, max_arguments, with_between=True)
+        _join_all(units, rules, nodes, with_between=True)
 
 
 def scattered(kernels: Kernels, rules: Rules) -> tuple[tuple[str, ...], PlanRefused] | None:
@@ -68,7 +68,6 @@ def _join_all(
     units: Units,
     rules: Rules,
     nodes: Iterable[int],
-    max_arguments: int,
     *,
     with_between: bool = False,
 ) -> None:
@@ -88,12 +87,13 @@ def _join_all(
     first, *others = units.order.in_line(members)
     unit = first
     for other in others:
-        if not units.join(unit, other, limited=False):
+        if not units.force(unit, other):
             raise _refusal(units, rules, (first, other), unit)
         unit = units.of(other)
     count = units.n_tensors(unit)
-    if count > max_arguments:
-        detail = f"the group takes {count} tensors, the option max_arguments allows {max_arguments}"
+    most = units.max_arguments
+    if count > most:
+        detail = f"the group takes {count} tensors, the option max_arguments allows {most}"
         raise rules.refusal(Reason.ARGUMENT_LIMIT, detail, units.flow.nodes[first].site)
 
 

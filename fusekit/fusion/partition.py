@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 import heapq
 from collections.abc import Iterable
+from typing import TypeVar
 
 from fusekit.fusion.flow import Flow
 from fusekit.fusion.forcing import divide, force, scattered
@@ -30,7 +31,9 @@ from fusekit.fusion.units import Units
 from fusekit.ir import Graph, Node
 from fusekit.specs import Reason
 
-__all__ = ["Group", "Partition", "Seam", "Step", "partition"]
+__all__ = ["Group", "Partition", "Seam", "Step", "joined", "partition", "single_units"]
+
+UnitsT = TypeVar("UnitsT", bound=Units)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,16 +111,7 @@ def partition(
         PlanRefused: the plan demands a group that cannot be.
         UsageError: the plan's division is not one of this graph.
     """
-    flow = rules.flow if rules else Flow(graph)
-    repeated = find_repeated(flow, rules.held if rules else ())
-    units = Units(flow, repeated, reads_through(flow, repeated), max_arguments, rules)
-    if rules and rules.plan.groups is not None:
-        divide(units, rules, max_arguments)
-    else:
-        if rules:
-            force(units, rules, max_arguments)
-        _join_readers(units)
-        _join_siblings(units)
+    units = joined(single_units(graph, max_arguments, Units, rules))
     kernels = Kernels(units)
     if recomputing:
         recompute(kernels, max_arguments)
@@ -128,6 +122,28 @@ def partition(
             raise refusal
         return partition(graph, max_arguments, recomputing=recomputing, rules=rules)
     return _Result(units, kernels).run()
+
+
+def single_units(
+    graph: Graph, max_arguments: int, kind: type[UnitsT], rules: Rules | None = None
+) -> UnitsT:
+    """The nodes of `graph`, each in a unit of its own; `kind` may watch them join."""
+    flow = rules.flow if rules else Flow(graph)
+    repeated = find_repeated(flow, rules.held if rules else ())
+    return kind(flow, repeated, reads_through(flow, repeated), max_arguments, rules)
+
+
+def joined(units: UnitsT) -> UnitsT:
+    """The same units, joined as a plan says, and wherever they may be."""
+    rules = units.rules
+    if rules and rules.plan.groups is not None:
+        divide(units, rules)
+        return units
+    if rules:
+        force(units, rules)
+    _join_readers(units)
+    _join_siblings(units)
+    return units
 
 
 # joining

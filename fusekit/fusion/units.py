@@ -80,13 +80,20 @@ class Units:
             name[i] = i = name[name[i]]
         return i
 
-    def join(self, first: int, second: int, *, limited: bool = True) -> bool:
-        """Make two units one if they may be; unless `limited`, however many tensors they take."""
+    def join(self, first: int, second: int) -> bool:
+        """Make two units one if they may be."""
         if first == second:
             return True
-        groups = self.groups
-        if self._differ(first, second) or (limited and self._has_too_many(first, second)):
+        if self._differ(first, second) or self._has_too_many(first, second):
             return False
+        return self._join(first, second)
+
+    def force(self, first: int, second: int) -> bool:
+        """The same, however many tensors they take for now."""
+        return first == second or (not self._differ(first, second) and self._join(first, second))
+
+    def _join(self, first: int, second: int) -> bool:
+        groups = self.groups
         kept = self.order.join(first, second)
         if kept is None:
             return False
