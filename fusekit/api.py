@@ -22,7 +22,7 @@ from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.explanation import Explanation, explanation_of
 from fusekit.runtime.history import History
 from fusekit.runtime.kernels import generate
-from fusekit.runtime.plans import plan_of
+from fusekit.runtime.plans import Verdict, judge_plan, plan_of
 from fusekit.runtime.program import KernelCall, rebind
 from fusekit.runtime.stats import Stats, counters
 from fusekit.runtime.tracing import trace
@@ -168,6 +168,23 @@ class FusedFunction(Dispatcher):
         if entry.program is None:
             raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
         return plan_of(entry.program, self.planned)
+
+    def legality(self, *args: Any, change: str, **kwargs: Any) -> Verdict:
+        """Whether a change of the plan would be legal; nothing is compiled for it.
+
+        Args:
+            *args: as for the call, which is not made.
+            change: as `Plan.but` reads it: "mul_3 + g2".
+            **kwargs: as for the call.
+
+        Raises:
+            FusionDeclined: the call would not be fused; the decline says why.
+            UsageError: the change cannot be read, or names what is not there.
+        """
+        program = self.entry(args, kwargs).program
+        division = self.plan(*args, **kwargs)
+        assert program is not None
+        return judge_plan(program, division.but(change))
 
     def what_if(self, *args: Any, change: str = "", **kwargs: Any) -> Any:
         """One variant of a call: another plan, engine, dtype ..., compiled, checked and timed.

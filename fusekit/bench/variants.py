@@ -124,7 +124,12 @@ class _Trial:
         )
 
     def run(self) -> Variant:
-        """Compile, check, time."""
+        """Compile, check, time; the generator of random numbers is as before."""
+        device = _device(self.call)
+        with torch.random.fork_rng(devices=[device] if device == "cuda" else []):
+            return self._run()
+
+    def _run(self) -> Variant:
         self.step("dividing")
         now = _program(self.fused, *self.call)
         context = self._context()
@@ -165,18 +170,17 @@ class _Trial:
         return Side(division, members(program), moved.launches, moved.fused, taken)
 
     def _check(self, program: Program) -> tuple[Agreement | None, str]:
-        """One call each way, on copies; the generator of random numbers is as before."""
+        """One call each way, on copies."""
         if any(node.op == "philox" for node in program.graph.nodes):
             return None, "not compared with eager: it draws random numbers"
         args, kwargs = self.altered
-        device = program.capture.device
+        device = program.capture.device.type
         made = []
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            for function in (self.variant, self.fused.function):
-                torch.manual_seed(0)
-                given = move(args, device.type), move(kwargs, device.type)
-                with torch.no_grad():
-                    made.append([function(*given[0], **given[1]), given])
+        for function in (self.variant, self.fused.function):
+            torch.manual_seed(0)
+            given = move(args, device), move(kwargs, device)
+            with torch.no_grad():
+                made.append([function(*given[0], **given[1]), given])
         wide = None
         if not program.writes:
             with contextlib.suppress(Exception):  # some functions take no float64

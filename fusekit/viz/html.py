@@ -25,7 +25,7 @@ SECTIONS = ("graph", "source", "why", "bytes", "timing")
 _FEATURES = ("dom", "picture", "tabs", "links", "keys")
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
-_SHEETS = ("graph", "fusekit")
+_SHEETS = ("graph", "fusekit", "whatif")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
