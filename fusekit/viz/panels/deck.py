@@ -109,9 +109,11 @@ def _plan(deck: Deck, fields: Fields) -> str:
         return ""
     card = deck[int(fields["plan"])]
     text = escape(json.dumps(card.variant.plan.to_dict(), indent=1))
+    groups = "".join(f"<li>{escape(', '.join(g))}</li>" for g in card.variant.made.groups)
     return (
         f"<figure><figcaption>Plan of card {card.number}, for "
         f"<code>fusekit.fuse(fn, plan=...)</code></figcaption>"
+        f'<ol class="fk-division" aria-label="groups of card {card.number}">{groups}</ol>'
         f'<pre class="fk-code" tabindex="0">{text}</pre></figure>'
     )
 
