@@ -170,7 +170,7 @@ def test_choosing_judges_and_compiles_nothing(asked):
 
 def test_trying_adds_a_card(asked):
     page = asked(change="relu_1 - g1", **{"try": "1"})
-    assert "Card 1 is in the deck" in page
+    assert "This is card 1 of the deck" in page
     cells = text_of(page)
     assert "2 → 3" in cells
     assert "3 → 4" in cells
