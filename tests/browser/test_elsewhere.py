@@ -12,13 +12,12 @@ from tests.browser.conftest import Watched
 
 pytestmark = pytest.mark.browser
 
-CELLS = (
-    "from fusekit.viz import FusionView\nfrom tests.viz import models\n"
-    "from tests.viz.sessions import FakeSession\n"
-    "view = FusionView(models.gated_mlp(), live=FakeSession())\nview",
-    "view.live()",
-)
-
+SHOW = """from fusekit.viz import FusionView
+from tests.viz import models
+from tests.viz.sessions import FakeSession
+view = FusionView(models.gated_mlp(), live=FakeSession())
+view"""
+CELLS = (SHOW, "view.live()")
 THEIRS = (
     "reading 'schema'",  # Notebook 7, about its own settings
     # Voila's page asks for icons and MathJax, with or without a view in it, and loads Notebook's
