@@ -44,9 +44,10 @@ def draw(call: Call, fields: Fields, progress: Progress) -> str:
     change = _change(fields)
     refused = _act(call, deck, change, fields, progress)
     form = _form(call, entry.program, change, fields)
-    verdict = refused or _verdict(entry.program, plan, change)
+    tried = _tried(call, deck, change, fields)
+    verdict = refused or tried or _verdict(entry.program, plan, change)
     return (
-        f'{form}<div aria-live="polite">{_tried(call, deck, change, fields)}{verdict}</div>'
+        f'{form}<div aria-live="polite">{verdict}</div>'
         f"{_pinned(entry.program, plan, fields.get('pinned', ''))}{deck_html(deck, fields)}"
     )
 
