@@ -18,8 +18,8 @@ from fusekit.viz.words import bytes_text, plural, ratio_text, seconds_text, visi
 __all__ = ["deck_html"]
 
 _HEADS = [
-    *("", "what changes", "groups", "launches", "bytes", "time", "against current"),
-    *("against eager", "largest error", "code", ""),
+    *("star", "what changes", "groups", "launches", "bytes", "time", "against current"),
+    *("against eager", "largest error", "code", "card"),
 ]
 
 

@@ -237,7 +237,7 @@ def _pinned(program: Program, plan: Plan, pinned: str) -> str:
     )
     more = f" and {len(found) - 4} more" if len(found) > 4 else ""
     rows = [_option(option) for option in options_for(program, plan, found)]
-    heads = ["change", "would it be legal?", ""]
+    heads = ["change", "would it be legal?", "choose"]
     caption = escape(visible(f"Pinned: {names}{more}"))
     none = f'<p class="fk-note">{caption}: nothing can be changed about it.</p>'
     body = table("fk-options", heads, rows, caption=caption) if rows else none
