@@ -9,8 +9,8 @@ import pytest
 pytestmark = pytest.mark.browser
 
 LIVE = """import torch, fusekit
-import fusekit.bench.variants as variants
-variants._QUICK = fusekit.bench.Settings(seconds=0.3)
+import fusekit.bench.trials as trials
+trials._QUICK = fusekit.bench.Settings(seconds=0.3)
 
 @fusekit.fuse
 def gated(x, y, w):

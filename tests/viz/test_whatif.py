@@ -10,7 +10,7 @@ import torch
 
 import fusekit
 from fusekit.bench import Settings
-from fusekit.bench import variants as variants_
+from fusekit.bench import trials as trials_
 from fusekit.errors import PlanRefused, UsageError
 from fusekit.viz import FusionView
 from fusekit.viz.collect import collect
@@ -29,7 +29,7 @@ def gated(x, y, w):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(variants_, "_QUICK", Settings(runs=5, seconds=0.05))
+    monkeypatch.setattr(trials_, "_QUICK", Settings(runs=5, seconds=0.05))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ class Asked:
     """The panel of one view, asked as the browser asks it."""
 
     def __init__(self, view: FusionView) -> None:
-        self.session = view._session()
+        self.session = view.session()
         self.model = view.model
 
     def __call__(self, *, progress: Progress | None = None, size: int = 16, **fields: str) -> str:
@@ -90,7 +90,7 @@ def test_a_recording_has_nothing_to_try():
 
 
 def test_operators_and_their_options(view):
-    fused, args, _ = view._session().called()
+    fused, args, _ = view.session().call()
     program = fused.entry(args, {}).program
     known = {operator.name: operator for operator in operators(program)}
     assert list(known) == ["mul_1", "add_1", "relu_1", "mm_1", "sigmoid_1", "mul_2"]
@@ -210,5 +210,5 @@ def test_a_live_view_of_a_plan_shows_that_plan(view):
     plan = view.plan().but("relu - g1")
     split = collect(fusekit.fuse(gated, plan=plan), (X, Y, W), {}, timing=False)
     assert split.model["totals"]["groups"] == 3
-    assert split._session().rerun(8, "llvm")["totals"]["groups"] == 3
+    assert split.session().rerun(8, "llvm")["totals"]["groups"] == 3
     assert "FK0111" in {seam["code"] for seam in split.model["seams"]}

@@ -9,7 +9,7 @@ import torch
 
 import fusekit
 from fusekit.bench import Settings
-from fusekit.bench import variants as variants_
+from fusekit.bench import trials as trials_
 from fusekit.bench.agreement import agreement
 from fusekit.bench.alteration import altered
 from fusekit.bench.targets import targets
@@ -25,7 +25,7 @@ def gated(x, y, w):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(variants_, "_QUICK", Settings(runs=5, seconds=0.05))
+    monkeypatch.setattr(trials_, "_QUICK", Settings(runs=5, seconds=0.05))
 
 
 def tried(change="", **options):
