@@ -63,6 +63,10 @@ class CallSession:
         """Run and time the call at that size."""
         return self._model(*self._call(size, engine))
 
+    def call(self) -> _Called:
+        """The call as it was given."""
+        return self._fused, *pytree.tree_unflatten(self._leaves, self._spec)
+
     def panels(self) -> list[dict[str, str]]:
         """All of them."""
         return [{"name": p.name, "title": p.title, "note": p.note} for p in PANELS]

@@ -15,6 +15,7 @@ from fusekit.viz.html import SECTIONS, block, page
 from fusekit.viz.model import Model, check, load_model, save_model
 from fusekit.viz.need import need
 from fusekit.viz.text import headline, text
+from fusekit.viz.timed import Timed, timed
 
 if TYPE_CHECKING:
     from fusekit.viz.live import LiveView
@@ -31,6 +32,9 @@ class Session(Protocol):
 
     def engines(self) -> list[str]:
         """The engines to choose from; the first is where it starts."""
+
+    def call(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """The function, fused, and the arguments it was given."""
 
     def rerun(self, size: int, engine: str) -> Model:
         """Run and time once more, and say what happened."""
@@ -156,16 +160,36 @@ class FusionView:
         """Write the view to `path`, usually `x.fk.json`; `fusekit.load` reads it, without torch."""
         return save_model(self._model, path)
 
-    def live(self) -> LiveView:
-        """A widget with a size slider and an engine menu, which runs and times again."""
+    def time(
+        self,
+        *,
+        against: Sequence[str] | None = None,
+        seconds: float | None = None,
+        flush: bool | None = None,
+    ) -> Timed:
+        """The stopwatch: what this view holds, or measured anew if anything is chosen.
+
+        Args:
+            against: of "eager" and "inductor"; the first is the baseline.
+            seconds: the most time for each device, 3 if not given; it stops when it is certain.
+            flush: write over the caches before each sample (the default), or leave them warm.
+        """
+        return timed(self, against=against, seconds=seconds, flush=flush)
+
+    def session(self) -> Session:
+        """What runs the call again; UsageError if this view is a recording."""
         if self._live is None:
             raise UsageError(
                 "this view is a recording: nothing can run again; "
                 "f.explore(*args) gives a view with a live one"
             )
+        return self._live() if callable(self._live) else self._live
+
+    def live(self) -> LiveView:
+        """A widget with a size slider and an engine menu, which runs and times again."""
+        session = self.session()
         need("anywidget", "a live view")
         live = need("fusekit.viz.live", "a live view")
-        session = self._live() if callable(self._live) else self._live
         return cast("LiveView", live.LiveView(self._model, session))
 
 

@@ -35,6 +35,7 @@ def test_rows_verdict_and_plain_data(pair):
     assert found.verdict.startswith(found.outcome)
     data = found.as_timing()
     assert set(data) == {"rows", "method", "verdict"}
+    assert len(data["rows"][1]["samples"]) == fused.timing.runs
     assert data["rows"][1]["seconds"] == fused.seconds
 
 
