@@ -36,6 +36,9 @@ _SPINS = 4000
 
 _WARMUP = 2
 
+_CAVEATS = ("first-run compile", "other load", "clock")
+"""Causes that are worth a word even where the verdict is clear."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Told:
@@ -45,11 +48,13 @@ class Told:
         outcome: against the baseline.
         ratio: the baseline's time over this one's.
         cause: why it cannot be told; its kind is "" if it can.
+        caveat: what disturbed the measurement although it can be told; "" if nothing did.
     """
 
     outcome: Outcome
     ratio: Ratio
     cause: Cause
+    caveat: str = ""
 
     @property
     def sentence(self) -> str:
@@ -189,8 +194,12 @@ def told(taken: Taken) -> dict[str, Told]:
     for name, samples in others:
         ratio = ratio_of(base, samples)
         outcome = decide(ratio)
-        cause = Cause("", "") if outcome else cause_of(taken.around[name], ratio)
-        found[name] = Told(outcome or "cannot tell", ratio, cause)
+        cause = cause_of(taken.around[name], ratio)
+        if outcome is None:
+            found[name] = Told("cannot tell", ratio, cause)
+        else:
+            caveat = cause.sentence if cause.kind in _CAVEATS else ""
+            found[name] = Told(outcome, ratio, Cause("", ""), caveat)
     return found
 
 
@@ -339,7 +348,8 @@ def _reason(said: Told, baseline: str) -> str:
     if said.cause.sentence:
         return said.cause.sentence
     interval = f"{said.ratio.low:.3g} to {said.ratio.high:.3g}"
-    return f"{said.ratio.median:.3g}× as fast as {baseline} ({interval})"
+    caveat = f"; {said.caveat}" if said.caveat else ""
+    return f"{said.ratio.median:.3g}× as fast as {baseline} ({interval}){caveat}"
 
 
 def _method(rows: Sequence[Row], how: Settings) -> str:

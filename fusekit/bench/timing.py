@@ -182,6 +182,7 @@ def measure(
     *,
     synchronize: Callable[[], object] | None = None,
     firsts: Mapping[str, float] | None = None,
+    tell: Callable[[int, int, str], object] | None = None,
 ) -> dict[str, Timing]:
     """Time every contender, in turns.
 
@@ -190,6 +191,7 @@ def measure(
         settings: how; the defaults fit calls of a microsecond to a second.
         synchronize: waits for what a call started (on a GPU).
         firsts: seconds of first calls that the caller already made; the others are made here.
+        tell: told after each round how many there were, of how many, and a word; may raise.
 
     Returns:
         A `Timing` for each name.
@@ -199,11 +201,11 @@ def measure(
     for watch in watches:
         watch.start((firsts or {}).get(watch.name))
     with no_collection():
-        _rounds(watches, how)
+        _rounds(watches, how, tell or (lambda _done, _total, _said: None))
     return {watch.name: watch.timing() for watch in watches}
 
 
-def _rounds(watches: list[Watch], how: Settings) -> None:
+def _rounds(watches: list[Watch], how: Settings, tell: Callable[[int, int, str], object]) -> None:
     for _ in range(how.warmup):
         for watch in watches:
             watch.sample()
@@ -218,6 +220,7 @@ def _rounds(watches: list[Watch], how: Settings) -> None:
         for watch in watches:
             watch.sample()
         rounds += 1
+        tell(min(rounds, how.runs), how.runs, "")
 
 
 class Watch:

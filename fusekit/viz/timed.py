@@ -15,7 +15,7 @@ from fusekit.viz.words import seconds_text, visible
 if TYPE_CHECKING:
     from fusekit.viz.view import FusionView
 
-__all__ = ["Timed", "timed"]
+__all__ = ["Timed", "asked", "timed"]
 
 
 class Timed:
@@ -67,6 +67,11 @@ class Timed:
         return fragment(self.name, "stopwatch", shown)
 
 
+def asked() -> Any:
+    """What measures; imported when it is asked for, because a view needs no torch."""
+    return importlib.import_module("fusekit.viz.asked")
+
+
 def timed(
     view: FusionView,
     *,
@@ -79,7 +84,7 @@ def timed(
     timing = model["timing"]
     if timing is None or (against, seconds, flush) != (None, None, None):
         call = view.session().call()
-        timing = importlib.import_module("fusekit.viz.stopwatch").measured(
+        timing = asked().measured(
             *call,
             against=against or ("eager",),
             seconds=3.0 if seconds is None else seconds,

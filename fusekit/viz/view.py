@@ -15,9 +15,10 @@ from fusekit.viz.html import SECTIONS, block, page
 from fusekit.viz.model import Model, check, load_model, save_model
 from fusekit.viz.need import need
 from fusekit.viz.text import headline, text
-from fusekit.viz.timed import Timed, timed
+from fusekit.viz.timed import Timed, asked, timed
 
 if TYPE_CHECKING:
+    from fusekit.bench import Crossover, Roofline, Sweep
     from fusekit.viz.live import LiveView
     from fusekit.viz.panels.panel import Fields, Progress, Shown
 
@@ -175,6 +176,21 @@ class FusionView:
             flush: write over the caches before each sample (the default), or leave them warm.
         """
         return timed(self, against=against, seconds=seconds, flush=flush)
+
+    def sweep(self, *sizes: int, **choices: Any) -> Sweep:
+        """The call at these sizes; none means powers of two up to its own.
+
+        `choices` are dtype, layout, against and seconds: see `fusekit.viz.asked.sweep`.
+        """
+        return asked().sweep(self.session().call(), sizes, **choices)  # type: ignore[no-any-return]
+
+    def roofline(self, *, seconds: float = 5.0) -> Roofline:
+        """Each kernel of the call against what this machine can do: see `fusekit.roofline`."""
+        return asked().roofline(self.session().call(), seconds)  # type: ignore[no-any-return]
+
+    def crossover(self, **choices: Any) -> Crossover:
+        """From which size on fusing the call pays; the choices are `fusekit.crossover`'s."""
+        return asked().crossover(self.session().call(), **choices)  # type: ignore[no-any-return]
 
     def session(self) -> Session:
         """What runs the call again; UsageError if this view is a recording."""
