@@ -8,7 +8,7 @@ from typing import Literal
 from fusekit.bench.ratio import EQUIVALENT, LOOKS, Ratio
 from fusekit.bench.report import seconds_text
 
-__all__ = ["Cause", "CauseKind", "Surroundings", "cause_of"]
+__all__ = ["Cause", "CauseKind", "Surroundings", "cause_of", "is_too_busy"]
 
 CauseKind = Literal[
     "", "first-run compile", "other load", "clock", "too short", "launch-bound", "noise"
@@ -16,6 +16,9 @@ CauseKind = Literal[
 
 _LOAD = 0.15
 """Share of the processor that others may take before it is they who are seen."""
+
+_TOO_MUCH = 0.5
+"""Share from which no verdict says anything about the machine as it is at other times."""
 
 _LOST = 0.25
 """Share of rounds that may be lost to the scheduler."""
@@ -58,6 +61,11 @@ class Cause:
 
     kind: CauseKind
     sentence: str
+
+
+def is_too_busy(around: Surroundings) -> bool:
+    """True if other programs left so little of the CPU that no verdict on it would last."""
+    return (around.others or 0.0) > _TOO_MUCH and not around.host
 
 
 def cause_of(around: Surroundings, ratio: Ratio) -> Cause:

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from fusekit.bench.causes import Cause, Surroundings, cause_of
+from fusekit.bench.causes import Cause, Surroundings, cause_of, is_too_busy
 from fusekit.bench.comparison import Comparison, Row, devices_of
 from fusekit.bench.contenders import Contender, Skipped, find_contenders
 from fusekit.bench.ratio import LOOKS, Ratio, decide, is_settled, ratio_of
@@ -195,7 +195,7 @@ def told(taken: Taken) -> dict[str, Told]:
         ratio = ratio_of(base, samples)
         outcome = decide(ratio)
         cause = cause_of(taken.around[name], ratio)
-        if outcome is None:
+        if outcome is None or is_too_busy(taken.around[name]):
             found[name] = Told("cannot tell", ratio, cause)
         else:
             caveat = cause.sentence if cause.kind in _CAVEATS else ""

@@ -113,10 +113,16 @@ def line(points: Sequence[tuple[float, float]], cls: str) -> str:
     return f'<polyline class="{cls}" fill="none" points="{path}"/>'
 
 
-def rule(axis: Axis, top: float, bottom: float, spelled: Callable[[float], str]) -> list[str]:
+def rule(
+    axis: Axis,
+    top: float,
+    bottom: float,
+    spelled: Callable[[float], str],
+    ticks: Sequence[float] = (),
+) -> list[str]:
     """Grid lines and labels of a horizontal axis, whose line is at `bottom`."""
     parts = []
-    for tick in axis.ticks():
+    for tick in ticks or axis.ticks():
         x = axis.at(tick)
         parts += [line([(x, top), (x, bottom)], "fk-grid")]
         parts += [text(x, bottom + 15, spelled(tick), "fk-mid")]

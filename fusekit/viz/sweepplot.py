@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import statistics
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from fusekit.viz.charts import SHAPES, Axis, chart, figure, line, mark, rule, te
 from fusekit.viz.fragment import fragment
 from fusekit.viz.model import Timing, TimingRow
 from fusekit.viz.tables import cell, head, table
-from fusekit.viz.words import ratio_text, seconds_text, visible
+from fusekit.viz.words import seconds_text, speed_text, visible
 
 if TYPE_CHECKING:
     from fusekit.bench.sweeping import Sweep
@@ -21,6 +23,8 @@ __all__ = ["shown", "sweep_alt", "sweep_html", "sweep_svg"]
 _WIDTH, _HEIGHT = 720.0, 330.0
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 120.0, 26.0, 44.0
+
+_MOST_TICKS = 8
 
 _DASHES = ("", " fk-dash", " fk-dotted")
 
@@ -91,7 +95,9 @@ def sweep_svg(points: Points) -> str:
     times = [end for each in series for _, row in each.points for end in _ends(row)]
     across = Axis.over(sizes, _LEFT, _WIDTH - _RIGHT, 1.1)
     up = Axis.over(times, _HEIGHT - _BOTTOM, _TOP, 1.15)
-    parts = rule(across, _TOP, _HEIGHT - _BOTTOM, lambda size: f"{size:,.0f}")
+    ticks = sorted(set(sizes))
+    ticks = ticks[:: math.ceil(len(ticks) / _MOST_TICKS)]
+    parts = rule(across, _TOP, _HEIGHT - _BOTTOM, lambda size: f"{size:,.0f}", ticks)
     parts += _upright(up, seconds_text)
     parts += [text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, "size", "fk-mid")]
     parts += [text(8, 14, "time for one call", "fk-strong")]
@@ -101,6 +107,10 @@ def sweep_svg(points: Points) -> str:
 
 
 def _ends(row: TimingRow) -> tuple[float, float]:
+    """The quartiles, as far as the samples tell them."""
+    if len(row["samples"]) > 1:
+        low, _, high = statistics.quantiles(row["samples"], n=4, method="inclusive")
+        return low, high
     half = row["spread"] / 2
     return max(row["seconds"] - half, row["seconds"] / 4), row["seconds"] + half
 
@@ -164,4 +174,4 @@ def _has_ratio(series: _Series) -> bool:
 def _speed(row: TimingRow) -> str:
     if row["outcome"] == "cannot tell" and row["cause"]:
         return f"cannot tell: {row['cause']}"
-    return f"{ratio_text(row['ratio'])} {row['outcome']}".strip()
+    return speed_text(row)

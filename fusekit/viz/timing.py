@@ -10,7 +10,7 @@ from html import escape
 
 from fusekit.viz.model import Compile, Model, Timing, TimingRow
 from fusekit.viz.strips import strips_html
-from fusekit.viz.words import bucket, plural, ratio_text, seconds_text, visible
+from fusekit.viz.words import bucket, plural, ratio_text, seconds_text, speed_text, visible
 
 __all__ = [
     "bucket_text",
@@ -92,8 +92,7 @@ def _row(row: TimingRow, longest: float) -> str:
     soft = 100 * (median + half) / longest - solid
     bar = f'<span class="fk-bar" style="{_BAR}width:{solid:.1f}%"></span>'
     bar += f'<span class="fk-spread" style="{_SPREAD}width:{soft:.1f}%"></span>'
-    speed = ratio_text(row["ratio"])
-    said = escape(" ".join(part for part in (speed, row["outcome"]) if part))
+    said = escape(speed_text(row))
     kind = row["outcome"].replace(" ", "-") or "none"
     return (
         f'<tr class="fk-out-{kind}"><th scope="row">{escape(visible(row["name"]))}</th>'
@@ -139,8 +138,9 @@ def _bars(timing: Timing, device: str, width: int) -> list[str]:
     for row in rows:
         bar = "█" * max(1, round(width * row["seconds"] / longest))
         time = f"{seconds_text(row['seconds'])} ±{seconds_text(row['spread'] / 2)}"
-        speed = " ".join(part for part in (ratio_text(row["ratio"]), row["outcome"]) if part)
         name = visible(row["name"]).ljust(room)
-        line = f"  {name}  {bar.ljust(width)}  {time}  {plural(row['runs'], 'run')}  {speed}"
+        line = (
+            f"  {name}  {bar.ljust(width)}  {time}  {plural(row['runs'], 'run')}  {speed_text(row)}"
+        )
         lines.append(line.rstrip())
     return lines

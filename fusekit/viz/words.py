@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from fusekit.viz.model import Edge, LedgerRow, Model, Node, Seam
+from fusekit.viz.model import Edge, LedgerRow, Model, Node, Seam, TimingRow
 
 __all__ = [
     "bucket",
@@ -16,6 +16,7 @@ __all__ = [
     "seconds_text",
     "sentence",
     "short",
+    "speed_text",
     "summary",
     "tensor_text",
     "visible",
@@ -45,6 +46,14 @@ def seconds_text(seconds: float) -> str:
 def ratio_text(ratio: float | None) -> str:
     """How many times as fast: "3.2×"; "" when there is nothing to compare with."""
     return "" if ratio is None else f"{_digits(ratio)}×"
+
+
+def speed_text(row: TimingRow) -> str:
+    """`3.2× faster`, `4× slower`, `1.01× tie`, `baseline`: the ratio and what follows from it."""
+    ratio, outcome = row["ratio"], row["outcome"]
+    if ratio and outcome == "slower":
+        ratio = 1 / ratio
+    return " ".join(part for part in (ratio_text(ratio), outcome) if part)
 
 
 _BUCKETS = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)

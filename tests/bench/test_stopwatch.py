@@ -82,6 +82,17 @@ def test_a_disturbed_sample_takes_its_whole_round_along(times, monkeypatch):
     assert taken.around["fused"].lost > 0
 
 
+def test_on_a_machine_that_others_use_no_verdict_is_given(times, monkeypatch):
+    times.update(eager=[2e-3], fused=[1e-3])
+    monkeypatch.setattr(stopwatch._Observer, "_others", lambda self: 0.3)
+    found = told(both())["fused"]
+    assert (found.outcome, found.cause.kind) == ("faster", "")
+    assert "30% of the processor" in found.caveat
+    monkeypatch.setattr(stopwatch._Observer, "_others", lambda self: 0.7)
+    found = told(both())["fused"]
+    assert (found.outcome, found.cause.kind) == ("cannot tell", "other load")
+
+
 def test_progress_is_told_and_stops_it(times):
     times.update(eager=[2e-3], fused=[1e-3, 3e-3])
     heard = []
