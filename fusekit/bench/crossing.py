@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import importlib
@@ -277,7 +278,8 @@ def crossover(
 
     A coarse grid is measured first, then the middle of every gap whose ends differ, until the
     borders lie between neighbours or the budget is spent; cells that could not be told are
-    measured again with what is left. Caches are warm, as in a loop.
+    measured again with what is left. Caches are warm, as in a loop. An interrupt (the notebook's
+    stop button) ends the search, and what was measured until then is returned.
 
     Args:
         fn: a function over tensors, or a `FusedFunction`.
@@ -312,7 +314,8 @@ def crossover(
     else:
         chosen = list(sizes) if sizes else [1 << power for power in range(6, 23)]
         search = search_of(fn, _maker(make_args), chosen, kinds)
-    search.run(budget_seconds, tell)
+    with contextlib.suppress(KeyboardInterrupt):
+        search.run(budget_seconds, tell)
     return search.result()
 
 

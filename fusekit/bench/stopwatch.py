@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,18 +19,15 @@ import torch
 from fusekit.bench.causes import Cause, Surroundings, cause_of, is_too_busy
 from fusekit.bench.comparison import Comparison, Row, devices_of
 from fusekit.bench.contenders import Contender, Skipped, find_contenders
+from fusekit.bench.observer import Observer
 from fusekit.bench.ratio import LOOKS, Ratio, decide, is_settled, ratio_of
 from fusekit.bench.report import seconds_text
 from fusekit.bench.timing import Outcome, Settings, Timing, Watch, no_collection
-from fusekit.runtime.stats import counters
 
 __all__ = ["Tell", "Told", "race", "take", "told"]
 
 Tell = Callable[[int, int, str], object]
 """Told how much is done, of how much, and what in words; it stops the work by raising."""
-
-_SPINS = 4000
-"""Turns of an empty loop: a tenth of a millisecond of work that only the clock's speed changes."""
 
 _WARMUP = 2
 
@@ -103,12 +98,12 @@ def take(
             watch.sample()
         for watch in watches:
             watch.clear()
-        observer = _Observer()
+        observer = Observer()
         _rounds(watches, how, observer, tell or (lambda _done, _total, _said: None))
     return _taken(watches, observer)
 
 
-def _rounds(watches: list[Watch], how: Settings, observer: _Observer, tell: Tell) -> None:
+def _rounds(watches: list[Watch], how: Settings, observer: Observer, tell: Tell) -> None:
     begin, said = time.perf_counter(), ""
     looks = [rounds for rounds in LOOKS if rounds <= how.runs]
     for rounds in range(1, 2 * how.runs + 1):
@@ -157,7 +152,7 @@ def _samples(watches: list[Watch]) -> dict[str, list[float]]:
     }
 
 
-def _taken(watches: list[Watch], observer: _Observer) -> Taken:
+def _taken(watches: list[Watch], observer: Observer) -> Taken:
     samples = _samples(watches)
     kept = _kept(watches)
     common = observer.surroundings(sum(kept), len(kept) - sum(kept))
@@ -201,73 +196,6 @@ def told(taken: Taken) -> dict[str, Told]:
             caveat = cause.sentence if cause.kind in _CAVEATS else ""
             found[name] = Told(outcome, ratio, Cause("", ""), caveat)
     return found
-
-
-class _Observer:
-    """Watches the machine while samples are taken."""
-
-    def __init__(self) -> None:
-        self._begin = time.perf_counter()
-        self._busy, self._own = _busy_seconds(), _own_seconds()
-        self._kernels = counters.kernels
-        self._spins: list[float] = []
-
-    def spin(self) -> None:
-        """Time the fixed piece of work."""
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            for _turn in range(_SPINS):
-                pass
-            times.append(time.perf_counter() - start)
-        self._spins.append(min(times))
-
-    def surroundings(self, rounds: int, lost: int) -> Surroundings:
-        """What was seen since the beginning."""
-        return Surroundings(
-            rounds=rounds,
-            lost=lost,
-            compiles=counters.kernels - self._kernels,
-            others=self._others(),
-            drift=_drift(self._spins),
-            step=_clock_step(),
-        )
-
-    def _others(self) -> float | None:
-        busy = _busy_seconds()
-        if busy is None or self._busy is None or busy <= self._busy:
-            return None
-        elapsed = (time.perf_counter() - self._begin) * (os.cpu_count() or 1)
-        mine = _own_seconds() - self._own
-        return min(1.0, max(0.0, busy - self._busy - mine) / max(elapsed, 1e-9))
-
-
-def _drift(spins: Sequence[float]) -> float:
-    third = len(spins) // 3
-    if third < 2:
-        return 0.0
-    first, last = statistics.median(spins[:third]), statistics.median(spins[-third:])
-    return last / first - 1
-
-
-def _own_seconds() -> float:
-    taken = os.times()
-    return taken.user + taken.system
-
-
-def _busy_seconds() -> float | None:
-    """Seconds that all cores together have worked, for whomever; None where Linux does not say."""
-    try:
-        words = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
-        user, nice, system, _idle, _wait, irq, soft, steal = map(int, words[1:9])
-    except (OSError, ValueError):
-        return None
-    return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")
-
-
-def _clock_step() -> float:
-    """The least time that two readings of the clock can be apart."""
-    return min(-(time.perf_counter() - time.perf_counter()) for _ in range(100))
 
 
 def race(

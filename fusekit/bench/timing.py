@@ -47,6 +47,9 @@ _REST = 4e-3
 _FLUSH_BYTES = 1 << 27
 """More than the last cache of the machines this runs on."""
 
+_LONG = 0.05
+"""Seconds from which a call is a sample by itself, without trying how many make one."""
+
 _LEAST_RUNS = 5
 """Fewer undisturbed runs than this give no verdict."""
 
@@ -255,7 +258,8 @@ class Watch:
         self.first = self._time() if first is None else first
         if self.how.flush:
             return
-        self._time()
+        if self._time() > _LONG:
+            return
         quickest = min(self._time() for _ in range(3))
         while quickest < self.how.sample and self.inner < 1 << 20:
             wanted = self.how.sample / max(quickest, 1e-8) * self.inner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,8 @@ from fusekit.api import FusedFunction
 from fusekit.bench import crossing, roofs
 from fusekit.bench.crossing import Crossover
 from fusekit.bench.roofs import Roofline
-from fusekit.bench.sweeping import Sweep, points_of
+from fusekit.bench.stopwatch import Tell
+from fusekit.bench.sweeping import Point, Sweep, points_of
 from fusekit.bench.variants import Variants
 from fusekit.viz.stopwatch import measured
 
@@ -26,8 +28,11 @@ def sweep(
     layout: str = "",
     against: Sequence[str] = ("eager",),
     seconds: float = 0.5,
+    tell: Tell | None = None,
 ) -> Sweep:
     """The call at several sizes, timed by the stopwatch with warm caches.
+
+    An interrupt (the notebook's stop button) ends it; sizes measured until then are returned.
 
     Args:
         call: the function and its arguments.
@@ -37,19 +42,25 @@ def sweep(
         layout: "contiguous" or "strided"; "" leaves them.
         against: of "eager" and "inductor"; the first is the baseline.
         seconds: the most time for the rounds at one size.
+        tell: told how many sizes are done, of how many, and a word; may raise.
     """
     fused, args, kwargs = call
     variants = Variants(args, kwargs)
     most = max(variants.extent, 1)
     wanted = list(sizes) or variants.powers(max(1, most >> 8), most)
-    found = points_of(
+    points = points_of(
         fused,
         lambda size: variants.make(size, dtype, layout),
         wanted,
         against=against,
         seconds=seconds,
+        tell=tell,
     )
-    return Sweep(fused.name, tuple(found))
+    found: tuple[Point, ...] = ()
+    with contextlib.suppress(KeyboardInterrupt):
+        for point in points:
+            found = (*found, point)
+    return Sweep(fused.name, found)
 
 
 def roofline(call: _Call, seconds: float) -> Roofline:

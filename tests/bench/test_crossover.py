@@ -240,6 +240,16 @@ def test_a_small_real_map():
     assert use_eager(torch.randn(16)) in (True, False)
 
 
+def test_an_interrupt_returns_what_is_known():
+    def stop(done, total, said):
+        if said.startswith("1 cells"):
+            raise KeyboardInterrupt
+
+    found = fusekit.crossover(scaled, torch.ones(8), torch.ones(8), tell=stop)
+    assert len(found.cells) == 1
+    assert not found.finished
+
+
 def test_what_does_not_fuse_is_a_verdict():
     found = fusekit.crossover(
         lambda x: x + 1 if x.sum() > 0 else x,

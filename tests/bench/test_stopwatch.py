@@ -8,7 +8,7 @@ import itertools
 import pytest
 import torch
 
-from fusekit.bench import stopwatch, timing
+from fusekit.bench import observer, timing
 from fusekit.bench.ratio import LOOKS
 from fusekit.bench.stopwatch import race, take, told
 from fusekit.bench.timing import Settings
@@ -28,8 +28,8 @@ def times(monkeypatch):
 
     monkeypatch.setattr(timing.Watch, "_time", seconds)
     monkeypatch.setattr(timing.Watch, "start", lambda self, first: None)
-    monkeypatch.setattr(stopwatch, "_busy_seconds", lambda: None)
-    monkeypatch.setattr(stopwatch, "_drift", lambda spins: 0.0)
+    monkeypatch.setattr(observer, "_busy_seconds", lambda: None)
+    monkeypatch.setattr(observer, "_drift", lambda spins: 0.0)
     return table
 
 
@@ -84,11 +84,11 @@ def test_a_disturbed_sample_takes_its_whole_round_along(times, monkeypatch):
 
 def test_on_a_machine_that_others_use_no_verdict_is_given(times, monkeypatch):
     times.update(eager=[2e-3], fused=[1e-3])
-    monkeypatch.setattr(stopwatch._Observer, "_others", lambda self: 0.3)
+    monkeypatch.setattr(observer.Observer, "_others", lambda self: 0.3)
     found = told(both())["fused"]
     assert (found.outcome, found.cause.kind) == ("faster", "")
     assert "30% of the processor" in found.caveat
-    monkeypatch.setattr(stopwatch._Observer, "_others", lambda self: 0.7)
+    monkeypatch.setattr(observer.Observer, "_others", lambda self: 0.7)
     found = told(both())["fused"]
     assert (found.outcome, found.cause.kind) == ("cannot tell", "other load")
 
@@ -107,6 +107,26 @@ def test_progress_is_told_and_stops_it(times):
     assert all(0 <= done <= total for done, total, _ in heard)
     assert "fused 0.667× to 2×" in heard[-1][2]
     assert gc.isenabled()
+
+
+def test_the_machine_is_observed(monkeypatch):
+    watching = observer.Observer()
+    for _ in range(9):
+        watching.spin()
+    found = watching.surroundings(rounds=9, lost=1)
+    assert (found.rounds, found.lost, found.compiles) == (9, 1, 0)
+    assert 0 < found.step < 1e-3
+    assert found.others is None or 0 <= found.others <= 1
+    assert observer._drift([1.0] * 4 + [1.1] * 4) == pytest.approx(0.1)
+    assert observer._drift([1.0, 2.0]) == 0.0
+
+
+def test_the_load_of_others_is_what_is_busy_without_us(monkeypatch):
+    busy = iter([100.0, 100.0 + 1e6])
+    monkeypatch.setattr(observer, "_busy_seconds", lambda: next(busy))
+    assert observer.Observer().surroundings(1, 0).others == 1.0
+    monkeypatch.setattr(observer, "_busy_seconds", lambda: 5.0)
+    assert observer.Observer().surroundings(1, 0).others is None
 
 
 def test_a_real_race_has_its_structure():

@@ -151,6 +151,16 @@ def test_the_same_from_python(monkeypatch):
         assert "data-fk-ready" in found._repr_html_()
 
 
+def test_an_interrupt_keeps_what_was_measured():
+    view = fusekit.fuse(scaled).explore(torch.randn(16), torch.randn(16))
+
+    def stop(done, total, said):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    assert len(view.sweep(4, 8, 16, seconds=0.1, tell=stop).points) == 2
+
+
 def test_a_recording_cannot_measure():
     view = fusekit.FusionView(models.lstm_cell())
     for ask in (view.sweep, view.roofline, view.crossover):
