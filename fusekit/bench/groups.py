@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from fusekit.bench.contenders import copied
 from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.ir import DType
 from fusekit.runtime.plan import Plan
@@ -51,17 +52,13 @@ class _Alone(LaunchWriter):
         value = self.graph.values[value_id]
         assert value.shape is not None
         given = self._given(value_id)
-        dtype = TO_TORCH[self.graph.dtype(value_id)]
+        if given is not None and given.shape == value.shape:
+            return copied(given.detach(), self.device)
+        dtype = self.graph.dtype(value_id)
         made = torch.empty_strided(
-            value.shape, value.dense_strides, dtype=dtype, device=self.device
+            value.shape, value.dense_strides, dtype=TO_TORCH[dtype], device=self.device
         )
-        if given is not None and given.shape == made.shape and given.dtype == dtype:
-            if given.stride() != made.stride():
-                made = torch.empty_strided(
-                    given.shape, given.stride(), dtype=dtype, device=self.device
-                )
-            return made.copy_(given.detach())
-        return made.copy_(_made_up(made, self.graph.dtype(value_id)))
+        return made.copy_(_made_up(made, dtype))
 
     def _given(self, value_id: int) -> torch.Tensor | None:
         """The argument that a value is, if it is one."""

@@ -75,6 +75,20 @@ def test_arguments_are_not_written_to():
     assert torch.equal(x, torch.ones(8))
 
 
+def test_arguments_whose_elements_share_memory_are_copied_as_they_are():
+    for x in (
+        torch.arange(3.0)[:, None].expand(3, 4),
+        torch.arange(9.0)[1::2],
+        torch.ones(0, 3),
+        torch.arange(6.0).as_strided((3, 2), (1, 1), 2),
+    ):
+        (made,), _ = contenders.move(((x,), {}), "cpu")
+        assert (made.stride(), made.shape) == (x.stride(), x.shape)
+        assert torch.equal(made, x)
+        assert made.data_ptr() != x.data_ptr() or not x.numel()
+    assert fusekit.compare(lambda x: x * 2 + 1, torch.ones(3, 1).expand(3, 4), settings=QUICK).rows
+
+
 def test_what_is_not_fused_says_so():
     found = fusekit.compare(lambda x: x + 1 if x.sum() > 0 else x, torch.ones(4), settings=QUICK)
     assert "not fused" in found.verdict

@@ -78,6 +78,9 @@ def test_each_kernel_runs_alone_and_leaves_the_arguments():
         lambda x: torch.cat([x + 1, x * 2], 1),
         lambda x: x.chunk(2)[0].exp(),
         lambda x: torch.nn.functional.dropout(x, 0.5),
+        lambda x: x.int() // 3 + x.int() % 2,
+        lambda x: x[:, 1:] * 2,
+        lambda x: torch._foreach_add([x, x * 2], 1.0),
     ],
 )
 def test_many_kinds_of_kernels_run_alone(function):
@@ -89,6 +92,12 @@ def test_many_kinds_of_kernels_run_alone(function):
     for call in calls:
         call()
     assert torch.equal(x, before)
+
+
+def test_an_argument_whose_elements_share_memory():
+    x = torch.arange(4.0)[:, None].expand(4, 5)
+    (call,) = calls_alone(fusekit.fuse(lambda x: x * 2).entry((x,), {}).plan, [x])
+    call()
 
 
 def test_scalars_reach_a_kernel_that_runs_alone():

@@ -84,7 +84,11 @@ def test_the_stopwatch_the_roofline_and_the_map(notebook):
     crossing.get_by_label("for").fill("4")
     measure(crossing, "search")()
     assert decoded(crossing.locator("img")) > 500
-    assert crossing.locator(".fk-rule-text").inner_text().startswith("use_eager = lambda x:")
+    rule = crossing.locator(".fk-rule-text")
+    if rule.count():  # on a machine that others use, there may be no cell that can be told
+        assert rule.inner_text().startswith("use_eager = lambda x:")
+    else:
+        assert "No cell could be told" in crossing.locator(".fk-verdict").inner_text()
     assert crossing.get_by_label("bfloat16").is_checked()
     assert not crossing.get_by_label("float16", exact=True).is_checked()
     for name in ("stopwatch", "roofline", "crossover"):
