@@ -11,6 +11,7 @@ import torch
 from fusekit.bench.contenders import copied
 from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.ir import DType
+from fusekit.runtime.kernels import kernel_for
 from fusekit.runtime.plan import Plan
 from fusekit.runtime.plan_launches import LaunchWriter
 from fusekit.runtime.program import KernelCall
@@ -25,19 +26,23 @@ def calls_alone(plan: Plan, leaves: Sequence[Any]) -> list[Callable[[], object]]
     from 1/2 to 3/2, which no function takes an unusual path for.
     """
     live = [call for call in plan.program.kernels if call.binding.numel]
-    return [_Alone(plan, leaves).call(call) for call in live]
+    return [_Alone(plan, call, leaves).call() for call in live]
 
 
 class _Alone(LaunchWriter):
     """Writes a function that launches one kernel, with its memory at hand."""
 
-    def __init__(self, plan: Plan, leaves: Sequence[Any]) -> None:
-        super().__init__(plan.program, plan.engine, plan.kernels, _unexpected)
+    def __init__(self, plan: Plan, call: KernelCall, leaves: Sequence[Any]) -> None:
+        # the plan may run many groups by one kernel, so this group's own is asked for
+        own = {call.group.index: kernel_for(plan.engine, call.spec, call.binding.args)}
+        super().__init__(plan.program, plan.engine, own, _unexpected)
+        self.kernel = call
         self.leaves = leaves
         self.names |= {f"a{i}": leaf for i, leaf in enumerate(leaves)} | {"a": leaves}
 
-    def call(self, kernel: KernelCall) -> Callable[[], object]:
+    def call(self) -> Callable[[], object]:
         """The function."""
+        kernel = self.kernel
         for place in (*kernel.reads, *kernel.writes):
             if place.base not in self.tensor:
                 self.names[f"t{place.base}"] = self._memory(place.base)
