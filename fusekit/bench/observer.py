@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import time
 from collections.abc import Sequence
@@ -15,6 +16,9 @@ __all__ = ["Observer"]
 
 _SPINS = 4000
 """Turns of an empty loop: a tenth of a millisecond of work that only the clock's speed changes."""
+
+_SHORTEST = 0.2
+"""Seconds below which the kernel's counts, in hundredths, say nothing."""
 
 
 class Observer:
@@ -48,10 +52,10 @@ class Observer:
         )
 
     def _others(self) -> float | None:
-        busy = _busy_seconds()
-        if busy is None or self._busy is None or busy <= self._busy:
+        busy, elapsed = _busy_seconds(), time.perf_counter() - self._begin
+        if busy is None or self._busy is None or busy <= self._busy or elapsed < _SHORTEST:
             return None
-        elapsed = (time.perf_counter() - self._begin) * (os.cpu_count() or 1)
+        elapsed *= os.cpu_count() or 1
         mine = _own_seconds() - self._own
         return min(1.0, max(0.0, busy - self._busy - mine) / max(elapsed, 1e-9))
 
@@ -65,8 +69,8 @@ def _drift(spins: Sequence[float]) -> float:
 
 
 def _own_seconds() -> float:
-    taken = os.times()
-    return taken.user + taken.system
+    taken = resource.getrusage(resource.RUSAGE_SELF)
+    return taken.ru_utime + taken.ru_stime
 
 
 def _busy_seconds() -> float | None:

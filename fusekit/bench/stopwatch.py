@@ -31,6 +31,9 @@ Tell = Callable[[int, int, str], object]
 
 _WARMUP = 2
 
+_LEAST_SECONDS = 0.25
+"""What a race takes at least, so that it sees what else the machine does."""
+
 _CAVEATS = ("first-run compile", "other load", "clock")
 """Causes that are worth a word even where the verdict is clear."""
 
@@ -116,7 +119,7 @@ def _rounds(watches: list[Watch], how: Settings, observer: Observer, tell: Tell)
         if looks and counted >= looks[0]:
             looks = [look for look in looks if look > counted]
             said, is_done = _look(watches, counted)
-            if is_done or not looks:
+            if not looks or (is_done and spent >= _LEAST_SECONDS):
                 return
         if spent > how.seconds and rounds >= 2:
             return

@@ -8,7 +8,7 @@ import itertools
 import pytest
 import torch
 
-from fusekit.bench import observer, timing
+from fusekit.bench import observer, stopwatch, timing
 from fusekit.bench.ratio import LOOKS
 from fusekit.bench.stopwatch import race, take, told
 from fusekit.bench.timing import Settings
@@ -28,6 +28,7 @@ def times(monkeypatch):
 
     monkeypatch.setattr(timing.Watch, "_time", seconds)
     monkeypatch.setattr(timing.Watch, "start", lambda self, first: None)
+    monkeypatch.setattr(stopwatch, "_LEAST_SECONDS", 0.0)
     monkeypatch.setattr(observer, "_busy_seconds", lambda: None)
     monkeypatch.setattr(observer, "_drift", lambda spins: 0.0)
     return table
@@ -122,8 +123,10 @@ def test_the_machine_is_observed(monkeypatch):
 
 
 def test_the_load_of_others_is_what_is_busy_without_us(monkeypatch):
-    busy = iter([100.0, 100.0 + 1e6])
+    busy = iter([100.0, 100.0 + 1e6] * 2)
     monkeypatch.setattr(observer, "_busy_seconds", lambda: next(busy))
+    assert observer.Observer().surroundings(1, 0).others is None  # too short to say
+    monkeypatch.setattr(observer, "_SHORTEST", 0.0)
     assert observer.Observer().surroundings(1, 0).others == 1.0
     monkeypatch.setattr(observer, "_busy_seconds", lambda: 5.0)
     assert observer.Observer().surroundings(1, 0).others is None

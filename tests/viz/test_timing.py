@@ -12,6 +12,7 @@ import torch
 import fusekit
 from fusekit.errors import UsageError
 from fusekit.viz import FusionView
+from fusekit.viz.model import check
 from fusekit.viz.strips import alt_text, strips_html, strips_svg
 from fusekit.viz.timing import bucket_text, prediction, timing_html
 from fusekit.viz.words import bucket
@@ -93,6 +94,16 @@ def test_bytes_predict_beside_what_is_measured():
     assert "Bytes alone predict 3.1×" in timing_html(model)
     model["ledger"]["fused"] = 0
     assert prediction(model) == ""
+
+
+def test_a_file_of_version_1_has_no_samples():
+    old = models.lstm_cell()
+    old["version"] = 1
+    for row in old["timing"]["rows"]:
+        for key in ("samples", "interval", "cause"):
+            del row[key]
+    rows = check(old)["timing"]["rows"]
+    assert all((row["samples"], row["interval"], row["cause"]) == ([], [], "") for row in rows)
 
 
 def test_time_of_a_recording_is_what_it_holds():

@@ -67,7 +67,7 @@ def _result(call: Call) -> str:
 
 def _drawn(call: Call, timing: Timing) -> str:
     said = times_html(timing, prediction(call.model, timing))
-    return f'<div class="fk-result" aria-live="polite">{said}</div>'
+    return f'<div class="fk-result">{said}</div>'
 
 
 STOPWATCH = Panel(
