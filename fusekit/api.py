@@ -12,6 +12,7 @@ from typing import Any, overload
 from fusekit.errors import FusionDeclined, UsageError
 from fusekit.frontends.scripted import readable
 from fusekit.ir import print_graph
+from fusekit.runtime.cached import FunctionCache
 from fusekit.runtime.compiled import ProgramExplanation, explain_compiled
 from fusekit.runtime.diagnosis import Doctor, doctor
 from fusekit.runtime.dispatch import Dispatcher
@@ -127,6 +128,13 @@ class FusedFunction(Dispatcher):
         the latest 64 specialisations.
         """
         return self.recorder.snapshot()
+
+    def cache(self) -> FunctionCache:
+        """What is held for this function: entries with their guards, kernels, and what would serve.
+
+        `f.cache().would_serve("f32[8,128], 2.0")` looks a call up that is not made.
+        """
+        return FunctionCache(self)
 
     def explore(self, *args: Any, **kwargs: Any) -> Any:
         """A `FusionView` of a call with these arguments: graph, source, bytes, timing."""
