@@ -8,9 +8,10 @@ carry `data-v`, `data-l` or `data-g` link to the graph and the sources as anywhe
 from __future__ import annotations
 
 from fusekit.viz.panels.cache import CACHE
+from fusekit.viz.panels.edit import EDIT
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress, Shown
 
 __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 
-PANELS: tuple[Panel, ...] = (CACHE,)
+PANELS: tuple[Panel, ...] = (CACHE, EDIT)
 """All panels, from top to bottom."""
