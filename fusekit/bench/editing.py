@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -15,6 +16,7 @@ from fusekit.bench.edit_job import Job
 from fusekit.bench.edit_try import Died, Tick, Trial, trial
 from fusekit.bench.gpu.checks import close
 from fusekit.bench.report import seconds_text
+from fusekit.bench.standalone import write_standalone
 from fusekit.bench.timing import Outcome
 from fusekit.codegen import KernelSource
 from fusekit.config import current
@@ -199,6 +201,18 @@ class KernelEditor:
                 return self._judged(trying, job, contents)
             except Died as died:
                 return _died(died)
+
+    def export(self, directory: str | Path) -> list[Path]:
+        """Write the generated kernel, with a program that runs it by itself, into a directory.
+
+        `make run` there compiles both, runs the kernel on tensors of these extents and strides,
+        filled with a fixed pattern, and prints a checksum, the time of a run, and bytes a second.
+
+        Returns:
+            The files that were written.
+        """
+        scalars = scalars_of(self._program, self._leaves, self._call)
+        return write_standalone(Path(directory), self._engine, self._call, scalars)
 
     def _judged(self, trying: Trial, job: Job, contents: list[torch.Tensor]) -> EditResult:
         answer = trying.until("ran", "refused")

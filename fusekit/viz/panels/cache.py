@@ -47,7 +47,7 @@ def draw(call: Call, fields: Fields, _progress: Progress) -> str:
             _form(asked, fields),
             said,
             _verdict(found, number),
-            _entries(cache, found),
+            _entries(cache, function.name, found),
             _gradients(cache, function.name),
             _kernels(cache),
             _bounds(cache),
@@ -112,10 +112,10 @@ def _verdict(found: Lookup | None, number: int | None) -> str:
     return f'<p class="fk-verdict" aria-live="polite">{escape(visible(head_))}</p>'
 
 
-def _entries(cache: FunctionCache, found: Lookup | None) -> str:
+def _entries(cache: FunctionCache, name: str, found: Lookup | None) -> str:
     """Entries down, what they ask about across: a tick, or the first guard that fails."""
     checks = {check.number: check for check in found.checks} if found else {}
-    entries = [entry for entry in cache.entries if entry.number in checks or not found]
+    entries = [entry for entry in cache.entries if entry.function == name]
     shown = entries[-_MOST_ROWS:]
     subjects = list(
         dict.fromkeys(
@@ -131,7 +131,7 @@ def _entries(cache: FunctionCache, found: Lookup | None) -> str:
     if len(entries) > len(shown):
         caption += f" (the latest {len(shown)} of {len(entries)})"
     if not rows:
-        return '<p class="fk-note">nothing is held that could be compared</p>'
+        return '<p class="fk-note">nothing is held yet</p>'
     return table("fk-cache", heads, rows, caption=caption)
 
 
