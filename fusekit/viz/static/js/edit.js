@@ -42,6 +42,14 @@ function editing(form) {
       event.preventDefault();
       event.stopPropagation();
       form.requestSubmit(form.elements.compile);
+    } else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault(); // JupyterLab keeps the browser from doing it
+      event.stopPropagation();
+      document.execCommand(event.shiftKey ? "redo" : "undo");
+    } else if (event.key === "Enter") { // likewise
+      event.preventDefault();
+      const before = text.value.slice(0, text.selectionStart).split("\n").at(-1);
+      typed(text, `\n${before.match(/^ */)[0]}`);
     } else if (event.key === "Tab" && !escaped && !event.shiftKey) {
       event.preventDefault();
       const column = text.selectionStart - text.value.lastIndexOf("\n", text.selectionStart - 1) - 1;
