@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from fusekit.bench.edit_job import Job, spans_of
-from fusekit.bench.timing import Settings, judge, measure
+from fusekit.bench.timing import Settings, Verdict, judge, measure
 from fusekit.compilers import toolchain
 from fusekit.config import options
 from fusekit.errors import CompileError
@@ -59,9 +59,14 @@ def main(folder: Path) -> None:
     if not sys.stdin.readline():
         return
     _say("time")
-    timings = measure({"generated": bench.loaded_generated(), "edited": run}, _SETTINGS)
+    generated = bench.loaded_generated()
+    timings = measure({"generated": generated, "edited": run, "again": generated}, _SETTINGS)
     verdict = judge(timings["edited"], timings["generated"])
-    medians = {name: timing.median for name, timing in timings.items()}
+    control = judge(timings["again"], timings["generated"])
+    if control.outcome in ("faster", "slower"):
+        reason = f"the machine is busy: the generated kernel is {control.outcome} than itself"
+        verdict = Verdict("cannot tell", reason)
+    medians = {name: timings[name].median for name in ("generated", "edited")}
     _say("timed", **medians, outcome=verdict.outcome, reason=verdict.reason)
 
 

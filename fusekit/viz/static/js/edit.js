@@ -59,7 +59,11 @@ function editing(form) {
   all(form, "[data-line]").forEach((jump) => jump.addEventListener("click", () =>
     goTo(box, text, Number(jump.dataset.line), Number(jump.dataset.column))));
   const first = (text.dataset.errors ?? "").split(" ")[0];
-  if (first) box.scrollTop = Math.max(0, (first - 4) * text.scrollHeight / text.rows);
+  const { top = 0, caret = 0 } = form.fkWas ?? {};
+  text.setSelectionRange(caret, caret);
+  box.scrollTop = first ? Math.max(0, (first - 4) * text.scrollHeight / text.rows) : top;
+  const keep = () => { form.fkWas = { top: box.scrollTop, caret: text.selectionStart }; };
+  ["scroll", "keyup", "pointerup"].forEach((name) => box.addEventListener(name, keep));
 }
 
 dressings.push(editing);

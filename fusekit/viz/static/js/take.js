@@ -1,5 +1,7 @@
 // Taking a view away: files that the page makes itself, without a kernel and without a network.
 
+const NAME = "take away";
+
 function saved(name, parts, type) {
   const link = make("a", { download: name, href: URL.createObjectURL(new Blob(parts, { type })) });
   document.body.append(link);
@@ -42,20 +44,24 @@ features.push((view) => {
   const [html, picture] = [root.outerHTML.replace(/ data-fk-ready="1"/, ""), root.querySelector("img.fk-img")?.src];
   const menu = make("details", { class: "fk-menu" });
   const list = make("div", { class: "fk-menu-list", role: "group", "aria-label": "take away" });
+  const note = make("p", { class: "fk-note", role: "alert" });
   const item = (text, label, act) => list.append(button(text, label, async () => {
     try {
-      view.say(await act());
+      const said = await act();
+      [menu.open, note.textContent] = [false, ""];
+      menu.firstChild.focus();
+      menu.firstChild.textContent = said;
+      setTimeout(() => { menu.firstChild.textContent = NAME; }, 1500);
     } catch (error) {
-      view.say(`not possible here: ${error.message}`);
+      note.textContent = `not possible here: ${error.message}`;
     }
-    menu.open = false;
-    menu.firstChild.focus();
   }));
   const file = (ending, type, make_) => async () => {
     saved(`${name}.${ending}`, [await make_()], type);
-    return `saved ${name}.${ending}`;
+    return "saved";
   };
-  menu.append(make("summary", { title: "Take this view away as a file" }, "take away"), list);
+  const summary = { title: "Take this view away as a file", "aria-live": "polite" };
+  menu.append(make("summary", summary, NAME), list);
   if (picture) {
     const bytes = () => Uint8Array.from(atob(picture.split(",")[1]), (c) => c.charCodeAt(0));
     item("picture (SVG)", "Download the graph as SVG", file("svg", "image/svg+xml", bytes));
@@ -65,8 +71,9 @@ features.push((view) => {
   item("card (Markdown)", "Download the card as Markdown", file("md", "text/markdown", () => markdown));
   item("copy Markdown", "Copy the card, for an issue", async () => {
     await navigator.clipboard.writeText(markdown);
-    return "the card is in the clipboard";
+    return "copied";
   });
+  list.append(note);
   menu.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !menu.open) return;
     event.stopPropagation();
