@@ -324,10 +324,11 @@ def _launched(entry: Entry) -> Mapping[int, int]:
     if entry.plan is None:
         return {}
     plan = entry.plan
-    made = {(kernel.spec.key, kernel.args): kernel for kernel in plan.kernels}
+    launched = sorted(call.group.index for launch in plan.program.launches for call in launch)
+    made = dict(zip(launched, plan.kernels, strict=False))  # the reference has none
     found: collections.Counter[int] = collections.Counter()
     for launch in plan.program.launches:
-        kernel = made.get((launch[0].spec.key, launch[0].binding.args))
+        kernel = made.get(launch[0].group.index)
         if kernel is not None:
             found[id(kernel)] += plan.counter.calls
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from fusekit.codegen import KernelSource
 from fusekit.compilers import cache
 from fusekit.errors import EngineUnavailableError
 from fusekit.ir.graph import contiguous_strides
@@ -15,10 +14,11 @@ from fusekit.runtime.engines import Engine, choose
 from fusekit.runtime.entry import Entry, Generic
 from fusekit.runtime.guards import Broken, broken_by, outside_now
 from fusekit.runtime.kernels import generate, is_compiled
-from fusekit.runtime.program import KernelCall, Program
+from fusekit.runtime.plan import args_of
+from fusekit.runtime.program import Program
 from fusekit.runtime.resize import pattern_of_shapes, resize
 from fusekit.runtime.signature import foreign_context, mutable_among
-from fusekit.specs import Decline
+from fusekit.specs import ArgSpec, Decline, KernelSpec
 
 __all__ = ["Check", "Lookup", "look_up", "why_missed"]
 
@@ -217,17 +217,19 @@ def _new_kernels(dispatcher: Dispatcher, held: Generic, asked: Asked) -> tuple[i
         return None, 0
     if isinstance(engine, Decline) or not engine.compiler:
         return (None if isinstance(engine, Decline) else 0), 0
-    missing = {
-        call.form: call
-        for call in program.kernels
-        if call.binding.numel and not is_compiled(engine, *call.form)
+    forms = {
+        (launch[0].spec.key, args_of(launch, program.device)): launch[0].spec
+        for launch in program.launches
     }
-    kept = sum(_is_on_disk(engine, call) for call in missing.values())
+    missing = [
+        (spec, args) for (_, args), spec in forms.items() if not is_compiled(engine, spec, args)
+    ]
+    kept = sum(_is_on_disk(engine, spec, args) for spec, args in missing)
     return len(missing) - kept, kept
 
 
-def _is_on_disk(engine: Engine, call: KernelCall) -> bool:
-    source: KernelSource = generate(engine, *call.form)
+def _is_on_disk(engine: Engine, spec: KernelSpec, args: ArgSpec) -> bool:
+    source = generate(engine, spec, args)
     return cache.size_of(engine.load_compiler().key(source)) is not None
 
 
