@@ -35,7 +35,7 @@ class CallSession:
         self, fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any], model: ModelOf
     ) -> None:
         """Remember the call."""
-        self._fused = fused
+        self.own = fused
         self._leaves, self._spec = pytree.tree_flatten((args, kwargs))
         self._model = model
         self._kept: dict[str, dict[str, Any]] = {}
@@ -66,7 +66,7 @@ class CallSession:
 
     def call(self) -> _Called:
         """The call as it was given."""
-        return self._fused, *pytree.tree_unflatten(self._leaves, self._spec)
+        return self.own, *pytree.tree_unflatten(self._leaves, self._spec)
 
     def panels(self) -> list[dict[str, str]]:
         """All of them."""
@@ -78,7 +78,7 @@ class CallSession:
         if found is None:
             raise UsageError(f"no panel {name!r}")
         kept = self._kept.setdefault(name, {})
-        call = Call(*self._call(shown.size, shown.engine), shown.model, kept)
+        call = Call(*self._call(shown.size, shown.engine), shown.model, kept, self.own)
         return found.draw(call, fields, progress)
 
     def _call(
@@ -88,6 +88,6 @@ class CallSession:
         if self._current is None or self._current[0] != (size, engine):
             leaves = [resized(leaf, self._extent, size) for leaf in self._leaves]
             args, kwargs = pytree.tree_unflatten(leaves, self._spec)
-            function = fuse(self._fused.function, engine=engine, name=self._fused.name)
+            function = fuse(self.own.function, engine=engine, name=self.own.name)
             self._current = (size, engine), (function, args, kwargs)
         return self._current[1]

@@ -10,19 +10,26 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fusekit.errors import UsageError
 from fusekit.viz import card as cards
+from fusekit.viz import takeaway
 from fusekit.viz.graph import dot, graph_svg
 from fusekit.viz.html import SECTIONS, block, page
-from fusekit.viz.model import Model, check, load_model, save_model
+from fusekit.viz.model import Model, check, dumps, load_model, save_model
 from fusekit.viz.need import need
 from fusekit.viz.text import headline, text
 from fusekit.viz.timed import Timed, asked, timed
 
 if TYPE_CHECKING:
     from fusekit.bench import Crossover, Roofline, Sweep
+    from fusekit.runtime.cached import FunctionCache
     from fusekit.viz.live import LiveView
     from fusekit.viz.panels.panel import Fields, Progress, Shown
+    from fusekit.viz.session import CallSession
 
 __all__ = ["FusionView", "Session", "load"]
+
+_RECORDED = (
+    "this view is a recording: nothing can run again; f.explore(*args) gives a view with a live one"
+)
 
 
 class Session(Protocol):
@@ -137,6 +144,24 @@ class FusionView:
         """The graph in DOT, for other tools."""
         return dot(self._model)
 
+    def mermaid(self) -> str:
+        """The graph as Mermaid, which GitHub and JupyterLab draw; "" if it has no nodes."""
+        return cards.mermaid(self._model)
+
+    def json(self) -> str:
+        """The model as JSON: what `save` writes."""
+        return dumps(self._model)
+
+    def png(
+        self, path: str | Path | None = None, *, width: int = 1600, theme: str = "light"
+    ) -> bytes:
+        """The graph's picture as PNG, `width` pixels wide; written to `path` if that is given.
+
+        Raises:
+            UsageError: the package resvg-py is not there (pip install 'fusekit[png]').
+        """
+        return takeaway.png(self.svg(theme=theme), width, path)
+
     def text(self) -> str:
         """Everything but the generated sources, as plain text."""
         return text(self._model)
@@ -160,6 +185,26 @@ class FusionView:
     def save(self, path: str | Path) -> Path:
         """Write the view to `path`, usually `x.fk.json`; `fusekit.load` reads it, without torch."""
         return save_model(self._model, path)
+
+    def export(self, directory: str | Path) -> list[Path]:
+        """Write all of it into a directory: page, picture, card, data, and the kernels.
+
+        A kernel is a directory with its source, a program that runs it on tensors like the call's,
+        and `make run`; of a view that was loaded from a file, only its source.
+
+        Returns:
+            The files that were written.
+        """
+        return takeaway.export(self, directory, self._session())
+
+    def cache(self) -> FunctionCache:
+        """What is held for the function: `f.cache()`; UsageError of a recording."""
+        return cast("CallSession", self.session()).own.cache()
+
+    def _session(self) -> CallSession | None:
+        """What runs the call again, where there is a call."""
+        made = self._live() if callable(self._live) else self._live
+        return cast("CallSession", made) if hasattr(made, "own") else None
 
     def time(
         self,
@@ -195,10 +240,7 @@ class FusionView:
     def session(self) -> Session:
         """What runs the call again; UsageError if this view is a recording."""
         if self._live is None:
-            raise UsageError(
-                "this view is a recording: nothing can run again; "
-                "f.explore(*args) gives a view with a live one"
-            )
+            raise UsageError(_RECORDED)
         return self._live() if callable(self._live) else self._live
 
     def live(self) -> LiveView:
@@ -210,5 +252,9 @@ class FusionView:
 
 
 def load(path: str | Path) -> FusionView:
-    """Read a view that `FusionView.save` wrote; UsageError for anything else."""
+    """Read a view that `FusionView.save` wrote, or that a card (`x.md`) carries.
+
+    Raises:
+        UsageError: it is neither, or what the card carries was changed.
+    """
     return FusionView(load_model(path))
