@@ -35,7 +35,7 @@ class CallSession:
         self, fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any], model: ModelOf
     ) -> None:
         """Remember the call."""
-        self.own = fused
+        self._fused = fused
         self._leaves, self._spec = pytree.tree_flatten((args, kwargs))
         self._model = model
         self._kept: dict[str, dict[str, Any]] = {}
@@ -78,7 +78,7 @@ class CallSession:
         if found is None:
             raise UsageError(f"no panel {name!r}")
         kept = self._kept.setdefault(name, {})
-        call = Call(*self._call(shown.size, shown.engine), shown.model, kept, self.own)
+        call = Call(*self._call(shown.size, shown.engine), shown.model, kept, self._fused)
         return found.draw(call, fields, progress)
 
     def _call(
@@ -88,6 +88,6 @@ class CallSession:
         if self._current is None or self._current[0] != (size, engine):
             leaves = [resized(leaf, self._extent, size) for leaf in self._leaves]
             args, kwargs = pytree.tree_unflatten(leaves, self._spec)
-            function = fuse(self.own.function, engine=engine, name=self.own.name)
+            function = fuse(self._fused.function, engine=engine, name=self._fused.name)
             self._current = (size, engine), (function, args, kwargs)
         return self._current[1]

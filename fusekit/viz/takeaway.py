@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fusekit.errors import FusionDeclined, UsageError
 from fusekit.viz.need import need
 
 if TYPE_CHECKING:
-    from fusekit.viz.session import CallSession
     from fusekit.viz.view import FusionView
 
 __all__ = ["export", "png"]
+
+Called = tuple[Any, tuple[Any, ...], dict[str, Any]]
+"""A fused function, and its arguments."""
 
 _ENDINGS = {"cpp": "cpp", "cuda": "cu", "llvm": "ll", "ir": "ir"}
 
@@ -33,8 +35,8 @@ def png(svg: str, width: int, path: str | Path | None) -> bytes:
     return data
 
 
-def export(view: FusionView, directory: str | Path, session: CallSession | None) -> list[Path]:
-    """Write everything; see `FusionView.export`."""
+def export(view: FusionView, directory: str | Path, call: Called | None) -> list[Path]:
+    """Write everything; see `FusionView.export`. `call` is what is shown, if it can run."""
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"\W+", "-", view.model["name"]).strip("-") or "view"
@@ -53,7 +55,7 @@ def export(view: FusionView, directory: str | Path, session: CallSession | None)
     for file, text in texts.items():
         written.append(folder / file)
         written[-1].write_text(text, encoding="utf-8", newline="\n")
-    return written + (_sources(view, folder) if session is None else _programs(session, folder))
+    return written + (_sources(view, folder) if call is None else _programs(call, folder))
 
 
 def _sources(view: FusionView, folder: Path) -> list[Path]:
@@ -68,9 +70,9 @@ def _sources(view: FusionView, folder: Path) -> list[Path]:
     return written
 
 
-def _programs(session: CallSession, folder: Path) -> list[Path]:
+def _programs(call: Called, folder: Path) -> list[Path]:
     """Each kernel, in each language that can be compiled here."""
-    fused, args, kwargs = session.call()
+    fused, args, kwargs = call
     program = fused.entry(args, kwargs).program
     written: list[Path] = []
     for group in range(len(program.kernels) if program is not None else 0):

@@ -23,13 +23,8 @@ if TYPE_CHECKING:
     from fusekit.runtime.cached import FunctionCache
     from fusekit.viz.live import LiveView
     from fusekit.viz.panels.panel import Fields, Progress, Shown
-    from fusekit.viz.session import CallSession
 
 __all__ = ["FusionView", "Session", "load"]
-
-_RECORDED = (
-    "this view is a recording: nothing can run again; f.explore(*args) gives a view with a live one"
-)
 
 
 class Session(Protocol):
@@ -195,16 +190,14 @@ class FusionView:
         Returns:
             The files that were written.
         """
-        return takeaway.export(self, directory, self._session())
+        return takeaway.export(
+            self, directory, None if self._live is None else self.session().call()
+        )
 
     def cache(self) -> FunctionCache:
         """What is held for the function: `f.cache()`; UsageError of a recording."""
-        return cast("CallSession", self.session()).own.cache()
-
-    def _session(self) -> CallSession | None:
-        """What runs the call again, where there is a call."""
-        made = self._live() if callable(self._live) else self._live
-        return cast("CallSession", made) if hasattr(made, "own") else None
+        found: FunctionCache = self.session().call()[0].cache()
+        return found
 
     def time(
         self,
@@ -240,7 +233,10 @@ class FusionView:
     def session(self) -> Session:
         """What runs the call again; UsageError if this view is a recording."""
         if self._live is None:
-            raise UsageError(_RECORDED)
+            raise UsageError(
+                "this view is a recording: nothing can run again; "
+                "f.explore(*args) gives a view with a live one"
+            )
         return self._live() if callable(self._live) else self._live
 
     def live(self) -> LiveView:

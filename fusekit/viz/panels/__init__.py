@@ -17,5 +17,5 @@ from fusekit.viz.panels.sweep import SWEEP
 
 __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 
-PANELS: tuple[Panel, ...] = (EDIT, STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, CACHE)
+PANELS: tuple[Panel, ...] = (STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, EDIT, CACHE)
 """All panels, from top to bottom."""

@@ -154,7 +154,7 @@ def _message(each: CompilerMessage) -> str:
 def _times(result: EditResult) -> str:
     if result.seconds is None or result.generated_seconds is None:
         return ""
-    ratio = ratio_text(result.ratio)
+    ratio = "" if result.outcome == "cannot tell" else ratio_text(result.ratio)
     rows = [
         (
             f"<tr>{head('generated')}{cell(seconds_text(result.generated_seconds), 'fk-num-cell')}"
