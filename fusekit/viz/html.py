@@ -11,6 +11,7 @@ from html import escape
 
 from fusekit.viz.graph import Picture, layers, picture
 from fusekit.viz.model import Model
+from fusekit.viz.outline import outline_html
 from fusekit.viz.palette import static, variables
 from fusekit.viz.source import source_html, user_html
 from fusekit.viz.tables import groups_html, ledger_headline, ledger_html, why_headline, why_html
@@ -22,10 +23,13 @@ __all__ = ["SECTIONS", "block", "page", "script", "stylesheet"]
 SECTIONS = ("graph", "source", "why", "bytes", "timing")
 """The parts of a view, in the order in which they appear."""
 
-_FEATURES = ("dom", "picture", "tabs", "links", "keys")
+_FEATURES = (
+    *("dom", "picture", "tabs", "links", "keys"),
+    *("entries", "jumps", "flow", "walk", "card", "search", "ruler", "help"),
+)
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
-_SHEETS = ("graph", "fusekit")
+_SHEETS = ("graph", "fusekit", "walk")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
@@ -110,7 +114,7 @@ def _graph_section(model: Model) -> str:
         "Solid: one fused kernel · dashed: left to PyTorch · "
         "orange, thick: a seam, data that crosses memory"
     )
-    body = _figure(model, drawn, legend) + groups_html(model)
+    body = _figure(model, drawn, legend) + groups_html(model) + outline_html(model)
     note = plural(len(model["graph"]["nodes"]), "node")
     return _section("graph", "Graph", note, body, opened=True)
 

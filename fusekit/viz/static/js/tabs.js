@@ -44,8 +44,11 @@ function copyButton(find) {
 function themeButton(root) {
   const dark = () => getComputedStyle(root).colorScheme === "dark" ||
     (getComputedStyle(root).colorScheme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
-  return button("theme", "Switch between light and dark", () => {
-    root.dataset.fkTheme = dark() ? "light" : "dark";
+  return button("theme", "theme: switch between light and dark", () => {
+    const wanted = !dark();
+    // Where the page around it is as wanted, the view follows that again.
+    delete root.dataset.fkTheme;
+    if (dark() !== wanted) root.dataset.fkTheme = wanted ? "dark" : "light";
   });
 }
 

@@ -1,0 +1,126 @@
+// The card of what is pinned: all there is to say of a node, an edge, a seam or a group.
+
+const rowAt = (root, table, number) => root.querySelector(`.${table}`)?.tBodies[0]?.rows[Number(number)];
+
+function facts() {
+  const list = make("dl");
+  const add = (name, ...parts) => {
+    const given = parts.filter(Boolean);
+    if (!given.length) return;
+    const value = make("dd");
+    given.forEach((part) => value.append(part, " "));
+    list.append(make("dt", {}, name), value);
+  };
+  return { list, add };
+}
+
+features.push((view) => {
+  const { root, graph } = view;
+  const canvas = root.querySelector(".fk-canvas");
+  if (!canvas || !graph.list.length) return;
+  const card = make("section", { class: "fk-card", "aria-label": "what is pinned" });
+  card.hidden = true;
+  (canvas.closest("figure") ?? root.querySelector(".fk-said-walk")).after(card);
+
+  const goes = (text, label, target) => target && button(text, label, () => view.jump(target));
+  const links = (entries) => entries.slice(0, 12).map((entry) =>
+    goes(shortName(entry), `${shortName(entry)}: go there`, entry))
+    .concat(entries.length > 12 ? [make("span", {}, `and ${entries.length - 12} more`)] : []);
+
+  const lineOf = (number) => {
+    const line = number && root.querySelector(`.fk-user .fk-l[data-l="${number}"]`);
+    const text = line && line.textContent.slice(line.querySelector(".fk-no").textContent.length).trim();
+    return line && goes(`${number}: ${text}`, `${number}: ${text} (your line: go there)`, line);
+  };
+  const kernelOf = (g) => {
+    const source = root.querySelector(`.fk-src[data-g="${g}"]`);
+    const line = source && all(source, ".fk-l").find((e) => e.dataset.v) || source?.querySelector(".fk-l");
+    const symbol = graph.entries.get(`g${g}`)?.span.title;
+    return line && goes(symbol, `${symbol}: go to its source`, line);
+  };
+  const ledgerOf = (value) => {
+    const row = root.querySelector(`.fk-ledger tr[data-v="${value}"]`);
+    if (!row) return null;
+    const [name, , eager, fused] = [...row.cells].map((cell) => cell.textContent);
+    return goes(`${name}: ${eager} eager, ${fused} fused`,
+      `${name}: ${eager} eager, ${fused} fused (go to the ledger)`, row);
+  };
+  const reason = (add, row) => {
+    if (!row) return;
+    const [, code, why, , hint] = [...row.cells].map((cell) => cell.textContent);
+    add("not fused", make("b", { class: "fk-id" }, code), make("span", {}, why));
+    if (hint && hint !== "none found") add("what to do", hint);
+    add("more", make("code", {}, `fusekit why ${code}`));
+  };
+  const tooltip = (element) =>
+    (element?.querySelector(":scope > title")?.textContent ?? "").split("\n").filter(Boolean);
+  // What a node's tooltip knows beyond what the card says anyway: its first line is the operator.
+  const rest = (element, type) => tooltip(element).slice(1)
+    .filter((part) => part !== type && !/^FK\d+:|^[^ ]*:\d+$/.test(part));
+
+  const node = (add, entry, element) => {
+    const { g, l, d, v } = entry.span.dataset;
+    const [, type] = entry.text.split(": ")[0].split(", ");
+    add("operator", entry.span.title);
+    add("tensor", [type, ...rest(element, type)].join(" · "));
+    add("your line", lineOf(l));
+    add("group", g && goes(shortName(graph.entries.get(`g${g}`)), `group ${g}: go there`, graph.entries.get(`g${g}`)));
+    add("kernel", g && kernelOf(g));
+    add("reads", ...links(entry.reads));
+    add("read by", ...links(entry.readers));
+    if (d) reason(add, rowAt(root, "fk-declined", d));
+    add("memory", ledgerOf(v));
+  };
+  const group = (add, entry) => {
+    add("kernel", kernelOf(entry.key.slice(1)));
+    add("operators", ...links(entry.below));
+    add("reads from", ...links(entry.reads));
+    add("read by", ...links(entry.readers));
+  };
+  const seam = (add, entry) => {
+    add("from", ...links(entry.reads));
+    add("to", ...links(entry.readers));
+    const row = rowAt(root, "fk-seams", entry.key.slice(1));
+    if (row) reason(add, row);
+    add("memory", ledgerOf(entry.value));
+  };
+  const edge = (add, element) => {
+    const [from, to] = element.dataset.e.split(" ").map((key) => graph.of(graph.nodes(key)[0]));
+    const inside = from && to && stepOf(from).kind === "group" && stepOf(from) === stepOf(to);
+    add("tensor", tooltip(element).join(" · "));
+    add("goes", inside ? `inside the kernel of ${shortName(stepOf(from))}: never to memory` : "through memory");
+    add("written by", from && links([from])[0]);
+    add("read by", ...links(from ? from.readers : [to].filter(Boolean)));
+    add("memory", ledgerOf(element.dataset.v));
+    return `${from ? shortName(from) : "?"} to ${to ? shortName(to) : "?"}`;
+  };
+
+  const draw = () => {
+    const element = view.pinned;
+    const entry = graph.of(element);
+    const plain = element?.matches(".fk-edge:not(.fk-seam)");
+    card.hidden = !(entry && entry.kind !== "mark") && !plain;
+    if (card.hidden) return;
+    const { list, add } = facts();
+    const kinds = { group, seam };
+    const title = plain ? edge(add, element) : shortName(entry).replace(/^(input|output|number) /, "");
+    if (!plain) (kinds[entry.kind] ?? node)(add, entry, graph.shown(entry)[0]);
+    const head = make("div", { class: "fk-card-top" });
+    const kind = plain ? "edge" : { op: "fused operator", opaque: "left to PyTorch", scalar: "number" }[entry.kind] ?? entry.kind;
+    head.append(make("strong", {}, title), make("span", { class: "fk-chip" }, kind),
+      button("×", "Let go (Escape)", () => { view.pin(null); canvas.focus({ preventScroll: true }); }));
+    card.replaceChildren(head, ...(plain ? [] : [make("p", {}, entry.text)]), list);
+    quiet(card);
+  };
+  root.addEventListener("fk-pin", draw);
+
+  // A thin line is hard to hit: a wide one lies over it, unseen.
+  const widen = () => all(canvas, ".fk-edge > path:first-of-type:not(.fk-hit)").forEach((path) => {
+    if (path.parentNode.querySelector(".fk-hit")) return;
+    const hit = path.cloneNode();
+    hit.setAttribute("class", "fk-hit");
+    path.after(hit);
+  });
+  widen();
+  new MutationObserver(widen).observe(canvas, { childList: true, subtree: true });
+});
