@@ -65,7 +65,7 @@ def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(visible(name))} · fusekit</title>"
-        f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n<main>\n{blocks}</main>\n"
+        f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n<main>\n<h1>{escape(visible(name))}</h1>\n{blocks}</main>\n"
         f'<script type="module">{script()}</script>\n</body></html>\n'
     )
 
@@ -73,6 +73,8 @@ def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
 _PAGE = (
     ":root{color-scheme:light dark}body{margin:0;background:light-dark(#eef0f3,#0e1013)}"
     "main{max-width:1180px;margin:0 auto;padding:20px 16px;display:grid;gap:20px}"
+    # Each view shows its title; the page's is for those who go from heading to heading.
+    "h1{position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%)}"
 )
 
 

@@ -64,7 +64,7 @@ features.push((view) => {
     add("operator", entry.span.title);
     add("tensor", [type, ...rest(element, type)].join(" · "));
     add("your line", lineOf(l));
-    add("group", g && goes(shortName(graph.entries.get(`g${g}`)), `group ${g}: go there`, graph.entries.get(`g${g}`)));
+    add("group", ...links([graph.entries.get(`g${g}`)].filter(Boolean)));
     add("kernel", g && kernelOf(g));
     add("reads", ...links(entry.reads));
     add("read by", ...links(entry.readers));

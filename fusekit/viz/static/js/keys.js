@@ -31,11 +31,19 @@ function roving(list, items, pin) {
 // Lines of code, and rows that stand for something.
 function keyed(container, pin) {
   const rows = ":scope > tr:is([data-v],[data-l],[data-g])";
-  [...all(container, "pre").map((list) => [list, all(list, ".fk-l")]),
-   ...all(container, ".fk-table tbody").map((list) => [list, all(list, rows)]),
-   ...all(container, ".fk-outline > ol").map((list) => [list, all(list, ".fk-o")])]
-    .filter(([, items]) => items.length)
-    .forEach(([list, items]) => roving(list, items, pin));
+  const lists = (selector, inside, role) => all(container, selector).forEach((list) => {
+    const items = all(list, inside);
+    if (!items.length) return;
+    if (role) items.forEach((item) => item.setAttribute("role", role));
+    if (role === "option") {
+      list.setAttribute("role", "listbox");
+      list.setAttribute("aria-label", "lines of code");
+    }
+    roving(list, items, pin);
+  });
+  lists("pre", ".fk-l", "option");
+  lists(".fk-outline > ol", ".fk-o", "button");
+  lists(".fk-table tbody", rows);
 }
 
 features.push((view) => {
