@@ -22,18 +22,22 @@ SHOW = "from fusekit.viz import FusionView\nfrom tests.viz import models\nFusion
 SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
 
 
+RULES = ("target-size", "label-content-name-mismatch", "focus-order-semantics", "td-has-header")
+"""What axe-core looks for only when it is asked to."""
+
+FIND = """async ([within, rules]) => {
+    const options = {resultTypes: ['violations'], rules};
+    const {violations} = await axe.run(within || document, options);
+    return violations.flatMap(v => v.nodes.map(
+        n => `${v.id}: ${n.html.slice(0, 160)} ${n.failureSummary}`)); }"""
+
+
 def violations(found, within: str = "") -> list[str]:
-    """Return what axe-core finds wrong inside the elements that `within` selects, or anywhere."""
+    """Return what axe-core finds wrong in the elements that `within` selects, or anywhere."""
     if not found.page.evaluate("!!window.axe"):
         found.page.evaluate(base.AXE_SCRIPT)
-    # Text size and target size are WCAG 2.2's, and the colours' contrast is AA's.
-    answer = found.page.evaluate(
-        """async (within) => (await axe.run(within || document, {resultTypes: ["violations"],
-            rules: {"target-size": {enabled: true}, "label-content-name-mismatch": {enabled: true}, "focus-order-semantics": {enabled: true}, "table-fake-caption": {enabled: true}, "td-has-header": {enabled: true}}})).violations
-            .flatMap(v => v.nodes.map(n => `${v.id}: ${n.html.slice(0, 160)} ${n.failureSummary}`))""",
-        within,
-    )
-    return list(answer)
+    rules = {name: {"enabled": True} for name in RULES}
+    return found.page.evaluate(FIND, [within, rules])
 
 
 def unfold(found) -> None:

@@ -14,6 +14,22 @@ function facts() {
   return { list, add };
 }
 
+// What is clicked stays where it is, although something above it comes or goes.
+function steady(element, act) {
+  let pane = element?.parentElement;
+  while (pane && !(pane.scrollHeight > pane.clientHeight && /auto|scroll/.test(getComputedStyle(pane).overflowY))) {
+    pane = pane.parentElement;
+  }
+  pane ??= document.scrollingElement;
+  const top = () => element?.getBoundingClientRect().top ?? 0;
+  const [before, anchor] = [top(), pane.style.overflowAnchor];
+  // Or the browser would do it once more.
+  pane.style.overflowAnchor = "none";
+  act();
+  pane.scrollTop += top() - before;
+  requestAnimationFrame(() => { pane.style.overflowAnchor = anchor; });
+}
+
 features.push((view) => {
   const { root, graph } = view;
   const canvas = root.querySelector(".fk-canvas");
@@ -112,7 +128,8 @@ features.push((view) => {
     card.replaceChildren(head, ...(plain ? [] : [make("p", {}, entry.text)]), list);
     quiet(card);
   };
-  root.addEventListener("fk-pin", draw);
+  root.addEventListener("fk-pin", ({ detail }) =>
+    steady((detail ?? document.activeElement).closest(".fk-pane,.fk-scroll,.fk-outline,.fk-panel"), draw));
 
   // A thin line is hard to hit: a wide one lies over it, unseen.
   const widen = () => all(canvas, ".fk-edge > path:first-of-type:not(.fk-hit)").forEach((path) => {

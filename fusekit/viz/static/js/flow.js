@@ -44,10 +44,11 @@ features.push((view) => {
     const keys = (set) => new Set([...set].flatMap(graph.shown).map((e) => e.dataset.n));
     const [above, below] = [keys(up), keys(down)];
     const own = new Set([entry, ...entry.below].flatMap(graph.shown).map((e) => e.dataset.n));
+    const both = (set) => (from, to) => set.has(from) && set.has(to);
     const within = {
-      u: (from, to) => above.has(to) && above.has(from),
-      d: (from, to) => below.has(from) && below.has(to),
-      b: (from, to) => within.u(from, to) || within.d(from, to),
+      u: both(above),
+      d: both(below),
+      b: (from, to) => both(above)(from, to) || both(below)(from, to),
       n: (from, to) => own.has(from) || own.has(to),
     }[mode];
     const nodes = { u: [above], d: [below] }[mode] ?? [above, below];

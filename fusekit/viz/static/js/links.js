@@ -114,7 +114,7 @@ function linking(view) {
     root.dataset.fkPinned = found.length ? [...meaning(index(), element).values].join(" ") : "";
     mark("fk-pin", found);
     say(described ?? (element ? NO_LINK : HINT));
-    root.dispatchEvent(new CustomEvent("fk-pin"));
+    root.dispatchEvent(new CustomEvent("fk-pin", { detail: element }));
     if (found.length) openTab(found);
     all(root, PANE).filter((pane) => !pane.contains(element)).forEach((pane) => {
       const here = found.filter((item) => pane.contains(item));
