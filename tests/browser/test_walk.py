@@ -239,6 +239,7 @@ def test_the_card_of_a_declined_operator_and_of_a_seam(open_file):
     found.page.locator(".fk-badge").last.click()
     text = card(found).inner_text()
     assert text.startswith("seam 2 of 2")
+    assert "32 MiB, 1 launch" in text
     assert "y = torch.where(mask, 0, y) joins g1" in text
     assert card(found).locator("a").count() == 0
 
@@ -413,6 +414,10 @@ def test_by_keys_alone_in_jupyterlab(notebook):
     page_.keyboard.press("Enter")
     assert not page_.locator(".fk-panel").evaluate("e => e.open")
     assert found.cells() == before
+    # Nothing was scrolled that a reader could not scroll back.
+    stuck = """[...document.querySelectorAll('html, body, body *')]
+        .filter(e => e.scrollTop && getComputedStyle(e).overflowY === 'hidden').length"""
+    assert page_.evaluate(stuck) == 0
     page_.locator(".fk-canvas").focus()
     page_.keyboard.press("Escape")
     page_.keyboard.press("Escape")

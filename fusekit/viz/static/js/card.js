@@ -14,6 +14,10 @@ function facts() {
   return { list, add };
 }
 
+// A sentence's parts: what it is, and after the colon what it has to do with others.
+const parts = (entry) => entry.text.split(": ")[0].split(", ");
+const tail = (entry) => entry.text.split(": ").slice(1).join(": ").replace(/\.$/, "");
+
 // What is clicked stays where it is, although something above it comes or goes.
 function steady(element, act) {
   let pane = element?.parentElement;
@@ -61,8 +65,8 @@ features.push((view) => {
     return goes(`${name}: ${eager} eager, ${fused} fused`,
       `${name}: ${eager} eager, ${fused} fused (go to the ledger)`, row);
   };
-  const reason = (add, row) => {
-    if (!row) return;
+  const reason = (add, entry, row) => {
+    if (!row) { add("not fused", tail(entry)); return; }
     const [, code, why, , hint] = [...row.cells].map((cell) => cell.textContent);
     add("not fused", make("b", { class: "fk-id" }, code), make("span", {}, why));
     if (hint && hint !== "none found") add("what to do", hint);
@@ -76,18 +80,24 @@ features.push((view) => {
 
   const node = (add, entry, element) => {
     const { g, l, d, v } = entry.span.dataset;
-    const [, type] = entry.text.split(": ")[0].split(", ");
+    const [, type, ...more] = parts(entry);
+    const size = more.find((part) => /^[\d.]+ \w*B$/.test(part));
+    const place = more.find((part) => part.startsWith("operator "))?.replace(/ in .*/, "");
+    const known = rest(element, type);
     add("operator", entry.span.title);
-    add("tensor", [type, ...rest(element, type)].join(" · "));
+    add("tensor", [type, known.some((part) => part.includes(size)) ? "" : size, ...known]
+      .filter(Boolean).join(" · "));
     add("your line", lineOf(l));
-    add("group", ...links([graph.entries.get(`g${g}`)].filter(Boolean)));
+    if (g) add("group", ...links([graph.entries.get(`g${g}`)].filter(Boolean)), place);
     add("kernel", g && kernelOf(g));
     add("reads", ...links(entry.reads));
     add("read by", ...links(entry.readers));
-    if (d) reason(add, rowAt(root, "fk-declined", d));
+    if (d) reason(add, entry, rowAt(root, "fk-declined", d));
     add("memory", ledgerOf(v));
   };
   const group = (add, entry) => {
+    add("size", parts(entry).slice(1).join(", "));
+    add("traffic", tail(entry));
     add("kernel", kernelOf(entry.key.slice(1)));
     add("operators", ...links(entry.below));
     add("reads from", ...links(entry.reads));
@@ -97,7 +107,8 @@ features.push((view) => {
     add("from", ...links(entry.reads));
     add("to", ...links(entry.readers));
     const row = rowAt(root, "fk-seams", entry.key.slice(1));
-    if (row) reason(add, row);
+    reason(add, entry, row);
+    add("price", row?.cells[3].textContent);
     add("memory", ledgerOf(entry.value));
   };
   const edge = (add, element) => {
@@ -125,7 +136,7 @@ features.push((view) => {
     const kind = plain ? "edge" : { op: "fused operator", opaque: "left to PyTorch", scalar: "number" }[entry.kind] ?? entry.kind;
     head.append(make("strong", {}, title), make("span", { class: "fk-chip" }, kind),
       button("×", "Let go (Escape)", () => { view.pin(null); canvas.focus({ preventScroll: true }); }));
-    card.replaceChildren(head, ...(plain ? [] : [make("p", {}, entry.text)]), list);
+    card.replaceChildren(head, list);
     quiet(card);
   };
   root.addEventListener("fk-pin", ({ detail }) =>
