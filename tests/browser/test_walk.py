@@ -393,6 +393,15 @@ def test_by_keys_alone_in_jupyterlab(notebook):
     for key in ("a", "b", "d", "d", "ArrowDown", "r"):
         page_.keyboard.press(key)
     assert said(found).startswith("sigmoid, ")
+    for _ in range(20):  # to the card, and on to what it names
+        page_.keyboard.press("Tab")
+        if page_.evaluate("document.activeElement.matches('.fk-card dd button')"):
+            break
+    page_.keyboard.press("Enter")
+    assert page_.evaluate("document.activeElement.innerText").strip().startswith("6")
+    page_.keyboard.press("r")
+    page_.keyboard.press("Escape")
+    page_.locator(".fk-canvas").focus()
     page_.keyboard.press("/")
     page_.keyboard.type("relu")
     page_.keyboard.press("Enter")

@@ -46,8 +46,8 @@ function meaning(index, element) {
 // Everything that stands for the same, in the order of the page.
 function partners(index, what) {
   const found = new Set([
-    ...[...what.values].flatMap((value) => index.v.get(value) ?? []).filter((e) => !e.matches(WHOLE) ||
-      words(e, "v").length && what.group === null),
+    ...[...what.values].flatMap((value) => index.v.get(value) ?? []).filter((e) =>
+      what.group === null || !e.matches(WHOLE)),
     ...[...what.lines].flatMap((line) => index.l.get(line) ?? []),
     ...(index.g.get(what.group) ?? []),
   ]);
@@ -101,19 +101,19 @@ function linking(view) {
     const found = element ? partners(index(), meaning(index(), element)) : [];
     return found.some((other) => other !== element) ? found : [];
   };
-  const show = (element) => {
+  const show = (element, loud) => {
     const found = find(element);
     mark("fk-hi", found);
     const alone = element?.matches(".fk-l") ? NO_LINK : HINT;
-    say(found.length ? describe(found) : described ?? alone);
+    say(found.length ? describe(found) : described ?? alone, loud);
   };
-  const pin = (element) => {
+  const pin = (element, loud = true) => {
     const found = find(element);
     view.pinned = found.length ? element : null;
     described = found.length ? describe(found) : null;
     root.dataset.fkPinned = found.length ? [...meaning(index(), element).values].join(" ") : "";
     mark("fk-pin", found);
-    say(described ?? (element ? NO_LINK : HINT));
+    say(described ?? (element ? NO_LINK : HINT), loud);
     root.dispatchEvent(new CustomEvent("fk-pin", { detail: element }));
     if (found.length) openTab(found);
     all(root, PANE).filter((pane) => !pane.contains(element)).forEach((pane) => {
@@ -122,10 +122,14 @@ function linking(view) {
     });
   };
   const of = (event) => event.target.closest?.(LINKED);
-  root.addEventListener("pointerover", (event) => show(of(event)));
-  root.addEventListener("pointerleave", () => show(null));
-  root.addEventListener("focusin", (event) => { if (of(event)) show(of(event)); });
-  root.addEventListener("focusout", () => show(null));
+  // Not when it is the page that moved, under a mouse that rests.
+  let place = "";
+  const moved = ({ clientX, clientY }) => place !== (place = `${clientX} ${clientY}`);
+  root.addEventListener("pointerover", (event) => { if (moved(event)) show(of(event), false); });
+  root.addEventListener("pointermove", moved);
+  root.addEventListener("pointerleave", () => show(null, false));
+  root.addEventListener("focusin", (event) => { if (of(event)) show(of(event), true); });
+  root.addEventListener("focusout", () => show(null, false));
   root.addEventListener("click", (event) => {
     const element = of(event);
     if (element) pin(element);
@@ -146,8 +150,12 @@ function openTab(found) {
 const HINT = "Point at a node, a line or a tensor to see its partners; click to pin; ? lists the keys.";
 
 features.push((view) => {
-  const status = make("div", { class: "fk-status", "aria-live": "polite" }, HINT);
+  const status = make("div", { class: "fk-status", "aria-live": "off" }, HINT);
   view.root.append(status);
-  view.say = (text) => { status.textContent = text; };
+  // What a mouse passes over is for eyes alone.
+  view.say = (text, loud = true) => {
+    status.setAttribute("aria-live", loud ? "polite" : "off");
+    status.textContent = text;
+  };
   linking(view);
 });

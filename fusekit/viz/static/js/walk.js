@@ -64,11 +64,13 @@ features.push((view) => {
     view.tell(entry.text + where);
     if (document.activeElement !== stage) stage.focus({ preventScroll: true });
     if (drawn.length && entry.kind !== "mark") reveal(drawn[0]);
-    view.mark("fk-hi", entry.kind === "mark" ? [] : view.find(drawn[0] ?? entry.span));
+    view.mark("fk-hi", entry.kind === "mark" ? [] : view.find(entry.span));
   };
 
   const pin = () => {
-    view.pin(graph.shown(view.at).find((e) => e.matches(LINKED)) ?? view.at.span);
+    // A box that stands for a whole group is not the node in it.
+    const own = (e) => e.matches(LINKED) && (view.at.kind === "group" || !e.matches(WHOLE));
+    view.pin(graph.shown(view.at).find(own) ?? view.at.span, false);
     view.tell(`pinned: ${view.at.text}`);
   };
   const along = (from, name) => {
@@ -114,13 +116,13 @@ features.push((view) => {
     backspace: () => view.walkTo(view.at.parent ?? view.at),
     f: missed,
     l: () => {
-      const line = view.partnerLine(graph.shown(view.at)[0] ?? view.at.span);
+      const line = view.partnerLine(view.at.span);
       if (line) view.jump(line);
       else view.tell(NO_LINK);
     },
     r: () => view.back(),
     escape: () => {
-      if (view.pinned) { view.pin(null); view.tell("let go"); } else leave(root);
+      if (view.pinned) { view.pin(null, false); view.tell("let go"); } else leave(root);
     },
   };
   Object.keys(FLOWS).forEach((key) => { MOVES[key] = () => flow(key); });
