@@ -1,6 +1,9 @@
 // The card of what is pinned: all there is to say of a node, an edge, a seam or a group.
 
-const rowAt = (root, table, number) => root.querySelector(`.${table}`)?.tBodies[0]?.rows[Number(number)];
+// Rows of a table as Python wrote them, whatever order a reader gives them later.
+const rowsOf = (root, table) => [...(root.querySelector(`.${table}`)?.tBodies[0]?.rows ?? [])]
+  .filter((row) => row.cells.length > 3);
+const textOf = (cell) => [...cell.childNodes].map((part) => part.textContent).join(" · ");
 
 function facts() {
   const list = make("dl");
@@ -15,8 +18,8 @@ function facts() {
 }
 
 // A sentence's parts: what it is, and after the colon what it has to do with others.
-const parts = (entry) => entry.text.split(": ")[0].split(", ");
-const tail = (entry) => entry.text.split(": ").slice(1).join(": ").replace(/\.$/, "");
+const headOf = (entry) => entry.text.split(": ")[0].split(", ");
+const tailOf = (entry) => entry.text.split(": ").slice(1).join(": ").replace(/\.$/, "");
 
 // What is clicked stays where it is, although something above it comes or goes.
 function steady(element, act) {
@@ -38,10 +41,11 @@ features.push((view) => {
   const { root, graph } = view;
   const canvas = root.querySelector(".fk-canvas");
   if (!canvas || !graph.list.length) return;
-  const card = make("section", { class: "fk-card", "aria-label": "what is pinned" });
+  const card = make("section", { class: "fk-about", "aria-label": "what is pinned" });
   card.hidden = true;
   (canvas.closest("figure") ?? root.querySelector(".fk-said-walk")).after(card);
 
+  const [declined, seams] = ["fk-declined", "fk-seams"].map((table) => rowsOf(root, table));
   const goes = (text, label, target) => target && button(text, label, () => view.jump(target));
   const links = (entries) => entries.slice(0, 12).map((entry) =>
     goes(shortName(entry), `${shortName(entry)}: go there`, entry))
@@ -66,10 +70,10 @@ features.push((view) => {
       `${name}: ${eager} eager, ${fused} fused (go to the ledger)`, row);
   };
   const reason = (add, entry, row) => {
-    if (!row) { add("not fused", tail(entry)); return; }
-    const [, code, why, , hint] = [...row.cells].map((cell) => cell.textContent);
+    if (!row) { add("not fused", tailOf(entry)); return; }
+    const [, code, why, , hint] = [...row.cells].map(textOf);
     add("not fused", make("b", { class: "fk-id" }, code), make("span", {}, why));
-    if (hint && hint !== "none found") add("what to do", hint);
+    if (hint && !/^no(ne)? /.test(hint)) add("what to do", hint);
     add("more", make("code", {}, `fusekit why ${code}`));
   };
   const tooltip = (element) =>
@@ -80,7 +84,7 @@ features.push((view) => {
 
   const node = (add, entry, element) => {
     const { g, l, d, v } = entry.span.dataset;
-    const [, type, ...more] = parts(entry);
+    const [, type, ...more] = headOf(entry);
     const size = more.find((part) => /^[\d.]+ \w*B$/.test(part));
     const place = more.find((part) => part.startsWith("operator "))?.replace(/ in .*/, "");
     const known = rest(element, type);
@@ -92,12 +96,12 @@ features.push((view) => {
     add("kernel", g && kernelOf(g));
     add("reads", ...links(entry.reads));
     add("read by", ...links(entry.readers));
-    if (d) reason(add, entry, rowAt(root, "fk-declined", d));
+    if (d) reason(add, entry, declined[d]);
     add("memory", ledgerOf(v));
   };
   const group = (add, entry) => {
-    add("size", parts(entry).slice(1).join(", "));
-    add("traffic", tail(entry));
+    add("size", headOf(entry).slice(1).join(", "));
+    add("traffic", tailOf(entry));
     add("kernel", kernelOf(entry.key.slice(1)));
     add("operators", ...links(entry.below));
     add("reads from", ...links(entry.reads));
@@ -106,7 +110,7 @@ features.push((view) => {
   const seam = (add, entry) => {
     add("from", ...links(entry.reads));
     add("to", ...links(entry.readers));
-    const row = rowAt(root, "fk-seams", entry.key.slice(1));
+    const row = seams[entry.key.slice(1)];
     reason(add, entry, row);
     add("price", row?.cells[3].textContent);
     add("memory", ledgerOf(entry.value));
@@ -132,10 +136,10 @@ features.push((view) => {
     const kinds = { group, seam };
     const title = plain ? edge(add, element) : shortName(entry).replace(/^(input|output|number) /, "");
     if (!plain) (kinds[entry.kind] ?? node)(add, entry, graph.shown(entry)[0]);
-    const head = make("div", { class: "fk-card-top" });
+    const head = make("div", { class: "fk-about-top" });
     const kind = plain ? "edge" : { op: "fused operator", opaque: "left to PyTorch", scalar: "number" }[entry.kind] ?? entry.kind;
     head.append(make("strong", {}, title), make("span", { class: "fk-chip" }, kind),
-      button("×", "Let go (Escape)", () => { view.pin(null); canvas.focus({ preventScroll: true }); }));
+      button("×", "Let go (Escape)", () => { view.pin(null); view.stage().focus({ preventScroll: true }); }));
     card.replaceChildren(head, list);
     quiet(card);
   };
@@ -143,12 +147,11 @@ features.push((view) => {
     steady((detail ?? document.activeElement).closest(".fk-pane,.fk-scroll,.fk-outline,.fk-panel"), draw));
 
   // A thin line is hard to hit: a wide one lies over it, unseen.
-  const widen = () => all(canvas, ".fk-edge > path:first-of-type:not(.fk-hit)").forEach((path) => {
-    if (path.parentNode.querySelector(".fk-hit")) return;
-    const hit = path.cloneNode();
-    hit.setAttribute("class", "fk-hit");
-    path.after(hit);
+  const widen = () => all(root, ".fk-edge > path:only-of-type").forEach((path) => {
+    const wide = path.cloneNode();
+    wide.setAttribute("class", "fk-wide");
+    path.after(wide);
   });
   widen();
-  new MutationObserver(widen).observe(canvas, { childList: true, subtree: true });
+  root.addEventListener("fk-drawn", widen);
 });

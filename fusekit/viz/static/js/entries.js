@@ -52,7 +52,8 @@ features.push((view) => {
       const to = head && of(head);
       return seams.find((s) => to && s.readers.some((r) => r === to || r === stepOf(to))) ?? seams[0];
     }
-    if (element.matches(".fk-edge")) return undefined;
+    // What stands for many is none of them.
+    if (element.matches(".fk-edge,.fk-k-fold,.fk-k-repeat")) return undefined;
     if (v) {
       const plain = same.filter((entry) => entry.kind !== "seam");
       return plain.find((entry) => (entry.kind === "output") === isOutput(element)) ?? plain[0];
@@ -64,7 +65,10 @@ features.push((view) => {
   // The picture's elements for an entry: of a group that is drawn as one box, that box.
   const shown = (entry) => {
     if (entry.kind === "mark") return entry.below.flatMap(shown);
-    if (entry.kind === "group") return all(root, `:is(.fk-cluster,.fk-k-group)[data-g="${entry.key.slice(1)}"]`);
+    if (entry.kind === "group") {
+      const own = all(root, `:is(.fk-cluster,.fk-k-group)[data-g="${entry.key.slice(1)}"]`);
+      return own.length ? own : [...new Set(entry.below.flatMap(shown))];
+    }
     const here = standing(entry.value);
     if (entry.kind === "seam") {
       const found = here.filter((e) => e.matches(".fk-seam") && of(e) === entry);

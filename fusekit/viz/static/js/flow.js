@@ -24,7 +24,7 @@ function reach(entry, name, far) {
 features.push((view) => {
   const { root, graph } = view;
   if (!graph.list.length) return;
-  let mode = "";
+  let [mode, last] = ["", null];
   const bar = view.bar = make("div", { class: "fk-graph-bar", role: "toolbar", "aria-label": "graph" });
   const buttons = Object.entries(FLOWS).map(([key, [name, what]]) => {
     const made = button(name, `${name} of what is pinned: ${what} (${key.toUpperCase()})`,
@@ -40,6 +40,7 @@ features.push((view) => {
   };
   const fade = (entry) => {
     clear();
+    last = entry;
     const [up, down] = ["reads", "readers"].map((name) => reach(entry, name, mode !== "n"));
     const keys = (set) => new Set([...set].flatMap(graph.shown).map((e) => e.dataset.n));
     const [above, below] = [keys(up), keys(down)];
@@ -76,6 +77,7 @@ features.push((view) => {
       b: `depends on ${up}, and ${down} depend on it` }[mode];
     view.tell(`${shortName(entry)}: ${said}`);
   };
+  root.addEventListener("fk-drawn", () => { if (mode) fade(last); });
   root.addEventListener("fk-pin", () => {
     const entry = graph.of(view.pinned);
     if (mode && entry) fade(entry);

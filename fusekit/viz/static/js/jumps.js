@@ -30,11 +30,10 @@ features.push((view) => {
   // Kernel lines from anywhere but a kernel, the user's lines from there.
   view.partnerLine = (element) => {
     const found = element ? view.find(element) : [];
-    const kernel = found.filter((e) => e.matches(".fk-generated .fk-l"));
-    const user = found.filter((e) => e.matches(".fk-user .fk-l"));
-    const order = element?.closest(".fk-generated") ? [user] : [kernel, user];
-    const lines = order.find((list) => list.some((e) => e !== element)) ?? [];
-    return lines.find((line) => !line.closest("[hidden]")) ?? lines[0];
+    const lines = (name) => found.filter((e) => e.matches(`.fk-code .fk-l[data-${name}]`) && e !== element);
+    const order = element?.matches(".fk-l[data-v]") ? [lines("l")] : [lines("v"), lines("l")];
+    const list = order.find((each) => each.length) ?? [];
+    return list.find((line) => !line.closest("[hidden]")) ?? list[0];
   };
   root.addEventListener("keydown", (event) => {
     const element = event.target;

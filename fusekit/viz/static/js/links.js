@@ -3,7 +3,7 @@
 const words = (element, name) => (element.dataset[name] ?? "").split(" ").filter(Boolean);
 // What stands for a whole group, and what only says things.
 const WHOLE = '.fk-cluster,.fk-groups tr,.fk-k-group,.fk-o[data-k="group"]';
-const OWN = ".fk-status,.fk-said-walk,.fk-card,.fk-find";
+const OWN = ".fk-status,.fk-said-walk,.fk-about,.fk-find";
 
 // The elements by what they stand for: v values, l lines alone, g whole groups, m members of a
 // group, at those of a line that have values. Looked up anew when there are other elements.
@@ -75,7 +75,7 @@ const PANE = "pre,.fk-canvas";
 
 // Scrolls inside a pane, never the page: into its middle unless it is in sight.
 function reveal(element) {
-  const pane = element.closest(PANE);
+  const pane = element.closest(`${PANE},.fk-scroll`);
   if (!pane || !pane.clientHeight) return;
   const [inner, outer] = [element.getBoundingClientRect(), pane.getBoundingClientRect()];
   const shift = (from, to, low, high) => (from < low || to > high ? (from + to - low - high) / 2 : 0);

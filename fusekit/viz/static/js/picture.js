@@ -11,8 +11,8 @@ function inlinePicture(root) {
   all(parsed, "style").forEach((style) => style.remove());
   parsed.querySelector(":scope > title")?.remove();
   const svg = document.importNode(parsed, true);
-  svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", image.alt);
+  svg.setAttribute("role", "application");
+  svg.setAttribute("aria-label", `${image.alt} Arrow keys walk, Enter pins, F goes to the next seam.`);
   const canvas = make("div", { class: "fk-canvas" });
   canvas.append(svg);
   image.replaceWith(canvas);

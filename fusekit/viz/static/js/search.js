@@ -1,6 +1,6 @@
 // Finding: by name, operator, dtype, shape, code and line, in the graph, the code and the tables.
 
-const KINDS = [
+const FINDABLE = [
   ["node", '.fk-o:is([data-k="op"],[data-k="opaque"],[data-k="input"],[data-k="scalar"],[data-k="output"])'],
   ["group", '.fk-o[data-k="group"]'],
   ["seam", '.fk-o[data-k="seam"]'],
@@ -27,7 +27,7 @@ features.push((view) => {
   const [found, steps] = [make("div", { class: "fk-find-row" }), make("span", { class: "fk-steps" })];
   let [items, matches, current, only, before] = [null, [], -1, "", null];
 
-  const collect = () => KINDS.flatMap(([kind, selector]) =>
+  const collect = () => FINDABLE.flatMap(([kind, selector]) =>
     all(root, selector).map((element) => ({ kind, element, text: searched(element) })));
   const chosen = () => (only ? matches.filter((match) => match.kind === only) : matches);
   const drawn = ({ element }) => [element, ...(element.matches(".fk-o") ? graph.shown(graph.of(element)) : [])];
@@ -38,7 +38,7 @@ features.push((view) => {
     view.mark("fk-found", chosen().flatMap(drawn));
     view.mark("fk-found-at", []);
     found.hidden = !field.value.trim();
-    const kinds = KINDS.map(([kind]) => [kind, count(kind)]).filter(([, n]) => n);
+    const kinds = FINDABLE.map(([kind]) => [kind, count(kind)]).filter(([, n]) => n);
     chips.replaceChildren(...(kinds.length > 1 ? kinds : []).map(([kind, n]) => {
       const chip = button(named(kind, n), `${named(kind, n)}: only these`, () => {
         only = only === kind ? "" : kind;
@@ -106,6 +106,7 @@ features.push((view) => {
     button("↓", "Next match (Enter)", () => go(1)));
   found.append(said, steps, chips);
   found.hidden = true;
+  root.addEventListener("fk-drawn", () => { if (matches.length) view.mark("fk-found", chosen().flatMap(drawn)); });
   box.append(found);
   root.querySelector(".fk-tools")?.prepend(field);
   root.querySelector(".fk-top")?.after(box);

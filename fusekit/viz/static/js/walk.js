@@ -28,45 +28,71 @@ function leave(root) {
   }
 }
 
+const seen = (element) => element.getClientRects().length > 0;
+
+// Where the walk is shown: the picture, of which there may be two; without one, a line of text.
 function stageOf(root) {
-  const canvas = root.querySelector(".fk-canvas");
-  if (canvas) return canvas;
-  const made = make("div", { class: "fk-canvas fk-bare" }, "The graph as a list: walk it by keys.");
-  root.querySelector(".fk-graph .fk-body").prepend(made);
-  return made;
+  if (!root.querySelector(".fk-canvas")) {
+    const made = make("div", { class: "fk-canvas fk-bare" }, "The graph as a list: walk it by keys.");
+    root.querySelector(".fk-graph .fk-body").prepend(made);
+  }
+  const canvases = all(root, ".fk-canvas");
+  return canvases.find((e) => e === document.activeElement) ?? canvases.find(seen) ?? canvases[0];
 }
 
 features.push((view) => {
   const { root, graph } = view;
   if (!graph.list.length) return;
   const marks = graph.list.filter((entry) => entry.kind === "mark");
-  const stage = stageOf(root);
+  const first = stageOf(root);
+  const sides = root.querySelector(".fk-sides") ?? first;
+  view.stage = () => stageOf(root);
   const name = root.querySelector(".fk-name")?.textContent ?? "";
   const said = make("p", { class: "fk-said-walk", "aria-live": "polite" });
-  stage.before(view.bar);
-  stage.after(said);
+  sides.before(view.bar);
+  sides.after(said);
   const shape = { tabindex: "0", role: "application", "aria-roledescription": "graph walker",
     "aria-label": `Fusion graph of ${name}. Arrow keys walk, Enter goes in or pins, ? lists the keys.` };
-  for (const [key, text] of Object.entries(shape)) stage.setAttribute(key, text);
+  const equip = () => all(root, ".fk-canvas").forEach((canvas) => {
+    for (const [key, text] of Object.entries(shape)) canvas.setAttribute(key, text);
+    canvas.querySelector("svg")?.setAttribute("role", "group");
+  });
+  equip();
   view.tell = (text) => { said.textContent = text; };
 
   // Siblings are what is beside it in the outline, or the other ends of the way that led here.
   let siblings = marks;
   const branches = (list, what) => Object.assign([...list], { what });
+  const ring = () => {
+    all(root, ".fk-at").forEach((e) => e.classList.remove("fk-at"));
+    const drawn = graph.shown(view.at);
+    [view.at.span, ...drawn].forEach((e) => e.classList.add("fk-at"));
+    return drawn;
+  };
   view.walkTo = (entry, beside = branches(entry.parent?.below ?? marks, "")) => {
     view.at = entry;
     siblings = beside;
-    all(root, ".fk-at").forEach((e) => e.classList.remove("fk-at"));
-    const drawn = graph.shown(entry);
-    [entry.span, ...drawn].forEach((e) => e.classList.add("fk-at"));
+    const drawn = ring();
     const where = siblings.what && siblings.length > 1
       ? ` (${siblings.indexOf(entry) + 1} of ${siblings.length} ${siblings.what})` : "";
     view.tell(entry.text + where);
+    const stage = view.stage();
     if (document.activeElement !== stage) stage.focus({ preventScroll: true });
-    if (drawn.length && entry.kind !== "mark") reveal(drawn[0]);
+    if (entry.kind !== "mark") all(root, ".fk-canvas").forEach((canvas) => {
+      const here = drawn.find((e) => canvas.contains(e) && seen(e));
+      if (here) reveal(here);
+    });
     view.mark("fk-hi", entry.kind === "mark" ? [] : view.find(entry.span));
   };
 
+  // A group drawn as a box is opened, and before it what that box is folded into.
+  const unfoldBox = (entry) => {
+    for (let depth = 0; depth < 6 && entry.kind === "group"; depth += 1) {
+      const head = graph.shown(entry).map((e) => e.querySelector('.fk-fold[aria-expanded="false"]')).find(Boolean);
+      if (!head) return;
+      head.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
+    }
+  };
   const pin = () => {
     // A box that stands for a whole group is not the node in it.
     const own = (e) => e.matches(LINKED) && (view.at.kind === "group" || !e.matches(WHOLE));
@@ -94,8 +120,8 @@ features.push((view) => {
   };
   const sideways = (step, name) => (view.at.kind === "mark" ? beside(step) : along(view.at, name));
   const spatial = (axis) => {
-    const drawn = all(root, ".fk-node");
-    const from = graph.shown(view.at)[0];
+    const drawn = all(view.stage(), ".fk-node");
+    const from = graph.shown(view.at).find((e) => drawn.includes(e) || view.stage().contains(e));
     const next = graph.of(from ? nearest(drawn.filter((e) => e !== from), from, axis) : drawn[0]);
     if (next) view.walkTo(next);
   };
@@ -111,7 +137,11 @@ features.push((view) => {
     arrowup: () => beside(-1),
     home: () => view.walkTo(siblings[0], siblings),
     end: () => view.walkTo(siblings.at(-1), siblings),
-    enter: () => (view.at.below.length ? view.walkTo(view.at.below[0]) : pin()),
+    enter: () => {
+      if (!view.at.below.length) { pin(); return; }
+      unfoldBox(view.at);
+      view.walkTo(view.at.below[0]);
+    },
     " ": () => (view.at.kind === "mark" ? view.walkTo(view.at.below[0] ?? view.at) : pin()),
     backspace: () => view.walkTo(view.at.parent ?? view.at),
     f: missed,
@@ -128,20 +158,22 @@ features.push((view) => {
   Object.keys(FLOWS).forEach((key) => { MOVES[key] = () => flow(key); });
   Object.entries(MARKS).forEach(([key, mark]) => { MOVES[key] = () => view.walkTo(graph.entries.get(mark)); });
 
-  stage.addEventListener("keydown", (event) => {
-    if (event.target !== stage || typing(event)) return;
+  root.addEventListener("keydown", (event) => {
+    if (!event.target.matches(".fk-canvas") || typing(event)) return;
     const axis = event.shiftKey && AXES[event.key];
     const move = axis ? () => spatial(axis) : MOVES[event.key.toLowerCase()];
     if (!move) return;
+    view.at ??= marks[0];
     event.preventDefault();
     event.stopPropagation();
     move();
   });
-  stage.addEventListener("focus", () => {
-    if (!view.at && stage.matches(":focus-visible")) view.walkTo(marks[0]);
+  root.addEventListener("focusin", ({ target }) => {
+    if (!view.at && target.matches(".fk-canvas:focus-visible")) view.walkTo(marks[0]);
   });
-  stage.addEventListener("click", (event) => {
-    const entry = graph.of(event.target.closest(LINKED));
+  root.addEventListener("click", ({ target }) => {
+    const entry = target.closest(".fk-canvas") && graph.of(target.closest(LINKED));
     if (entry) view.walkTo(entry);
   });
+  root.addEventListener("fk-drawn", () => { equip(); if (view.at) ring(); });
 });
