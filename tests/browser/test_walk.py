@@ -202,7 +202,7 @@ def test_a_highlight_follows_what_is_pinned(open_file):
     found.page.locator(".fk-canvas").press("d")
     assert found.page.locator(".fk-in").count() == 0
     found.page.locator(".fk-canvas").press("Escape")
-    found.page.get_by_role("button", name="both").click()
+    found.page.get_by_role("button", name="both ways").click()
     assert found.page.locator(".fk-in").count() > 0  # of where the walk is
 
 

@@ -3,7 +3,7 @@
 const FLOWS = {
   u: ["upstream", "everything it depends on"],
   d: ["downstream", "everything that depends on it"],
-  b: ["both", "both directions"],
+  b: ["both ways", "upstream and downstream"],
   n: ["neighbours", "only what it reads and what reads it"],
 };
 

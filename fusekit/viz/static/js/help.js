@@ -43,7 +43,7 @@ features.push((view) => {
   });
   box.hidden = true;
   root.querySelector(".fk-top")?.after(box);
-  const opener = button("keys ?", "keys ?: show or hide the list of keys", () => toggle());
+  const opener = button("keys ?", "Show or hide the list of keys", () => toggle());
   const toggle = () => {
     box.hidden = !box.hidden;
     opener.setAttribute("aria-expanded", String(!box.hidden));

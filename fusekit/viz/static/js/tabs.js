@@ -44,7 +44,7 @@ function copyButton(find) {
 function themeButton(root) {
   const dark = () => getComputedStyle(root).colorScheme === "dark" ||
     (getComputedStyle(root).colorScheme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
-  return button("theme", "theme: switch between light and dark", () => {
+  return button("theme", "Switch between light and dark", () => {
     const wanted = !dark();
     // Where the page around it is as wanted, the view follows that again.
     delete root.dataset.fkTheme;
