@@ -178,7 +178,7 @@ def test_the_list_of_keys(open_file):
 def test_a_highlight_fades_the_rest(open_file, label, mode, inside):
     found = open_file(page(models.gated_mlp()))
     found.page.locator(node(label)).click()
-    pressed = found.page.get_by_role("button", name=mode)
+    pressed = found.page.get_by_role("button", name=f"{mode} of")
     pressed.click()
     assert pressed.get_attribute("aria-pressed") == "true"
     here = found.page.locator(".fk-node.fk-in text:first-of-type").all_text_contents()

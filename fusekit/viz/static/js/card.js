@@ -89,8 +89,8 @@ features.push((view) => {
     const place = more.find((part) => part.startsWith("operator "))?.replace(/ in .*/, "");
     const known = rest(element, type);
     add("operator", entry.span.title);
-    add("tensor", [type, known.some((part) => part.includes(size)) ? "" : size, ...known]
-      .filter(Boolean).join(" · "));
+    const said = known.some((part) => part.startsWith(type)) ? [] : [type, size];
+    add("tensor", [...said, ...known].filter(Boolean).join(" · "));
     add("your line", lineOf(l));
     if (g) add("group", ...links([graph.entries.get(`g${g}`)].filter(Boolean)), place);
     add("kernel", g && kernelOf(g));

@@ -12,6 +12,7 @@ function indexed(root) {
   const other = (record) => !record.target.closest?.(OWN);
   new MutationObserver((records) => { if (records.some(other)) index = null; })
     .observe(root, { childList: true, subtree: true });
+  root.addEventListener("fk-drawn", () => { index = null; });
   const put = (map, key, element) => {
     if (!map.has(key)) map.set(key, []);
     map.get(key).push(element);
@@ -121,6 +122,7 @@ function linking(view) {
       if (here.length) reveal(here[here.length >> 1]);
     });
   };
+  root.addEventListener("fk-drawn", () => mark("fk-pin", find(view.pinned)));
   const of = (event) => event.target.closest?.(LINKED);
   // Not when it is the page that moved, under a mouse that rests.
   let place = "";

@@ -49,7 +49,9 @@ features.push((view) => {
   view.stage = () => stageOf(root);
   const name = root.querySelector(".fk-name")?.textContent ?? "";
   const said = make("p", { class: "fk-said-walk", "aria-live": "polite" });
-  sides.before(view.bar);
+  const zoom = root.querySelector(".fk-picture-bar > .fk-zoom");
+  if (zoom) zoom.before(view.bar);
+  else sides.before(view.bar);
   sides.after(said);
   const shape = { tabindex: "0", role: "application", "aria-roledescription": "graph walker",
     "aria-label": `Fusion graph of ${name}. Arrow keys walk, Enter goes in or pins, ? lists the keys.` };
