@@ -31,9 +31,10 @@ function roving(list, items, pin) {
 // Lines of code, and rows that stand for something.
 function keyed(container, pin) {
   const rows = ":scope > tr:is([data-v],[data-l],[data-g])";
-  const lists = (selector, inside, role) => all(container, selector).forEach((list) => {
+  const lists = (selector, inside, roles) => all(container, selector).forEach((list) => {
     const items = all(list, inside);
     if (!items.length) return;
+    const role = roles && roles(list);
     if (role) items.forEach((item) => item.setAttribute("role", role));
     if (role === "option") {
       list.setAttribute("role", "listbox");
@@ -41,8 +42,9 @@ function keyed(container, pin) {
     }
     roving(list, items, pin);
   });
-  lists("pre", ".fk-l", "option");
-  lists(".fk-outline > ol", ".fk-o", "button");
+  // A list of lines holds nothing else to press.
+  lists("pre", ".fk-l", (pre) => (pre.querySelector("summary,button,a") ? "button" : "option"));
+  lists(".fk-outline > ol", ".fk-o", () => "button");
   lists(".fk-table tbody", rows);
 }
 
