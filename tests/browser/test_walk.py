@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fusekit.viz import FusionView
 from fusekit.viz.html import page
 from fusekit.viz.outline import outline
 from tests.viz import models
@@ -288,7 +289,8 @@ def test_searching(open_file):
     assert found.page.locator(".fk-user .fk-found").count() == 1
     assert find(found, "nothing of that kind") == "no match"
     assert found.page.locator(".fk-found").count() == 0
-    assert find(found, "aten.mm") == "1 node"
+    assert find(found, "aten.mm f32") == "2 matches"
+    assert found.page.locator(".fk-chips button").all_inner_texts() == ["1 node", "1 reason"]
     assert find(found, "f64") == "1 node"
     assert find(found, "2048,2048 mul") == "2 nodes"
     found.page.keyboard.press("Enter")
@@ -299,7 +301,7 @@ def test_searching(open_file):
     assert found.page.locator(".fk-found-said").inner_text().startswith("1 of 2")
     found.page.keyboard.press("Shift+Enter")
     assert found.page.locator(".fk-found-said").inner_text().startswith("2 of 2, node: mul 2")
-    assert find(found, "FK0101") == "5 matches"
+    assert find(found, "FK0101") == "6 matches"
     found.page.get_by_role("button", name="2 seams").click()
     assert found.page.locator(".fk-found-said").inner_text() == "2 matches"
     assert find(found, "line 5") == "1 node"
@@ -378,6 +380,20 @@ def test_without_a_picture_the_graph_is_walked_all_the_same(open_file, monkeypat
     assert walk(found, "g", "Enter", "Enter", "ArrowDown")[-1] == "add"
     found.page.keyboard.press("l")
     assert found.page.evaluate("document.activeElement.matches('.fk-generated .fk-l')")
+
+
+@pytest.mark.parametrize("section", ["source", "why", "bytes"])
+def test_a_view_without_its_graph_is_searched_and_listed_all_the_same(open_file, section):
+    view = FusionView(models.gated_mlp()).only(section)
+    found = open_file(view._repr_mimebundle_()["text/html"])
+    assert found.page.locator(".fk-view[data-fk-ready]").count() == 1
+    found.page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+    found.page.locator(".fk-l, tr[data-v]").first.click()
+    for key in ("l", "g", "r", "?", "?"):
+        found.page.keyboard.press(key)
+    find(found, "mm" if section == "why" else "y")
+    found.page.keyboard.press("Enter")
+    assert found.page.locator(".fk-found-at").count() == 1
 
 
 def test_by_keys_alone_in_jupyterlab(notebook):

@@ -7,6 +7,7 @@ const FINDABLE = [
   ["your line", ".fk-user .fk-l"],
   ["kernel line", ".fk-generated .fk-l"],
   ["tensor", ".fk-ledger tbody tr"],
+  ["reason", ".fk-declined tbody tr"],
 ];
 
 // What of an element is searched: of a sentence, not the names of others in it, but the codes.
