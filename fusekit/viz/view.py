@@ -16,8 +16,10 @@ from fusekit.viz.model import Model, check, load_model, save_model
 from fusekit.viz.need import need
 from fusekit.viz.outline import outline_text
 from fusekit.viz.text import headline, text
+from fusekit.viz.timed import Timed, asked, timed
 
 if TYPE_CHECKING:
+    from fusekit.bench import Crossover, Roofline, Sweep
     from fusekit.viz.live import LiveView
     from fusekit.viz.panels.panel import Fields, Progress, Shown
 
@@ -32,6 +34,9 @@ class Session(Protocol):
 
     def engines(self) -> list[str]:
         """The engines to choose from; the first is where it starts."""
+
+    def call(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """The function, fused, and the arguments it was given."""
 
     def rerun(self, size: int, engine: str) -> Model:
         """Run and time once more, and say what happened."""
@@ -161,16 +166,51 @@ class FusionView:
         """Write the view to `path`, usually `x.fk.json`; `fusekit.load` reads it, without torch."""
         return save_model(self._model, path)
 
-    def live(self) -> LiveView:
-        """A widget with a size slider and an engine menu, which runs and times again."""
+    def time(
+        self,
+        *,
+        against: Sequence[str] | None = None,
+        seconds: float | None = None,
+        flush: bool | None = None,
+    ) -> Timed:
+        """The stopwatch: what this view holds, or measured anew if anything is chosen.
+
+        Args:
+            against: of "eager" and "inductor"; the first is the baseline.
+            seconds: the most time for each device, 3 if not given; it stops when it is certain.
+            flush: write over the caches before each sample (the default), or leave them warm.
+        """
+        return timed(self, against=against, seconds=seconds, flush=flush)
+
+    def sweep(self, *sizes: int, **choices: Any) -> Sweep:
+        """The call at these sizes; none means powers of two up to its own.
+
+        `choices` are dtype, layout, against and seconds: see `fusekit.viz.asked.sweep`.
+        """
+        return asked().sweep(self.session().call(), sizes, **choices)  # type: ignore[no-any-return]
+
+    def roofline(self, *, seconds: float = 5.0) -> Roofline:
+        """Each kernel of the call against what this machine can do: see `fusekit.roofline`."""
+        return asked().roofline(self.session().call(), seconds)  # type: ignore[no-any-return]
+
+    def crossover(self, **choices: Any) -> Crossover:
+        """From which size on fusing the call pays; the choices are `fusekit.crossover`'s."""
+        return asked().crossover(self.session().call(), **choices)  # type: ignore[no-any-return]
+
+    def session(self) -> Session:
+        """What runs the call again; UsageError if this view is a recording."""
         if self._live is None:
             raise UsageError(
                 "this view is a recording: nothing can run again; "
                 "f.explore(*args) gives a view with a live one"
             )
+        return self._live() if callable(self._live) else self._live
+
+    def live(self) -> LiveView:
+        """A widget with a size slider and an engine menu, which runs and times again."""
+        session = self.session()
         need("anywidget", "a live view")
         live = need("fusekit.viz.live", "a live view")
-        session = self._live() if callable(self._live) else self._live
         return cast("LiveView", live.LiveView(self._model, session))
 
 
