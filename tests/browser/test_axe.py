@@ -17,6 +17,12 @@ LIVE = """from fusekit.viz import FusionView
 from tests.viz import models
 from tests.viz.sessions import FakeSession
 FusionView(models.gated_mlp(), live=FakeSession()).live()"""
+REAL = """import torch, fusekit
+def block(x, w, b):
+    h = torch.relu(x * 2 + b) @ w
+    return torch.sigmoid(h) * h
+fused = fusekit.fuse(block)
+fused.explore(torch.randn(64, 64), torch.randn(64, 64), torch.randn(64)).live()"""
 SHOW = "from fusekit.viz import FusionView\nfrom tests.viz import models\nFusionView(models.{}())"
 
 SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -90,6 +96,21 @@ def test_a_live_view_with_its_panels_open(notebook):
     found.page.wait_for_selector(".fk-live[data-state=ready] .fk-view[data-fk-ready] svg")
     found.page.locator(".fk-panel > summary").first.click()
     found.page.wait_for_selector(".fk-panel[data-drawn]")
+    unfold(found)
+    assert violations(found, ".fk-live") == []
+    found.theme("JupyterLab Dark")
+    assert violations(found, ".fk-live") == []
+    found.theme("JupyterLab Light")
+
+
+def test_every_panel_of_a_call_that_can_run_again(notebook):
+    found = notebook.open(REAL).run_all()
+    found.page.wait_for_selector(".fk-live[data-state=ready] .fk-view[data-fk-ready] svg")
+    panels = found.page.locator(".fk-panel")
+    assert panels.count() > 0
+    for panel in panels.all():
+        panel.locator("summary").first.click()
+        panel.locator(":scope[data-drawn]").wait_for()
     unfold(found)
     assert violations(found, ".fk-live") == []
     found.theme("JupyterLab Dark")
