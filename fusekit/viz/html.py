@@ -13,6 +13,7 @@ from html import escape
 from fusekit.viz.card import markdown
 from fusekit.viz.graph import Picture, layers, picture
 from fusekit.viz.model import Model
+from fusekit.viz.outline import outline_html
 from fusekit.viz.palette import static, variables
 from fusekit.viz.source import source_html, user_html
 from fusekit.viz.tables import groups_html, ledger_headline, ledger_html, why_headline, why_html
@@ -24,10 +25,13 @@ __all__ = ["SECTIONS", "block", "page", "script", "stylesheet"]
 SECTIONS = ("graph", "source", "why", "bytes", "timing")
 """The parts of a view, in the order in which they appear."""
 
-_FEATURES = ("dom", "take", "picture", "tabs", "links", "keys")
+_FEATURES = (
+    *("dom", "take", "picture", "tabs", "links", "keys"),
+    *("entries", "jumps", "flow", "walk", "card", "search", "ruler", "help"),
+)
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
-_SHEETS = ("graph", "fusekit", "take")
+_SHEETS = ("graph", "fusekit", "take", "walk")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
@@ -64,7 +68,7 @@ def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(visible(name))} · fusekit</title>"
-        f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n<main>\n{blocks}</main>\n"
+        f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n<main>\n<h1>{escape(visible(name))}</h1>\n{blocks}</main>\n"
         f'<script type="module">{script()}</script>\n</body></html>\n'
     )
 
@@ -72,6 +76,8 @@ def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
 _PAGE = (
     ":root{color-scheme:light dark}body{margin:0;background:light-dark(#eef0f3,#0e1013)}"
     "main{max-width:1180px;margin:0 auto;padding:20px 16px;display:grid;gap:20px}"
+    # Each view shows its title; the page's is for those who go from heading to heading.
+    "h1{position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%)}"
 )
 
 
@@ -121,7 +127,7 @@ def _graph_section(model: Model) -> str:
         "Solid: one fused kernel · dashed: left to PyTorch · "
         "orange, thick: a seam, data that crosses memory"
     )
-    body = _figure(model, drawn, legend) + groups_html(model)
+    body = _figure(model, drawn, legend) + groups_html(model) + outline_html(model)
     note = plural(len(model["graph"]["nodes"]), "node")
     return _section("graph", "Graph", note, body, opened=True)
 

@@ -15,6 +15,7 @@ from fusekit.viz.graph import dot, graph_svg
 from fusekit.viz.html import SECTIONS, block, page
 from fusekit.viz.model import Model, check, dumps, load_model, save_model
 from fusekit.viz.need import need
+from fusekit.viz.outline import outline_text
 from fusekit.viz.text import headline, text
 from fusekit.viz.timed import Timed, asked, timed
 
@@ -160,6 +161,10 @@ class FusionView:
     def text(self) -> str:
         """Everything but the generated sources, as plain text."""
         return text(self._model)
+
+    def outline(self) -> str:
+        """The graph in words: a sentence for each input, group, operator, seam and output."""
+        return outline_text(self._model)
 
     def source(self, language: str | None = None, *, group: str | None = None) -> str:
         """Generated source in this view: of one language, of one group, or all there is."""

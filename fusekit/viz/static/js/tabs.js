@@ -45,7 +45,10 @@ function themeButton(root) {
   const dark = () => getComputedStyle(root).colorScheme === "dark" ||
     (getComputedStyle(root).colorScheme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
   return button("theme", "Switch between light and dark", () => {
-    root.dataset.fkTheme = dark() ? "light" : "dark";
+    const wanted = !dark();
+    // Where the page around it is as wanted, the view follows that again.
+    delete root.dataset.fkTheme;
+    if (dark() !== wanted) root.dataset.fkTheme = wanted ? "dark" : "light";
   });
 }
 
