@@ -53,9 +53,10 @@ Lines = list[list[tuple[str, str]]]
 def source_html(source: Source) -> str:
     """One generated text as `<pre>`: numbered lines, linked to values."""
     values: dict[int, list[str]] = {}
-    for value, (first, last) in source["lines"].items():
-        for number in range(first, last + 1):
-            values.setdefault(number, []).append(value)
+    for value, runs in source["lines"].items():
+        for first, last in runs:
+            for number in range(first, last + 1):
+                values.setdefault(number, []).append(value)
     linked = {number: f' data-v="{escape(" ".join(found))}"' for number, found in values.items()}
     return code_html(source["text"], source["language"], attribute=lambda n: linked.get(n, ""))
 
