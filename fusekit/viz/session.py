@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,8 +11,11 @@ from torch.utils import _pytree as pytree
 from fusekit.api import FusedFunction, fuse
 from fusekit.errors import UsageError
 from fusekit.runtime.engines import ENGINES
-from fusekit.viz.model import Model
+from fusekit.runtime.entry import Entry
+from fusekit.viz.diff import Variant
+from fusekit.viz.model import Model, Source
 from fusekit.viz.panels import PANELS, Call, Fields, Progress, Shown
+from fusekit.viz.sources import Texts, sources
 
 __all__ = ["CallSession"]
 
@@ -62,6 +65,23 @@ class CallSession:
     def rerun(self, size: int, engine: str) -> Model:
         """Run and time the call at that size."""
         return self._model(*self._call(size, engine))
+
+    def sources(self, languages: Sequence[str]) -> list[Source]:
+        """The texts in these languages, as far as they can be made here."""
+        entry = self._entry()
+        engine = entry.plan.engine if entry.plan else None
+        return sources(entry.program, engine, languages) if entry.program else []
+
+    def other(self, source: Source, variant: Variant) -> Source:
+        """`source` as it would be made for `variant`."""
+        program = self._entry().program
+        if program is None:
+            raise UsageError("nothing of this call is fused")
+        return Texts(program).other(source, variant)
+
+    def _entry(self) -> Entry:
+        args, kwargs = pytree.tree_unflatten(self._leaves, self._spec)
+        return self._fused.entry(args, kwargs)
 
     def panels(self) -> list[dict[str, str]]:
         """All of them."""

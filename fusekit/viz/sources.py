@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from fusekit import config
@@ -16,9 +15,10 @@ from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.kernels import generate
 from fusekit.runtime.program import KernelCall, Program, rebind
 from fusekit.viz.boxes import base_of, boxes, group_name
+from fusekit.viz.diff import Variant
 from fusekit.viz.model import Source
 
-__all__ = ["ASSEMBLY", "LANGUAGES", "Texts", "Variant", "sources"]
+__all__ = ["ASSEMBLY", "Texts", "sources"]
 
 ASSEMBLY: Mapping[str, tuple[str, ...]] = {
     "llvm": ("asm",),
@@ -27,30 +27,8 @@ ASSEMBLY: Mapping[str, tuple[str, ...]] = {
 }
 """Engine -> the languages that its compiler makes of its text."""
 
-LANGUAGES = (*ASSEMBLY, *dict.fromkeys(x for found in ASSEMBLY.values() for x in found), "ir")
-"""All languages of a view."""
-
 _ASSEMBLED = 8
 """Kernels that are assembled unasked: reading more takes a compiler's time and a page's room."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Variant:
-    """What a kernel's text may be made for, other than it is.
-
-    Attributes:
-        engine: whose; "" for the text's own.
-        target: the compiler's name of a machine, such as "x86-64-v3" or "sm_80"; "" for this one.
-        fast: see `fusekit.options`; None for as it is.
-    """
-
-    engine: str = ""
-    target: str = ""
-    fast: bool | None = None
-
-    def __str__(self) -> str:
-        fast = {None: "", True: "fast", False: "not fast"}[self.fast]
-        return ", ".join(filter(None, (self.engine, self.target, fast)))
 
 
 def sources(
@@ -61,8 +39,8 @@ def sources(
     Args:
         program: whose kernels.
         engine: what runs them; None if nothing does.
-        languages: of `LANGUAGES`; by default the text of each engine, the assembly of `engine` and
-            the IR. What takes a compiler that is not here is left out.
+        languages: of `fusekit.viz.code.LANGUAGES`; by default the text of each engine, the
+            assembly of `engine` and the IR. What takes a compiler that is not here is left out.
     """
     texts = Texts(program)
     engines = [row for row in ENGINES.values() if row.compiler]
@@ -95,6 +73,14 @@ class Texts:
             yield self.text(group, engine, language)
         except (EngineUnavailableError, CompileError):
             return
+
+    def other(self, source: Source, variant: Variant) -> Source:
+        """`source` as it would be made for `variant`; errors as below."""
+        names = [group_name(number) for number in range(len(self._program.kernels))]
+        if not source["engine"] or source["group"] not in names:
+            raise UsageError(f"{source['language']} is the same whatever it is made for")
+        group = names.index(source["group"])
+        return self.text(group, source["engine"], source["language"], variant)
 
     def text(
         self, group: int, engine: str, language: str, variant: Variant | None = None

@@ -7,9 +7,10 @@ carry `data-v`, `data-l` or `data-g` link to the graph and the sources as anywhe
 
 from __future__ import annotations
 
+from fusekit.viz.panels.diff import DIFF
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress, Shown
 
 __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 
-PANELS: tuple[Panel, ...] = ()
+PANELS: tuple[Panel, ...] = (DIFF,)
 """All panels, from top to bottom."""
