@@ -24,7 +24,7 @@ from fusekit.compilers import cache
 from fusekit.compilers.base import Artifact
 from fusekit.compilers.host_listing import host_listing
 from fusekit.compilers.listing import Listing
-from fusekit.compilers.llvm_lines import with_lines
+from fusekit.compilers.llvm_lines import lines_kept, with_lines
 from fusekit.compilers.x86 import X86_LEVELS
 from fusekit.errors import CompileError
 
@@ -84,10 +84,11 @@ class LlvmJit:
         """The assembly of the text with line information, which changes no instruction."""
         del language  # there is one
         located = dataclasses.replace(source, text=with_lines(source.text))
-        with _lock:
+        with _lock, lines_kept():
             machine = _new_machine(target)
             machine.set_asm_verbosity(True)  # remarks name the calls that were inlined
-            return host_listing(str(machine.emit_assembly(_optimised(located, machine))))
+            text = str(machine.emit_assembly(_optimised(located, machine)))
+        return host_listing(text)
 
     def targets(self) -> tuple[Target, ...]:
         """This CPU, and on x86-64 the levels of its ABI."""

@@ -5,9 +5,19 @@ The text that comes out is only read, never run: kernels are compiled from the t
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import mmap
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
-__all__ = ["with_lines"]
+import llvmlite.binding as llvm
+
+__all__ = ["lines_kept", "with_lines"]
+
+_KEEPING = "pick-merged-source-locations"
+"""LLVM's option. Without it, an instruction that moves to another block is at no line at all."""
 
 _FUNCTION = re.compile(r'define [^@]*@(?:"[^"]*"|([\w.$-]+))\(')
 _INSTRUCTION = re.compile(r"  [^\s;]")
@@ -47,3 +57,29 @@ def with_lines(text: str) -> str:
         lines.append(shown)
     named = [f"!llvm.dbg.cu = !{{!{unit}}}", f"!llvm.module.flags = !{{!{version}}}"]
     return "\n".join([*lines, *named, *facts]) + "\n"
+
+
+@contextlib.contextmanager
+def lines_kept() -> Iterator[None]:
+    """Have LLVM keep the lines of instructions that it moves, until the end of the `with`.
+
+    The option is the process's; it changes line information and nothing else.
+    """
+    if not _has_option():
+        yield
+        return
+    llvm.set_option("fusekit", f"-{_KEEPING}")
+    try:
+        yield
+    finally:
+        llvm.set_option("fusekit", f"-{_KEEPING}=false")
+
+
+@functools.cache
+def _has_option() -> bool:
+    """Looked for in LLVM's file: an option that it does not know would end the process."""
+    for path in Path(llvm.__file__).parent.glob("*llvmlite.*"):
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            if text.find(_KEEPING.encode()) >= 0:
+                return True
+    return False

@@ -34,7 +34,13 @@ def integers(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return (x.int() // (y.int() + 3)).bool() ^ (x > y)
 
 
-FUNCTIONS = (helped, routine, integers)
+def several(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Instructions of the second tanh are moved past the first store."""
+    c = torch.sigmoid(x) * y + torch.sigmoid(y) * torch.tanh(x)
+    return torch.sigmoid(x + y) * torch.tanh(c), c
+
+
+FUNCTIONS = (helped, routine, integers, several)
 
 
 def kernel(function, engine, shape=(64, 33)):
@@ -98,6 +104,14 @@ def test_an_instruction_of_an_inlined_helper_is_at_the_line_that_calls_it(engine
         count = sum(last - first + 1 for first, last in links[makers[op]])
         assert count >= 10, op  # a polynomial each, and no other line of the kernel
     assert makers["div"] in links
+
+
+def test_instructions_that_move_keep_their_line():
+    call, source = kernel(several, "llvm", (64, 64))
+    links = ENGINES["llvm"].load_compiler().listing(source).links(source.lines)
+    for node in call.spec.graph.nodes:
+        if node.op in ("tanh", "sigmoid"):
+            assert sum(last - first + 1 for first, last in links[node.output]) >= 20
 
 
 @pytest.mark.parametrize("engine", ["llvm", "cpp"])

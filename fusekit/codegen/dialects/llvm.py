@@ -113,7 +113,7 @@ class LlvmDialect:
         """A row of a table, or a helper function."""
         row = ops.row(op, dtype)
         if row == ops.IDENTITY:
-            return operands[0]
+            return self._code.same(result, operands[0])
         if row is None and dtype.is_integral:
             row = division.row(op, dtype, types.constant_of(operands[-1]))
         if row is not None:

@@ -43,6 +43,7 @@ class Code:
         self.once: list[str] = [] if loops else self.body
         self.spans: dict[int, list[tuple[list[str], int, int]]] = {}
         self._steady: set[str] = set()
+        self._values: dict[str, int] = {}
 
     def is_steady(self, *operands: str) -> bool:
         """True if every operand is a constant, or computed in `once`."""
@@ -54,7 +55,14 @@ class Code:
         self._append(self.once if steady else self.body, lines, result)
         if steady:
             self._steady.add(name)
+        self._values[name] = result
         return name
+
+    def same(self, result: int, operand: str) -> str:
+        """Have the value `result` be an operand: the lines of the one are those of the other."""
+        if operand in self._values:
+            self.spans.setdefault(result, []).extend(self.spans[self._values[operand]])
+        return operand
 
     def store(self, result: int, lines: Sequence[str]) -> None:
         """Append what writes the value `result` to memory."""
