@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from fusekit import config
 from fusekit.codegen import Target
 from fusekit.codegen.source import Spans
+from fusekit.compilers.callees import with_callees
 from fusekit.compilers.listing import runs_of
 from fusekit.errors import CompileError, EngineUnavailableError, UsageError
 from fusekit.ir import print_graph
@@ -109,7 +110,8 @@ class Texts:
             if language == name:
                 return self._source(language, source.text, group, name, dict(source.lines))
             listing = row.load_compiler().listing(source, language, target)
-        return self._source(language, listing.text, group, name, listing.links(source.lines))
+        links = listing.links(with_callees(source.text, source.lines))
+        return self._source(language, listing.text, group, name, links)
 
     def ir(self, group: int) -> Source:
         """The graph that a kernel computes."""

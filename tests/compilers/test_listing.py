@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import fusekit
 from fusekit.compilers import disassembler, nvrtc
+from fusekit.compilers.callees import with_callees
 from fusekit.compilers.gpu_listing import ptx_listing, sass_listing
 from fusekit.compilers.host_listing import host_listing
 from fusekit.compilers.listing import NOWHERE, Listing, runs_of
@@ -312,3 +313,27 @@ def test_llvm_text_with_lines_differs_in_locations_alone():
     shown = re.sub(r",? ?!dbg !\d+", "", located).splitlines()
     for new, old in zip(shown, source.text.splitlines(), strict=False):
         assert new.replace(" ", "") == old.replace(" ", "")
+
+
+@pytest.mark.parametrize("engine", ["llvm", "cpp", "cuda"])
+def test_a_function_that_is_not_inlined_belongs_to_all_who_call_it(engine):
+    call, source = kernel(routine, engine)
+    lines = dict(with_callees(source.text, source.lines))
+    makers = {node.op: node.output for node in call.spec.graph.nodes}
+    text = source.text.splitlines()
+    for op in ("i0", "erf"):
+        spans = lines[makers[op]]
+        assert spans[-1] == source.lines_of(makers[op])[-1]
+        bodies = ["\n".join(text[first - 1 : last]) for first, last in spans]
+        assert (len(bodies) > 1) == ((engine, op) != ("cuda", "erf"))  # CUDA has its own
+        assert all(body.rstrip().endswith("}") for body in bodies[:-1])
+    assert lines[makers["mul"]] == source.lines_of(makers["mul"])
+
+
+def test_most_instructions_of_a_routine_belong_to_its_value():
+    call, source = kernel(routine, "llvm", (64, 64))
+    listing = ENGINES["llvm"].load_compiler().listing(source)
+    (value,) = {node.output for node in call.spec.graph.nodes if node.op == "i0"}
+    alone = listing.links(source.lines)[value]
+    whole = listing.links(with_callees(source.text, source.lines))[value]
+    assert sum(b - a + 1 for a, b in whole) > 2 * sum(b - a + 1 for a, b in alone)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from fusekit.compilers.x86 import X86_INSTRUCTIONS
 from fusekit.errors import UsageError
 from fusekit.runtime.engines import ENGINES
 from fusekit.viz.code import label
@@ -38,7 +39,7 @@ def _draw(call: Call, fields: Fields, progress: Progress) -> str:
     menus = (
         _menu("text", "text", {n: n for n in texts}, name)
         + _menu("engine", "engine", {e: e or f"{source['engine']} (this)" for e in engines}, engine)
-        + _menu("target", "machine", {t: t or f"{_own(source)} (this)" for t in targets}, target)
+        + _menu("target", "machine", {t: _machine(t, source) for t in targets}, target)
         + _menu("fast", "rounding", _FAST, fast)
     )
     progress.step(0, 1, f"compiling for {variant}")
@@ -63,8 +64,11 @@ def _targets(engine: str) -> list[str]:
     return ["", *(target.name for target in ENGINES[engine].load_compiler().targets()[1:])]
 
 
-def _own(source: Source) -> str:
-    return ENGINES[source["engine"]].load_compiler().target().name
+def _machine(target: str, source: Source) -> str:
+    if not target:
+        return f"{ENGINES[source['engine']].load_compiler().target().name} (this)"
+    also = X86_INSTRUCTIONS.get(target)
+    return f"{target} ({also})" if also else target
 
 
 def _menu(name: str, title: str, choices: dict[str, str], chosen: str) -> str:

@@ -166,6 +166,15 @@ function codePane(view, pane) {
   };
 
   list.append(...tabs);
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const seen = tabs.filter((tab) => !tab.hidden);
+    const next = step && seen[seen.indexOf(event.target) + step];
+    if (!next) return;
+    event.preventDefault();
+    next.click();
+    next.focus();
+  });
   bar.append(...(kernel ? [kernel] : []), list, choices, modes, copyButton(shown));
   pane.prepend(bar);
   pane.after(woven);
