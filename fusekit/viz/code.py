@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from fusekit.viz.model import Model, Source
@@ -15,11 +16,11 @@ LANGUAGES = ("llvm", "cpp", "cuda", "asm", "ptx", "sass", "ir")
 
 _ASSEMBLY = frozenset({"asm", "ptx", "sass"})
 
-_ROOM = 800
-"""Lines of assembly shown in one view, all texts together: a notebook holds them all."""
+_ROOM = 1400
+"""Lines shown in one view, all texts together: a notebook holds them all."""
 
-_LONGEST, _SHORTEST = 300, 60
-"""Lines shown of one assembly text."""
+_LONGEST, _SHORTEST = 300, 40
+"""Lines shown of one assembly text at most, and of any text at least."""
 
 
 def label(model: Model, source: Source) -> str:
@@ -39,13 +40,12 @@ def code_html_of(model: Model) -> tuple[str, int]:
         title = f'<p class="fk-pane-title">{name}</p>'
         user = f'<div class="fk-pane fk-user">{title}{user_html(model)}</div>'
     order = {group["id"]: index for index, group in enumerate(model["groups"])}
-    assembled = sum(source["language"] in _ASSEMBLY for source in model["sources"])
-    limit = min(_LONGEST, max(_SHORTEST, _ROOM // max(assembled, 1)))
+    limit = _limit(model["sources"])
     sources = []
     for index, source in enumerate(model["sources"]):
         group = source["group"]
         mark = f' data-g="{order[group]}"' if group else ""
-        shown = source_html(source, limit if source["language"] in _ASSEMBLY else None)
+        shown = source_html(source, min(limit, _length(source)))
         sources.append(
             f'<details class="fk-src"{" open" if index == 0 else ""}{mark}>'
             f"<summary>{escape(visible(label(model, source)))}</summary>{shown}</details>"
@@ -53,3 +53,19 @@ def code_html_of(model: Model) -> tuple[str, int]:
     generated = f'<div class="fk-pane fk-generated">{"".join(sources)}</div>' if sources else ""
     body = f'<div class="fk-panes">{user}{generated}</div>' if user or generated else ""
     return body, len(sources)
+
+
+def _limit(sources: Sequence[Source]) -> int:
+    """How many lines each text may show, so that all of them have room."""
+    room, lengths = _ROOM, sorted(map(_length, sources))
+    for index, length in enumerate(lengths):
+        share = room // (len(lengths) - index)
+        if length > share:
+            return max(share, _SHORTEST)
+        room -= length
+    return max(lengths, default=_SHORTEST)
+
+
+def _length(source: Source) -> int:
+    lines = source["text"].count("\n") + 1
+    return min(lines, _LONGEST) if source["language"] in _ASSEMBLY else lines

@@ -29,6 +29,9 @@ __all__ = [
 LIMIT = 3000
 """Lines shown of one text; the rest is said to be there."""
 
+_LEAD = 12
+"""Lines shown before the first that is linked, in a text that is cut."""
+
 _LEXERS = {
     "cpp": ("pygments.lexers.c_cpp", "CppLexer"),
     "cuda": ("pygments.lexers.c_like", "CudaLexer"),
@@ -70,15 +73,21 @@ Lines = list[list[tuple[str, str]]]
 
 
 def source_html(source: Source, limit: int | None = None) -> str:
-    """One generated text as `<pre>`: numbered lines, linked to values; `limit` as below."""
+    """One generated text as `<pre>`: numbered lines, linked to values.
+
+    Of a text of more than `limit` lines, those from the first that is linked to anything.
+    """
     linked = {
         number: f' data-v="{escape(" ".join(found))}"'
         for number, found in values_by_line(source).items()
     }
+    limit = limit or LIMIT
+    hidden = source["text"].rstrip("\n").count("\n") + 1 - limit
     return code_html(
         source["text"],
         source["language"],
         attribute=lambda n: linked.get(n, ""),
+        skip=max(0, min(min(linked, default=1) - 1 - _LEAD, hidden)),
         limit=limit,
     )
 
@@ -133,7 +142,8 @@ def code_html(
     first: int = 1,
     attribute: Callable[[int], str] = lambda _: "",
     remark: Callable[[int], Iterable[str]] = lambda _: (),
-    limit: int | None = None,
+    skip: int = 0,
+    limit: int = LIMIT,
 ) -> str:
     """`text` as `<pre class="fk-code">`, one `<span class="fk-l">` for each line.
 
@@ -143,14 +153,13 @@ def code_html(
         first: number of the first line.
         attribute: line number -> attributes for its element, escaped by the caller.
         remark: line number -> remarks to show beneath it.
-        limit: how many lines to show, LIMIT if not given; beneath it stands how many more there
-            are.
+        skip: how many lines to leave out before the first that is shown.
+        limit: how many lines to show; above and below them stands how many more there are.
     """
-    limit = limit or LIMIT
     lines = tokens(text.replace("\r\n", "\n").rstrip("\n"), language)
     width = len(str(first + len(lines) - 1))
-    parts = []
-    for number, line in enumerate(lines[:limit], start=first):
+    parts = [_more(skip, "above")] if skip else []
+    for number, line in enumerate(lines[skip : skip + limit], start=first + skip):
         body = line_html(line)
         digits = f'<span class="fk-no">{number:>{width}} </span>'
         parts.append(f'<span class="fk-l"{attribute(number)}>{digits}{body}\n</span>')
@@ -159,10 +168,14 @@ def code_html(
             f'<span class="fk-remark">{pad}▲ {escape(visible(said))}\n</span>'
             for said in remark(number)
         ]
-    if len(lines) > limit:
-        more = plural(len(lines) - limit, "more line")
-        parts.append(f'<span class="fk-remark">... {more}\n</span>')
+    if len(lines) > skip + limit:
+        parts.append(_more(len(lines) - skip - limit, "below"))
     return f'<pre class="fk-code">{"".join(parts)}</pre>'
+
+
+def _more(count: int, where: str) -> str:
+    more = plural(count, "more line")
+    return f'<span class="fk-remark">... {more} {where}: view.source() has all\n</span>'
 
 
 def line_html(line: Sequence[tuple[str, str]]) -> str:
