@@ -46,7 +46,10 @@ __all__ = [
 SCHEMA = "fusekit-view"
 VERSION = 2
 
-_ADDED: tuple[tuple[str, dict[str, Any]], ...] = (("sources", {"engine": ""}),)
+_ADDED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("sources", {"engine": ""}),
+    ("timing.rows", {"samples": [], "interval": [], "cause": ""}),
+)
 """What version 2 added: where (a path of keys, through lists), and keys with their defaults."""
 
 
@@ -178,6 +181,9 @@ class TimingRow(TypedDict):
     runs: int
     ratio: float | None  # time of the baseline over this one's: above 1 is faster
     outcome: Literal["", "baseline", "faster", "slower", "tie", "cannot tell"]
+    samples: list[float]  # seconds for one call, the last 60 at most, four digits each
+    interval: list[float]  # where the true ratio is with 95 %: [low, high], or []
+    cause: str  # what kept a verdict from being given, as one of a few words; "" if there is one
 
 
 class Timing(TypedDict):
@@ -274,7 +280,12 @@ def _separate_runs(sources: Any) -> None:
     for source in sources if isinstance(sources, list) else ():
         lines = source.get("lines") if isinstance(source, dict) else None
         if isinstance(lines, dict):
-            source["lines"] = {value: [run] for value, run in lines.items()}
+            source["lines"] = {value: _runs(found) for value, found in lines.items()}
+
+
+def _runs(found: Any) -> Any:
+    is_one = isinstance(found, list) and all(type(line) is int for line in found)
+    return [found] if is_one else found
 
 
 def _check_references(model: Model, where: str) -> None:

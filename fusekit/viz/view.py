@@ -16,8 +16,10 @@ from fusekit.viz.html import SECTIONS, block, page
 from fusekit.viz.model import Model, Source, check, load_model, save_model
 from fusekit.viz.need import need
 from fusekit.viz.text import headline, text
+from fusekit.viz.timed import Timed, asked, timed
 
 if TYPE_CHECKING:
+    from fusekit.bench import Crossover, Roofline, Sweep
     from fusekit.viz.diff import SourceDiff, Variant
     from fusekit.viz.live import LiveView
     from fusekit.viz.panels.panel import Fields, Progress, Shown
@@ -33,6 +35,9 @@ class Session(Protocol):
 
     def engines(self) -> list[str]:
         """The engines to choose from; the first is where it starts."""
+
+    def call(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """The function, fused, and the arguments it was given."""
 
     def rerun(self, size: int, engine: str) -> Model:
         """Run and time once more, and say what happened."""
@@ -201,7 +206,7 @@ class FusionView:
             second = diffs.find(self._model, b)
             return diffs.diff(name, first, label(self._model, second), second)
         variant = diffs.Variant(engine, target, fast)
-        second = self._session().other(first, variant)
+        second = self.session().other(first, variant)
         return diffs.diff(name, first, f"{name}, {variant}" if str(variant) else name, second)
 
     def card(self) -> cards.Card:
@@ -212,20 +217,52 @@ class FusionView:
         """Write the view to `path`, usually `x.fk.json`; `fusekit.load` reads it, without torch."""
         return save_model(self._model, path)
 
-    def live(self) -> LiveView:
-        """A widget with a size slider and an engine menu, which runs and times again."""
-        session = self._session()
-        need("anywidget", "a live view")
-        live = need("fusekit.viz.live", "a live view")
-        return cast("LiveView", live.LiveView(self._model, session))
+    def time(
+        self,
+        *,
+        against: Sequence[str] | None = None,
+        seconds: float | None = None,
+        flush: bool | None = None,
+    ) -> Timed:
+        """The stopwatch: what this view holds, or measured anew if anything is chosen.
 
-    def _session(self) -> Session:
+        Args:
+            against: of "eager" and "inductor"; the first is the baseline.
+            seconds: the most time for each device, 3 if not given; it stops when it is certain.
+            flush: write over the caches before each sample (the default), or leave them warm.
+        """
+        return timed(self, against=against, seconds=seconds, flush=flush)
+
+    def sweep(self, *sizes: int, **choices: Any) -> Sweep:
+        """The call at these sizes; none means powers of two up to its own.
+
+        `choices` are dtype, layout, against and seconds: see `fusekit.viz.asked.sweep`.
+        """
+        return asked().sweep(self.session().call(), sizes, **choices)  # type: ignore[no-any-return]
+
+    def roofline(self, *, seconds: float = 5.0) -> Roofline:
+        """Each kernel of the call against what this machine can do: see `fusekit.roofline`."""
+        return asked().roofline(self.session().call(), seconds)  # type: ignore[no-any-return]
+
+    def crossover(self, **choices: Any) -> Crossover:
+        """From which size on fusing the call pays; the choices are `fusekit.crossover`'s."""
+        return asked().crossover(self.session().call(), **choices)  # type: ignore[no-any-return]
+
+    def session(self) -> Session:
+        """What runs the call again; UsageError if this view is a recording."""
         if self._live is None:
             raise UsageError(
                 "this view is a recording: nothing can run again; "
                 "f.explore(*args) gives a view with a live one"
             )
         return self._live() if callable(self._live) else self._live
+
+    def live(self) -> LiveView:
+        """A widget with a size slider and an engine menu, which runs and times again."""
+        session = self.session()
+        need("anywidget", "a live view")
+        live = need("fusekit.viz.live", "a live view")
+        return cast("LiveView", live.LiveView(self._model, session))
 
     def _sources(self, languages: Sequence[str]) -> list[Source]:
         """What the view holds; what it lacks of these languages is made, if it can be."""
@@ -234,7 +271,7 @@ class FusionView:
         if self._live is None or not known or not self._model["groups"]:
             return held
         kept = {(item["group"], item["engine"], item["language"]) for item in held}
-        made = self._session().sources(known)
+        made = self.session().sources(known)
         return held + [x for x in made if (x["group"], x["engine"], x["language"]) not in kept]
 
 

@@ -62,13 +62,14 @@ const SIGNS = { same: " ", old: "-", new: "+" };
 function diffOf(first, second) {
   const [a, b] = [first, second].map((source) => all(source, ".fk-l"));
   const [x, y] = [a, b].map((lines) => lines.map(bare));
-  const width = String(Math.max(a.length, b.length)).length;
+  const number = (line) => line?.firstChild.textContent.trim() ?? "";
+  const width = Math.max(1, ...[a, b].map((lines) => number(lines.at(-1)).length));
   const count = { same: 0, old: 0, new: 0 };
   const row = (kind, i, j, body) => {
     const values = [...new Set([a[i], b[j]].flatMap((line) => (line ? words(line, "v") : [])))];
     const line = make("span", { class: `fk-l fk-${kind}` });
     if (values.length) line.dataset.v = values.join(" ");
-    const numbers = [i, j].map((n) => String(n === undefined ? "" : n + 1).padStart(width)).join(" ");
+    const numbers = [a[i], b[j]].map((each) => number(each).padStart(width)).join(" ");
     line.append(make("span", { class: "fk-no" }, `${numbers} ${SIGNS[kind]} `), body ?? inside(a[i] ?? b[j]), "\n");
     count[kind] += 1;
     return line;
