@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fusekit.viz.panels.cache import CACHE
 from fusekit.viz.panels.crossover import CROSSOVER
+from fusekit.viz.panels.diff import DIFF
 from fusekit.viz.panels.edit import EDIT
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress, Shown
 from fusekit.viz.panels.roofline import ROOFLINE
@@ -17,5 +18,5 @@ from fusekit.viz.panels.sweep import SWEEP
 
 __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 
-PANELS: tuple[Panel, ...] = (STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, EDIT, CACHE)
+PANELS: tuple[Panel, ...] = (STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, DIFF, EDIT, CACHE)
 """All panels, from top to bottom."""
