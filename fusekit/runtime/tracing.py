@@ -28,7 +28,7 @@ from fusekit.runtime.program import Program, rebind
 from fusekit.runtime.signature import foreign_context
 from fusekit.specs import Decline, Reason
 
-__all__ = ["trace"]
+__all__ = ["TracedCall", "prepared", "result_values", "trace"]
 
 
 def trace(
@@ -39,33 +39,43 @@ def trace(
     output: int,
 ) -> ElementTrace:
     """See `FusedFunction.trace`."""
-    decline = foreign_context()
-    if decline is not None:
-        raise FusionDeclined(decline)
     with torch.no_grad():
-        entry = dispatcher.entry(args, kwargs)
-        if entry.program is None or entry.plan is None:
-            raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
-        leaves = pytree.tree_leaves((args, kwargs))
-        names = leaf_names(dispatcher.function, args, kwargs)
-        call = _Call(entry.program, entry.plan.engine, leaves, names)
-        outputs = _outputs(entry.program, leaves)
+        call = prepared(dispatcher, args, kwargs)
+        outputs = result_values(call.program, call.leaves)
         if not -len(outputs) <= output < len(outputs):
             raise IndexError(f"there is no output {output}: the function makes {len(outputs)}")
         value = outputs[output]
-        position = _position(index, entry.program.graph.values[value].shape or ())
-        nodes = call.trace(*_after_writes(entry.program, value, position))
+        position = _position(index, call.graph.values[value].shape or ())
+        nodes = call.trace(*_after_writes(call.program, value, position))
     return ElementTrace(
         name=dispatcher.name,
         output=output % len(outputs),
         index=position,
-        engine=entry.plan.engine.name,
+        engine=call.engine.name,
         engines=tuple(call.engines),
         nodes=nodes,
     )
 
 
-def _outputs(program: Program, leaves: Sequence[Any]) -> list[int]:
+def prepared(dispatcher: Dispatcher, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TracedCall:
+    """The call, which is not made yet.
+
+    Raises:
+        FusionDeclined: it would not be fused; the decline says why.
+        EngineUnavailableError: the engine asked for by name cannot run here.
+    """
+    decline = foreign_context()
+    if decline is not None:
+        raise FusionDeclined(decline)
+    entry = dispatcher.entry(args, kwargs)
+    if entry.program is None or entry.plan is None:
+        raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
+    leaves = pytree.tree_leaves((args, kwargs))
+    names = leaf_names(dispatcher.function, args, kwargs)
+    return TracedCall(entry.program, entry.plan.engine, leaves, names)
+
+
+def result_values(program: Program, leaves: Sequence[Any]) -> list[int]:
     """The graph's value for each tensor that the function returns, then for each it writes."""
     values = iter(program.results)
     sources = zip(program.capture.sources, program.graph.tensor_inputs, strict=True)
@@ -108,8 +118,8 @@ def _position(index: Any, shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(number % extent for number, extent in zip(numbers, shape, strict=True))
 
 
-class _Call:
-    """One call that is traced."""
+class TracedCall:
+    """One call whose intermediate values are asked for."""
 
     def __init__(
         self, program: Program, engine: Engine, leaves: Sequence[Any], names: Sequence[str]
@@ -125,6 +135,7 @@ class _Call:
         self.engines = {engine.name: engine} | {each.name: each for each in others}
 
     def trace(self, value: int, index: tuple[int, ...]) -> tuple[TracedNode, ...]:
+        """What an element depends on, itself last."""
         elements = elements_of(self.program, value, index)
         values = self.values(elements)
         found = zip(elements, grains(self.graph, elements), strict=True)
@@ -152,6 +163,7 @@ class _Call:
         return {name: [tensor.item() for tensor in each] for name, each in made.items()}
 
     def device_of(self, engine: Engine) -> torch.device:
+        """Where an engine computes elements of this call."""
         if engine.device == self.device.type:
             return self.device
         index = torch.cuda.current_device() if engine.device == "cuda" else None
@@ -259,6 +271,7 @@ class _Call:
         grain: DType | None,
         values: Mapping[str, Any],
     ) -> TracedNode:
+        """What is told of an element."""
         node = element.node
         wide = values["float64"]
         narrow = {name: found for name, found in values.items() if name != "float64"}
