@@ -19,7 +19,7 @@ from fusekit.runtime.program import Program
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Element", "base_element", "elements_of", "position_at"]
+__all__ = ["Element", "base_element", "elements_of", "position_at", "solve"]
 
 _Key = tuple[int, tuple[int, ...]]
 """A value of the program's graph, and the position of one element in it."""
@@ -132,7 +132,7 @@ def _reads(program: Program, value: int, index: tuple[int, ...]) -> tuple[_Key, 
 def position_at(place: Place, offset: int) -> tuple[int, ...]:
     """A position at which a tensor has the element `offset` elements behind its first."""
     dims = sorted(range(len(place.shape)), key=lambda dim: place.strides[dim], reverse=True)
-    found = _solve([(place.shape[dim], place.strides[dim]) for dim in dims], offset)
+    found = solve([(place.shape[dim], place.strides[dim]) for dim in dims], offset)
     assert found is not None
     index = [0] * len(dims)
     for dim, number in zip(dims, found, strict=True):
@@ -140,14 +140,14 @@ def position_at(place: Place, offset: int) -> tuple[int, ...]:
     return tuple(index)
 
 
-def _solve(dims: Sequence[tuple[int, int]], offset: int) -> list[int] | None:
+def solve(dims: Sequence[tuple[int, int]], offset: int) -> list[int] | None:
     """Numbers below the extents with this sum of strides; the first guess is nearly always it."""
     if not dims:
         return None if offset else []
     (extent, stride), *inner = dims
     most = min(offset // stride, extent - 1) if stride else 0
     for number in range(most, -1, -1):
-        rest = _solve(inner, offset - number * stride)
+        rest = solve(inner, offset - number * stride)
         if rest is not None:
             return [number, *rest]
     return None

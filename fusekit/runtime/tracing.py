@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,9 +26,10 @@ from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.plan import MISS, make_plan
 from fusekit.runtime.program import Program, rebind
 from fusekit.runtime.signature import foreign_context
+from fusekit.runtime.walks import Walk, walk_of
 from fusekit.specs import Decline, Reason
 
-__all__ = ["TracedCall", "prepared", "result_values", "trace"]
+__all__ = ["TracedCall", "made_results", "prepared", "trace"]
 
 
 def trace(
@@ -41,7 +42,7 @@ def trace(
     """See `FusedFunction.trace`."""
     with torch.no_grad():
         call = prepared(dispatcher, args, kwargs)
-        outputs = result_values(call.program, call.leaves)
+        outputs = _outputs(call.program, call.leaves)
         if not -len(outputs) <= output < len(outputs):
             raise IndexError(f"there is no output {output}: the function makes {len(outputs)}")
         value = outputs[output]
@@ -54,6 +55,7 @@ def trace(
         engine=call.engine.name,
         engines=tuple(call.engines),
         nodes=nodes,
+        walks=tuple(call.walks(nodes)),
     )
 
 
@@ -75,7 +77,7 @@ def prepared(dispatcher: Dispatcher, args: tuple[Any, ...], kwargs: dict[str, An
     return TracedCall(entry.program, entry.plan.engine, leaves, names)
 
 
-def result_values(program: Program, leaves: Sequence[Any]) -> list[int]:
+def _outputs(program: Program, leaves: Sequence[Any]) -> list[int]:
     """The graph's value for each tensor that the function returns, then for each it writes."""
     values = iter(program.results)
     sources = zip(program.capture.sources, program.graph.tensor_inputs, strict=True)
@@ -87,6 +89,31 @@ def result_values(program: Program, leaves: Sequence[Any]) -> list[int]:
         elif result.leaf is not None and isinstance(leaves[result.leaf], torch.Tensor):
             found.append(inputs[result.leaf])
     return found + [target for target, _ in program.writes]
+
+
+def made_results(call: TracedCall) -> list[torch.Tensor]:
+    """The tensors that a call returns, then the arguments it writes; it writes none of them.
+
+    Raises:
+        FusionDeclined: the call runs in PyTorch after all.
+    """
+    program, written = call.program, dict(call.program.writes)
+    values = _outputs(program, call.leaves)
+    bases = {value: program.places[value].base for value in values if value in program.places}
+    made = call.run(tuple(dict.fromkeys((*values, *written.values()))))
+    found = []
+    for value in values:
+        base = bases.get(value, value)
+        if base not in written:
+            found.append(made[value].detach())
+        else:  # an argument, or a view of one, as it is afterwards
+            whole, part = program.places[base], program.places[value]
+            after = made[written[base]]
+            memory = torch.empty_strided(
+                whole.shape, whole.strides, dtype=after.dtype, device=after.device
+            )
+            found.append(memory.copy_(after).as_strided(*part.geometry))
+    return found
 
 
 def _after_writes(
@@ -143,6 +170,15 @@ class TracedCall:
             self.node(element, elements, grain, {name: made[i] for name, made in values.items()})
             for i, (element, grain) in enumerate(found)
         )
+
+    def walks(self, nodes: Sequence[TracedNode]) -> Iterator[Walk]:
+        """Where each group computes the last of its elements that another group reads."""
+        last = {node.group: node for node in nodes if node.op != "input"}
+        for number, call in enumerate(self.program.kernels):
+            node = last.get(number)
+            walk = walk_of(call, number, node.value, node.index, self.engine) if node else None
+            if walk is not None:
+                yield walk
 
     def values(self, elements: Sequence[Element]) -> dict[str, list[Any]]:
         """Name of an arithmetic -> the value of each element, as Python numbers."""

@@ -6,7 +6,7 @@ without the style sheet (a sanitizer drops it) the text is still there, with its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any
 
@@ -95,6 +95,7 @@ def code_html(
     first: int = 1,
     attribute: Callable[[int], str] = lambda _: "",
     remark: Callable[[int], Iterable[str]] = lambda _: (),
+    beside: Mapping[int, str] | None = None,
 ) -> str:
     """`text` as `<pre class="fk-code">`, one `<span class="fk-l">` for each line.
 
@@ -104,13 +105,17 @@ def code_html(
         first: number of the first line.
         attribute: line number -> attributes for its element, escaped by the caller.
         remark: line number -> remarks to show beneath it.
+        beside: line number -> what to show in a column of its own before the text.
     """
     lines = _tokens(text.replace("\r\n", "\n").rstrip("\n"), language)
     width = len(str(first + len(lines) - 1))
+    column = max(map(len, beside.values()), default=0) if beside else 0
     parts = []
     for number, line in enumerate(lines[:LIMIT], start=first):
         body = "".join(_span(cls, part) for cls, part in line)
         digits = f'<span class="fk-no">{number:>{width}} </span>'
+        if beside is not None:
+            digits += f'<b class="fk-beside">{escape(beside.get(number, "")):>{column}}</b>  '
         parts.append(f'<span class="fk-l"{attribute(number)}>{digits}{body}\n</span>')
         pad = " " * (width + 1)
         parts += [

@@ -17,6 +17,9 @@ from fusekit.viz.need import need
 from fusekit.viz.text import headline, text
 
 if TYPE_CHECKING:
+    from fusekit.runtime.elementtrace import ElementTrace
+    from fusekit.runtime.rounding import Rounding
+    from fusekit.viz.duet import Duet
     from fusekit.viz.live import LiveView
     from fusekit.viz.panels.panel import Fields, Progress, Shown
 
@@ -25,6 +28,9 @@ __all__ = ["FusionView", "Session", "load"]
 
 class Session(Protocol):
     """What a live view asks for: the adapter to a function that can run again."""
+
+    def called(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """The fused function, and the arguments of the call that the view is of."""
 
     def sizes(self) -> list[int]:
         """The sizes to choose from, in increasing order."""
@@ -156,16 +162,34 @@ class FusionView:
         """Write the view to `path`, usually `x.fk.json`; `fusekit.load` reads it, without torch."""
         return save_model(self._model, path)
 
-    def live(self) -> LiveView:
-        """A widget with a size slider and an engine menu, which runs and times again."""
+    def element(self, index: int | Sequence[int] | None = None, *, output: int = 0) -> ElementTrace:
+        """How one element of the result came about: see `FusedFunction.trace`."""
+        fused, args, kwargs = self._session().called()
+        return cast("ElementTrace", fused.trace(*args, index=index, output=output, **kwargs))
+
+    def rounding(self, **options: Any) -> Rounding:
+        """Every intermediate beside eager's and float64: see `FusedFunction.rounding`."""
+        fused, args, kwargs = self._session().called()
+        return cast("Rounding", fused.rounding(*args, **options, **kwargs))
+
+    def duet(self) -> Duet:
+        """Eager's operators as they run, and what became of each in the kernels."""
+        fused, args, kwargs = self._session().called()
+        return cast("Duet", need("fusekit.viz.duet", "a duet").duet(fused, args, kwargs))
+
+    def _session(self) -> Session:
         if self._live is None:
             raise UsageError(
                 "this view is a recording: nothing can run again; "
                 "f.explore(*args) gives a view with a live one"
             )
+        return self._live() if callable(self._live) else self._live
+
+    def live(self) -> LiveView:
+        """A widget with a size slider and an engine menu, which runs and times again."""
+        session = self._session()
         need("anywidget", "a live view")
         live = need("fusekit.viz.live", "a live view")
-        session = self._live() if callable(self._live) else self._live
         return cast("LiveView", live.LiveView(self._model, session))
 
 

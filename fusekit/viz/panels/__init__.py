@@ -7,9 +7,12 @@ carry `data-v`, `data-l` or `data-g` link to the graph and the sources as anywhe
 
 from __future__ import annotations
 
+from fusekit.viz.panels.duet import DUET
+from fusekit.viz.panels.element import ELEMENT
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress, Shown
+from fusekit.viz.panels.rounding import ROUNDING
 
 __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 
-PANELS: tuple[Panel, ...] = ()
+PANELS: tuple[Panel, ...] = (ELEMENT, ROUNDING, DUET)
 """All panels, from top to bottom."""

@@ -1,0 +1,86 @@
+"""One element of a call's result, with what is around it: what the panel "One element" shows."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from fusekit.api import FusedFunction
+from fusekit.codegen.source import KernelSource
+from fusekit.runtime.elementtrace import ElementTrace, TracedNode
+from fusekit.runtime.kernels import generate
+from fusekit.runtime.operators import kept_generators
+from fusekit.runtime.program import Program
+from fusekit.runtime.tracing import TracedCall, made_results, prepared
+from fusekit.viz.links import Links
+
+__all__ = ["Kernel", "Surroundings", "kernels_of"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """One group's generated text.
+
+    Attributes:
+        group: its number, from 0.
+        source: the text, in the language of the engine that runs it.
+        spans: value of the program's graph -> the first and the last line that compute it.
+    """
+
+    group: int
+    source: KernelSource
+    spans: Mapping[int, tuple[int, int]]
+
+
+def kernels_of(
+    fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Program, list[Kernel]]:
+    """The program of a call, and its kernels in order: none where the reference runs them."""
+    call = prepared(fused, args, kwargs)
+    return call.program, _kernels(call)
+
+
+def _kernels(call: TracedCall) -> list[Kernel]:
+    if not call.engine.compiler:
+        return []
+    found = []
+    for number, each in enumerate(call.program.kernels):
+        source = generate(call.engine, each.spec, each.binding.args)
+        own = dict(source.lines)
+        spans = {mine: own[value] for mine, value in each.numbering.items() if value in own}
+        found.append(Kernel(number, source, spans))
+    return found
+
+
+class Surroundings:
+    """What stays while the element moves: results, arguments, kernels.
+
+    Attributes:
+        results: the tensors that the call returns, then those it writes, as after the call.
+        kernels: of the groups, in order; empty where the reference runs them.
+        links: to the nodes of a view.
+    """
+
+    def __init__(self, fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Make the call once, without its writes; PyTorch's generators stay as they were."""
+        self._fused, self._args, self._kwargs = fused, args, kwargs
+        with torch.no_grad():
+            self._call: TracedCall = prepared(fused, args, kwargs)
+            with kept_generators(self._call.device):
+                self.results = made_results(self._call)
+        self._inputs = self._call.inputs()
+        self.links = Links(self._call.program)
+        self.kernels = _kernels(self._call)
+
+    def trace(self, output: int, index: tuple[int, ...]) -> ElementTrace:
+        """The element's, with the random numbers that `results` are made of."""
+        with kept_generators(self._call.device):
+            return self._fused.trace(*self._args, index=index, output=output, **self._kwargs)
+
+    def tensor(self, node: TracedNode) -> torch.Tensor | None:
+        """The argument that a node is an element of; None for a number."""
+        found = self._inputs.get(node.value) if node.op == "input" else None
+        return None if found is None else found.detach()
