@@ -11,6 +11,7 @@ import torch
 from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.ir import DType
 from fusekit.ir.graph import Literal
+from fusekit.runtime.columns import figure
 
 __all__ = ["BUCKETS", "Distances", "differing", "distances", "ulps_of"]
 
@@ -44,8 +45,8 @@ class Distances:
     differing: int
 
     def __str__(self) -> str:
-        """`1.2 ulp`."""
-        return f"{self.worst:.3g} ulp"
+        """The worst: `1.2 ulp`."""
+        return f"{figure(self.worst)} ulp"
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON holds; numbers that it does not hold as "nan", "inf", "-inf"."""

@@ -308,6 +308,6 @@ def _live(graph: Graph) -> set[int]:
 def _gathered(tensor: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
     """The elements at row-major positions, however the tensor lies in memory."""
     if not tensor.dim():
-        return tensor.detach().reshape(1).expand(len(where)).contiguous()
+        return tensor.detach().reshape(1).repeat(len(where))
     index = torch.unravel_index(where.to(tensor.device), tensor.shape)
     return tensor.detach()[index].clone()

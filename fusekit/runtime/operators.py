@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -18,7 +18,7 @@ from fusekit.frontends.lines import user_line
 from fusekit.ir import Graph, Loc
 from fusekit.runtime.seeded import Replay
 
-__all__ = ["Operator", "by_site", "kept_generators", "watched"]
+__all__ = ["Operator", "by_site", "generator_state", "kept_generators", "watched"]
 
 Note = TypeVar("Note")
 
@@ -131,8 +131,20 @@ def _key(origin: str, loc: Loc | None) -> tuple[str, int]:
 
 
 @contextlib.contextmanager
-def kept_generators(device: torch.device) -> Any:
-    """Whatever is drawn inside, PyTorch's generators are afterwards as they were."""
+def kept_generators(device: torch.device, state: torch.Tensor | None = None) -> Iterator[None]:
+    """Whatever is drawn inside, PyTorch's generators are afterwards as they were.
+
+    With `state`, which `generator_state` gave, the device's is inside as it was then.
+    """
     devices = [device.index or 0] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
+        if state is not None and devices:
+            torch.cuda.set_rng_state(state, device)
+        elif state is not None:
+            torch.set_rng_state(state)
         yield
+
+
+def generator_state(device: torch.device) -> torch.Tensor:
+    """The state of the generator that calls on the device draw from."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()

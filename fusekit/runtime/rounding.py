@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fusekit.ir import Loc
-from fusekit.runtime.columns import aligned
+from fusekit.runtime.columns import aligned, figure
 from fusekit.runtime.distances import BUCKETS, Distances
 
 __all__ = ["RoundedNode", "Rounding"]
@@ -170,7 +170,8 @@ def _closer(node: RoundedNode) -> str:
     other = "fused" if first == "eager" else "eager"
     return (
         f"{first.capitalize()} is closer to float64 in {counts[first]:,} of them, {other} in "
-        f"{counts[other]:,} (mean distance {means[first]:.3g} ulp, {other} {means[other]:.3g})."
+        f"{counts[other]:,} (mean distance: {first} {figure(means[first])} ulp, "
+        f"{other} {figure(means[other])})."
     )
 
 
@@ -182,7 +183,7 @@ def _row(node: RoundedNode) -> list[str]:
 
 
 def _texts(found: Distances | None) -> tuple[str, str]:
-    return ("", "") if found is None else (f"{found.worst:.3g}", f"{found.mean:.3g}")
+    return ("", "") if found is None else (figure(found.worst), figure(found.mean))
 
 
 def _plain(node: RoundedNode) -> Mapping[str, Any]:

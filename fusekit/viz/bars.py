@@ -7,7 +7,7 @@ from html import escape
 
 __all__ = ["bars_svg"]
 
-_BAR, _GAP, _HEIGHT = 7, 1, 22
+_BAR, _GAP, _HEIGHT = 5, 1, 22
 
 
 def bars_svg(counts: Sequence[int], alt: str, cls: str = "") -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from fusekit.api import FusedFunction
+from fusekit.frontends.dtypes import FROM_TORCH
 from fusekit.frontends.seeds import is_seed
 from fusekit.ir import Node
 from fusekit.runtime.columns import aligned
@@ -26,11 +27,11 @@ _SAMPLE = 1 << 20
 """Elements that a thumbnail looks at, at most, evenly spaced."""
 
 _STATES = {
-    "ghost": "only in registers",
-    "stored": "stored by its kernel",
+    "ghost": "in registers only",
+    "stored": "stored",
     "PyTorch": "run by PyTorch",
-    "view": "a view: no work, no memory",
-    "absent": "not computed again",
+    "view": "a view",
+    "absent": "not computed",
 }
 """What can become of an operator's result, in words."""
 
@@ -40,7 +41,7 @@ class Figures:
     """A tensor in a few numbers, of its finite elements; complex ones by their magnitude.
 
     Attributes:
-        dtype: element type, as PyTorch spells it without its module.
+        dtype: element type: "f32", or PyTorch's name of one that kernels do not know.
         shape: extents.
         least: the smallest; None where no element is finite.
         mean: of all.
@@ -63,7 +64,7 @@ class Figures:
 
     @property
     def tensor(self) -> str:
-        """`float32[64,512]`."""
+        """`f32[64,512]`."""
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
 
     @property
@@ -241,7 +242,9 @@ def _figures(made: list[torch.Tensor]) -> Figures | None:
     least, most = (float(finite.min()), float(finite.max())) if len(finite) else (None, None)
     bars = _bars(finite, least, most) if least is not None and most is not None else []
     return Figures(
-        dtype=str(tensor.dtype).removeprefix("torch."),
+        dtype=FROM_TORCH[tensor.dtype].value
+        if tensor.dtype in FROM_TORCH
+        else str(tensor.dtype).removeprefix("torch."),
         shape=tuple(tensor.shape),
         least=least,
         mean=float(finite.mean()) if len(finite) else None,

@@ -12,12 +12,15 @@ from fusekit.api import FusedFunction
 from fusekit.codegen.source import KernelSource
 from fusekit.runtime.elementtrace import ElementTrace, TracedNode
 from fusekit.runtime.kernels import generate
-from fusekit.runtime.operators import kept_generators
+from fusekit.runtime.operators import generator_state, kept_generators
 from fusekit.runtime.program import Program
 from fusekit.runtime.tracing import TracedCall, made_results, prepared
 from fusekit.viz.links import Links
 
 __all__ = ["Kernel", "Surroundings", "kernels_of"]
+
+_AROUND = 4
+"""Lines of a kernel that are shown before and after those that compute something."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +36,13 @@ class Kernel:
     group: int
     source: KernelSource
     spans: Mapping[int, tuple[int, int]]
+
+    def body(self) -> tuple[int, str]:
+        """The lines that compute something, with some around them; and the first one's number."""
+        lines = self.source.text.rstrip("\n").split("\n")
+        first = max(min((span[0] for span in self.spans.values()), default=1) - _AROUND, 1)
+        last = max((span[1] for span in self.spans.values()), default=len(lines)) + _AROUND
+        return first, "\n".join(lines[first - 1 : last])
 
 
 def kernels_of(
@@ -69,6 +79,7 @@ class Surroundings:
         self._fused, self._args, self._kwargs = fused, args, kwargs
         with torch.no_grad():
             self._call: TracedCall = prepared(fused, args, kwargs)
+            self._state = generator_state(self._call.device)
             with kept_generators(self._call.device):
                 self.results = made_results(self._call)
         self._inputs = self._call.inputs()
@@ -77,7 +88,7 @@ class Surroundings:
 
     def trace(self, output: int, index: tuple[int, ...]) -> ElementTrace:
         """The element's, with the random numbers that `results` are made of."""
-        with kept_generators(self._call.device):
+        with kept_generators(self._call.device, self._state):
             return self._fused.trace(*self._args, index=index, output=output, **self._kwargs)
 
     def tensor(self, node: TracedNode) -> torch.Tensor | None:

@@ -128,5 +128,6 @@ def _fused(kernels: list[Kernel], links: Links, step: Step) -> str:
         return links.attribute(values.get(line, ())) + here
 
     name = f"group {kernel.group + 1} · {kernel.source.language}"
-    text = code_html(kernel.source.text, kernel.source.language, attribute=attribute)
+    first, body = kernel.body()
+    text = code_html(body, kernel.source.language, first=first, attribute=attribute)
     return f'<div class="fk-pane"><p class="fk-pane-title">{escape(name)}</p>{text}</div>'

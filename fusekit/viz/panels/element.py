@@ -201,9 +201,11 @@ def _lines(found: Surroundings, trace: ElementTrace, kernel: Kernel) -> str:
             values.setdefault(line, []).append(node.value)
     if not beside:
         return ""
+    first, body = kernel.body()
     text = code_html(
-        kernel.source.text,
+        body,
         kernel.source.language,
+        first=first,
         attribute=lambda line: found.links.attribute(values.get(line, ())),
         beside=beside,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from fusekit.runtime.columns import figure
 from fusekit.runtime.distances import BUCKETS, Distances
 from fusekit.runtime.rounding import RoundedNode, Rounding
 from fusekit.runtime.tracing import prepared
@@ -68,9 +69,10 @@ def _notes(found: Rounding) -> list[str]:
     checked = ", checked against the call's results" if found.faithful else ""
     return [
         (
-            f"Compared: {found.scope()}. Fused: by kernels of {found.engine} that store what those of "
-            f"the call keep in registers{checked}."
+            f"Compared: {found.scope()}. Fused: by kernels of {found.engine} that store what "
+            f"those of the call keep in registers{checked}."
         ),
+        f"Bars, from left to right: {', '.join(BUCKETS)} ulps.",
         _ROUNDS,
         *found.remarks()[1:],
     ]
@@ -101,7 +103,7 @@ def _distance(found: Distances | None, who: str, node: RoundedNode) -> str:
         f"{name}: {count:,}" for name, count in zip(BUCKETS, found.histogram, strict=True) if count
     )
     bars = bars_svg(found.histogram, f"{who} {node.op}, ulps from float64: {said}", f"fk-{who}")
-    text = f"worst {found.worst:.3g}, mean {found.mean:.3g}"
+    text = f"worst {figure(found.worst)}, mean {figure(found.mean)}"
     return f'<td><span class="fk-with-bars">{bars}<span>{escape(text)}</span></span></td>'
 
 
@@ -124,7 +126,7 @@ def _details(nodes: tuple[RoundedNode, ...]) -> str:
             worst.append(
                 f"<tr>{head(f'{node.op}, {who}')}{cell(f'[{where}]', 'fk-mono')}"
                 f"{cell(str(found.found), 'fk-num-cell')}{cell(str(found.wanted), 'fk-num-cell')}"
-                f"{cell(f'{found.worst:.3g}', 'fk-num-cell')}</tr>"
+                f"{cell(figure(found.worst), 'fk-num-cell')}</tr>"
             )
     if not counts:
         return ""

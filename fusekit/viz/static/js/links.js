@@ -50,7 +50,7 @@ function describe(found) {
 
 // Scrolls inside a pane, never the page.
 function reveal(element) {
-  const pane = element.closest("pre,.fk-canvas");
+  const pane = element.closest("pre,.fk-canvas,.fk-scroll");
   if (!pane) return;
   const [inner, outer] = [element.getBoundingClientRect(), pane.getBoundingClientRect()];
   if (inner.top < outer.top) pane.scrollTop += inner.top - outer.top - 24;

@@ -59,6 +59,7 @@ function panelOf(model, ask, host, { name, title, note }) {
     form.innerHTML = answer.html; // scripts in it would not run, and there are none
     if (key) (form.elements[key] ?? form).focus?.();
     host().keyed(form);
+    all(form, "[aria-current]").forEach(reveal);
     quiet(form);
     fold.dataset.drawn = Number(fold.dataset.drawn ?? 0) + 1;
     busy = false;
