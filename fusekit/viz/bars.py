@@ -18,7 +18,9 @@ def bars_svg(counts: Sequence[int], alt: str, cls: str = "") -> str:
     width = len(counts) * (_BAR + _GAP)
     bars = []
     for number, count in enumerate(counts):
-        height = max(round(count * _HEIGHT / most), 2) if count else 0
+        if not count:
+            continue
+        height = max(round(count * _HEIGHT / most), 2)
         x, y = number * (_BAR + _GAP), _HEIGHT - height
         bars.append(f'<rect x="{x}" y="{y}" width="{_BAR}" height="{height}"></rect>')
     base = f'<path d="M0 {_HEIGHT + 0.5}H{width}"></path>'
