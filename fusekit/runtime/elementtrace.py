@@ -43,6 +43,7 @@ class TracedNode:
         ulps: name of an engine -> distance of its value from `float64`, in units of the last place
             of `grain` at `float64` (an integer's, or a bool's, is 1); infinite where one is
             infinite or NaN and the other is not.
+        site: which call of a torch operator it belongs to, counted along the trace; -1 for none.
     """
 
     value: int
@@ -59,6 +60,7 @@ class TracedNode:
     float64: Literal
     grain: DType | None
     ulps: Mapping[str, float]
+    site: int = -1
 
     def spelled(self, engine: str) -> str:
         """The shortest decimal that its dtype rounds to an engine's value."""

@@ -329,6 +329,7 @@ class TracedCall:
                 name: 0.0 if grain is None else ulps_between(found, wide, grain)
                 for name, found in narrow.items()
             },
+            site=node.site if node is not None else -1,
         )
 
     def name(self, value: int) -> str:

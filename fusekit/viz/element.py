@@ -10,6 +10,8 @@ import torch
 
 from fusekit.api import FusedFunction
 from fusekit.codegen.source import KernelSource
+from fusekit.ir.graph import Literal
+from fusekit.runtime.eager_values import EagerValues
 from fusekit.runtime.elementtrace import ElementTrace, TracedNode
 from fusekit.runtime.kernels import generate
 from fusekit.runtime.operators import generator_state, kept_generators
@@ -69,6 +71,7 @@ class Surroundings:
     """What stays while the element moves: results, arguments, kernels.
 
     Attributes:
+        eager: what eager PyTorch makes on the way.
         results: the tensors that the call returns, then those it writes, as after the call.
         kernels: of the groups, in order; empty where the reference runs them.
         links: to the nodes of a view.
@@ -82,6 +85,8 @@ class Surroundings:
             self._state = generator_state(self._call.device)
             with kept_generators(self._call.device):
                 self.results = made_results(self._call)
+            with kept_generators(self._call.device):
+                self.eager = EagerValues(self._call, fused.function, args, kwargs)
         self._inputs = self._call.inputs()
         self.links = Links(self._call.program)
         self.kernels = _kernels(self._call)
@@ -90,6 +95,27 @@ class Surroundings:
         """The element's, with the random numbers that `results` are made of."""
         with kept_generators(self._call.device, self._state):
             return self._fused.trace(*self._args, index=index, output=output, **self._kwargs)
+
+    def eager_values(self, trace: ElementTrace) -> list[Literal | None]:
+        """Eager's for each node of a trace; None inside an operator, and where it is not known.
+
+        Where results are too large to be kept, PyTorch's operators one by one, on the very numbers.
+        """
+        last = {node.site: node for node in trace.nodes if node.op not in ("view", "const")}
+        if not self.eager.are_kept:
+            return [
+                node.values["reference"] if last.get(node.site) is node or node.site < 0 else None
+                for node in trace.nodes
+            ]
+        known = self.eager.at(trace.nodes[-1].value, trace.nodes[-1].index)
+        return [
+            node.values["reference"]
+            if node.op == "input"
+            else known.get(node.site)
+            if last.get(node.site) is node
+            else None
+            for node in trace.nodes
+        ]
 
     def tensor(self, node: TracedNode) -> torch.Tensor | None:
         """The argument that a node is an element of; None for a number."""

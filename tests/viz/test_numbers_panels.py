@@ -90,6 +90,19 @@ def test_an_element_and_all_that_led_to_it(element: Asked) -> None:
     assert "x[33, 7]" in drawn
 
 
+def test_eager_s_own_values_stand_beside_the_fused_ones(element: Asked) -> None:
+    x, y = element.args
+    h = F.gelu(x.t() * y)
+    index = next((i, j) for i, j in (element.fused(x, y) != gated(x, y)).nonzero().tolist())
+    drawn = element(i0=str(index[0]), i1=str(index[1]))
+    found = {row[0]: row[3] for row in rows(drawn, "fk-element")}
+    assert torch.tensor(float(found["gelu: mul"].removesuffix(" ≠"))) == h[index]
+    assert torch.tensor(float(found["exp"].removesuffix(" ≠"))) == h.exp()[index]
+    assert found["gelu: erf"] == ""
+    assert "it parts from eager PyTorch at " in drawn
+    assert drawn.count('class="fk-parting"') == 1
+
+
 def test_arrows_move_the_element_and_stop_at_the_edges(element: Asked) -> None:
     assert "Element [0, 0] is" in element()
     assert "Element [1, 0] is" in element(i0="0", i1="0", move="down")

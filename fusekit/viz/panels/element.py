@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from fusekit.ir.graph import Literal
 from fusekit.runtime.columns import spelled
 from fusekit.runtime.elementtrace import ElementTrace, TracedNode
 from fusekit.viz.element import Kernel, Surroundings
@@ -44,13 +45,14 @@ def _draw(call: Call, fields: Fields, progress: Progress) -> str:
     index = _index(fields, result.shape)
     progress.step(1, 2, "computing each value again")
     trace = found.trace(output, index)
+    eager = found.eager_values(trace)
     grid = grid_html(result, index, "the result", pick=True)
     return "".join(
         (
             _form(found, output, index),
-            f'<p class="fk-verdict" aria-live="polite">{escape(_sentence(trace, index))}</p>',
+            f'<p class="fk-verdict" aria-live="polite">{escape(_sentence(trace, eager))}</p>',
             f'<div class="fk-beside-grids">{grid}{_inputs(found, trace)}</div>',
-            _values(found, trace),
+            _values(found, trace, eager),
             f'<p class="fk-note">{escape(_where(trace))}</p>',
             *(_lines(found, trace, kernel) for kernel in found.kernels),
         )
@@ -111,14 +113,25 @@ def _form(found: Surroundings, output: int, index: Sequence[int]) -> str:
 # what is told
 
 
-def _sentence(trace: ElementTrace, index: tuple[int, ...]) -> str:
+def _sentence(trace: ElementTrace, eager: Sequence[Literal | None]) -> str:
     last = trace.nodes[-1]
-    start = f"Element [{', '.join(map(str, index))}] is {last.spelled(trace.engine)}"
-    apart = trace.parting()
+    start = f"Element [{', '.join(map(str, trace.index))}] is {last.spelled(trace.engine)}"
+    apart = _parting(trace, eager)
     if apart is None:
-        return f"{start}; PyTorch's operators give the same bits at every step."
-    both = f"{apart.spelled(trace.engine)} here, {apart.spelled('reference')} there"
-    return f"{start}; it parts from PyTorch's own operators at {_label(apart)}: {both}."
+        return f"{start}; eager PyTorch has the same bits at every operator."
+    node, other = apart
+    both = f"{node.spelled(trace.engine)} here, {spelled(other, node.dtype)} there"
+    return f"{start}; it parts from eager PyTorch at {_label(node)}: {both}."
+
+
+def _parting(
+    trace: ElementTrace, eager: Sequence[Literal | None]
+) -> tuple[TracedNode, Literal] | None:
+    """The first operator of which eager has other bits, and its value there."""
+    for node, other in zip(trace.nodes, eager, strict=True):
+        if other is not None and repr(other) != repr(node.values[trace.engine]):
+            return node, other
+    return None
 
 
 def _label(node: TracedNode) -> str:
@@ -129,29 +142,32 @@ def _label(node: TracedNode) -> str:
     return operator if node.op in ("call", "view", operator) else f"{operator}: {node.op}"
 
 
-def _values(found: Surroundings, trace: ElementTrace) -> str:
+def _values(found: Surroundings, trace: ElementTrace, eager: Sequence[Literal | None]) -> str:
     """A row for each value; literals stand in the formula, and need none."""
     rows = []
-    for node in trace.nodes:
+    parting = _parting(trace, eager)
+    for node, other in zip(trace.nodes, eager, strict=True):
         if node.op in ("const", "view"):
             continue
         ulps = node.ulps[trace.engine]
-        apart = trace.parting() is node
-        parting = ' class="fk-parting"' if apart else ""
+        is_first = parting is not None and parting[0] is node
+        cls = ' class="fk-parting"' if is_first else ""
+        said = "" if other is None else spelled(other, node.dtype)
         where = ", ".join(map(str, node.index))
         rows.append(
             f"<tr{found.links.attribute([node.value])}"
-            f"{parting}>{head(_label(node))}"
+            f"{cls}>{head(_label(node))}"
             f"{cell(f'[{where}]', 'fk-mono')}"
             f"{cell(node.spelled(trace.engine), 'fk-num-cell')}"
-            f"{cell(node.spelled('reference') + (' ≠' if apart else ''), 'fk-num-cell')}"
+            f"{cell(said + ' ≠' * is_first, 'fk-num-cell')}"
             f"{cell(spelled(node.float64, None), 'fk-num-cell')}"
             f"{cell(f'{ulps:.3g}', 'fk-num-cell')}"
             f"{cell(node.dtype.value if node.dtype else '')}"
             f"{cell(str(node.loc.line) if node.loc else '', 'fk-num-cell')}</tr>"
         )
-    heads = ["value", "element", f"fused ({trace.engine})", "PyTorch", "float64", "ulps", "type"]
-    caption = "fused, by PyTorch's operators one at a time, and in float64; ulps: fused to float64"
+    heads = ["value", "element", f"fused ({trace.engine})", "eager", "float64", "ulps", "type"]
+    how = "eager PyTorch" if found.eager.are_kept else "PyTorch's operators one at a time"
+    caption = f"fused, by {how}, and in float64; ulps: from fused to float64"
     return table("fk-element", [*map(escape, heads), "line"], rows, caption=caption)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from fusekit.runtime.columns import figure
+from fusekit.ir import DType
+from fusekit.runtime.columns import figure, spelled
 from fusekit.runtime.distances import BUCKETS, Distances
 from fusekit.runtime.rounding import RoundedNode, Rounding
 from fusekit.runtime.tracing import prepared
@@ -123,9 +124,10 @@ def _details(nodes: tuple[RoundedNode, ...]) -> str:
             numbers = "".join(cell(f"{n:,}" if n else "", "fk-num-cell") for n in found.histogram)
             counts.append(f"<tr>{head(f'{node.op}, {who}')}{numbers}</tr>")
             where = ", ".join(map(str, found.index))
+            value = spelled(found.found, DType(node.dtype))
             worst.append(
                 f"<tr>{head(f'{node.op}, {who}')}{cell(f'[{where}]', 'fk-mono')}"
-                f"{cell(str(found.found), 'fk-num-cell')}{cell(str(found.wanted), 'fk-num-cell')}"
+                f"{cell(value, 'fk-num-cell')}{cell(str(found.wanted), 'fk-num-cell')}"
                 f"{cell(figure(found.worst), 'fk-num-cell')}</tr>"
             )
     if not counts:
