@@ -158,8 +158,11 @@ def by_engine(
     graph: Graph,
     elements: Sequence[Part],
     leaves: Leaves,
+    step: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[torch.Tensor]:
     """Each element's value as the engine's kernels compute it; `leaves` hold the literals, too.
+
+    `step` is told how many of them there are, before each kernel; it may raise to stop.
 
     Raises:
         FusionDeclined: a kernel did not compile, or a launch failed.
@@ -169,6 +172,7 @@ def by_engine(
     for positions in _segments(elements, leaves):
         element = elements[positions[0]]
         if element.is_computed:
+            step(positions[0], len(elements))
             made.update(kernels.run(positions, made))
         else:
             made[positions[0]] = element.assemble([made[read] for read in element.reads])

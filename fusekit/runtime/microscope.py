@@ -138,6 +138,7 @@ class _Microscope:
         return given, [made[value] for value in outputs], seeds[0] if seeds else None
 
     def _note(self, made: list[torch.Tensor]) -> list[_Sampled | None]:
+        self.step(1, 5, "running eager PyTorch")
         return [
             _Sampled(x.dtype, tuple(x.shape), _gathered(x, evenly(x.numel(), self.limit)).cpu())
             if x.layout is torch.strided and x.dtype in FROM_TORCH
@@ -176,12 +177,15 @@ class _Microscope:
             literals = [i for i, bundle in enumerate(bundles) if bundle.is_const]
             consts = by_reference(self.graph, [bundles[i] for i in literals], {}, device)
             leaves |= zip(literals, consts, strict=True)
-            made = by_engine(engine, device, self.graph, bundles, leaves)
+            made = by_engine(engine, device, self.graph, bundles, leaves, self._storing)
         else:
             made = by_reference(self.graph, bundles, leaves, device)
         coarsest = grains(self.graph, bundles)
         grain = {bundles[i].value: dtype for i in at if (dtype := coarsest[i]) is not None}
         return self._by_value(bundles, made, at), grain
+
+    def _storing(self, done: int, total: int) -> None:
+        self.step(2, 5, f"storing every intermediate: {done} of {total}")
 
     def _wide(self, given: Mapping[int, torch.Tensor]) -> tuple[dict[int, torch.Tensor], bool]:
         """Value -> its elements in float64, and whether PyTorch's operators were run in it, too."""

@@ -270,7 +270,7 @@ def test_it_can_be_stopped() -> None:
 
     with pytest.raises(InterruptedError):
         fusekit.fuse(torch.sin).rounding(torch.ones(3), step=stop)
-    assert [done for done, _, _ in said] == [0, 1, 2]
+    assert [done for done, _, _ in said] == [0, 1, 1, 2]
 
 
 def test_repr_and_dict() -> None:
