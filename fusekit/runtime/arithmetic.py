@@ -158,6 +158,7 @@ def by_engine(
     graph: Graph,
     elements: Sequence[Part],
     leaves: Leaves,
+    *,
     step: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[torch.Tensor]:
     """Each element's value as the engine's kernels compute it; `leaves` hold the literals, too.

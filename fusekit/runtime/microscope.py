@@ -8,6 +8,7 @@ the call's results has to be the call's results.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -177,7 +178,9 @@ class _Microscope:
             literals = [i for i, bundle in enumerate(bundles) if bundle.is_const]
             consts = by_reference(self.graph, [bundles[i] for i in literals], {}, device)
             leaves |= zip(literals, consts, strict=True)
-            made = by_engine(engine, device, self.graph, bundles, leaves, self._storing)
+            place = torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+            with place:
+                made = by_engine(engine, device, self.graph, bundles, leaves, step=self._storing)
         else:
             made = by_reference(self.graph, bundles, leaves, device)
         coarsest = grains(self.graph, bundles)

@@ -60,7 +60,7 @@ def trace(
 
 
 def prepared(dispatcher: Dispatcher, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TracedCall:
-    """The call, which is not made yet.
+    """The call, which is not made yet, without gradients.
 
     Raises:
         FusionDeclined: it would not be fused; the decline says why.
@@ -69,7 +69,8 @@ def prepared(dispatcher: Dispatcher, args: tuple[Any, ...], kwargs: dict[str, An
     decline = foreign_context()
     if decline is not None:
         raise FusionDeclined(decline)
-    entry = dispatcher.entry(args, kwargs)
+    with torch.no_grad():
+        entry = dispatcher.entry(args, kwargs)
     if entry.program is None or entry.plan is None:
         raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
     leaves = pytree.tree_leaves((args, kwargs))

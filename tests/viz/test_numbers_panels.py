@@ -280,6 +280,21 @@ def test_the_duet_of_few_elements(engine: str) -> None:
         assert len(rows(drawn, "fk-steps")) == 2
 
 
+@pytest.mark.parametrize("name", ["element", "rounding", "duet"])
+def test_modules_whose_parameters_want_gradients(name: str) -> None:
+    class Block(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = torch.nn.Linear(4, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.silu(self.inner(x)) * 2
+
+    drawn = Asked(name, Block(), torch.randn(3, 4))()
+    assert "silu" in drawn
+    assert "addmm" in drawn
+
+
 # from Python
 
 
