@@ -192,11 +192,16 @@ class _Microscope:
 
     def _wide(self, given: Mapping[int, torch.Tensor]) -> tuple[dict[int, torch.Tensor], bool]:
         """Value -> its elements in float64, and whether PyTorch's operators were run in it, too."""
-        calls = [node for node in self.nodes if node.op == "call" and not is_seed(node)]
+        calls = [
+            node
+            for node in self.nodes
+            if node.op == "call" and not is_seed(node) and not node.is_allocation
+        ]
         total = sum(value.numel for value in self.graph.values if value.shape is not None)
-        if calls and total <= _WHOLE and all(rerun(self.graph, node) for node in calls):
+        if calls and total <= _WHOLE:
+            is_exact = all(rerun(self.graph, node) for node in calls)
             try:
-                return self._in_float64(given, through_calls=True), True
+                return self._in_float64(given, through_calls=True), is_exact
             except (RuntimeError, KeyError):  # an operator that knows no float64
                 pass
         return self._in_float64(given, through_calls=False), not calls
