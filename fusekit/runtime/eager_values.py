@@ -12,7 +12,7 @@ from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.frontends.seeds import is_seed
 from fusekit.ir.graph import Literal, contiguous_strides
 from fusekit.runtime.bundles import Bundles
-from fusekit.runtime.operators import by_site, watched
+from fusekit.runtime.operators import by_site, generator_state, watched
 from fusekit.runtime.tracing import TracedCall
 
 __all__ = ["EagerValues"]
@@ -44,9 +44,10 @@ class EagerValues:
         self._result = dict(pairs)
         self._last = {node.site: node for node in graph.nodes if node.op != "view"}
         if self.are_kept:
+            state = generator_state(call.device)
             seeds = [node.output for node in call.program.graph.nodes if is_seed(node)]
             seed = call.run((seeds[0],))[seeds[0]] if seeds else None
-            ran = watched(function, args, kwargs, _copies, seed)
+            ran = watched(function, args, kwargs, _copies, seed=seed, state=state)
             self._made = {site: ran[number].note for site, number in by_site(graph, ran).items()}
 
     def at(self, result: int, index: Sequence[int]) -> dict[int, Literal]:

@@ -23,7 +23,7 @@ from fusekit.runtime.arithmetic import by_engine, by_reference, grains, in_float
 from fusekit.runtime.bundles import Bundle, Bundles, evenly
 from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.distances import differing, distances, ulps_of
-from fusekit.runtime.operators import Operator, by_site, kept_generators, watched
+from fusekit.runtime.operators import Operator, by_site, generator_state, kept_generators, watched
 from fusekit.runtime.reruns import rerun
 from fusekit.runtime.rounding import RoundedNode, Rounding
 from fusekit.runtime.tracing import TracedCall, prepared
@@ -84,9 +84,10 @@ class _Microscope:
 
     def rounding(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Rounding:
         self.step(0, 5, "making the call")
+        state = generator_state(self.call.device)
         given, results, seed = self._made()
         self.step(1, 5, "running eager PyTorch")
-        ran = watched(self.dispatcher.function, args, kwargs, self._note, seed)
+        ran = watched(self.dispatcher.function, args, kwargs, self._note, seed=seed, state=state)
         self.step(2, 5, "storing every intermediate")
         fused, grain = self._fused(given)
         self.step(3, 5, "computing in float64")

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch.utils import _pytree as pytree
@@ -15,12 +15,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fusekit.frontends.aten import expansion_of
 from fusekit.frontends.calls import tensors_in
 from fusekit.frontends.lines import user_line
+from fusekit.frontends.seeds import draw_seed
 from fusekit.ir import Graph, Loc
 from fusekit.runtime.seeded import Replay
 
-__all__ = ["Operator", "by_site", "generator_state", "kept_generators", "watched"]
+__all__ = ["GeneratorState", "Operator", "by_site", "generator_state", "kept_generators", "watched"]
 
 Note = TypeVar("Note")
+
+
+class GeneratorState(NamedTuple):
+    """Where a device's generator stands."""
+
+    device: torch.device
+    bits: torch.Tensor
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,7 +56,9 @@ def watched(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     note: Callable[[list[torch.Tensor]], Note],
+    *,
     seed: torch.Tensor | None = None,
+    state: GeneratorState | None = None,
 ) -> list[Operator[Note]]:
     """Run `function` in PyTorch, on copies of its arguments, and note what each operator makes.
 
@@ -58,6 +68,8 @@ def watched(
         kwargs: likewise.
         note: called after each operator with the tensors it returns, before they can change.
         seed: draw the numbers that kernels would with it; else PyTorch's own.
+        state: of the generator before the fused call, so that what PyTorch draws is the same, too:
+            exactly if kernels draw nothing, or draw first.
     """
     copies: dict[int, torch.Tensor] = {}
 
@@ -69,6 +81,10 @@ def watched(
     given, named = pytree.tree_map(copied, (args, kwargs))
     watch = _Watch(note)
     replay = contextlib.nullcontext() if seed is None else Replay(seed)
+    if state is not None:
+        _restore(state)
+    if state is not None and seed is not None:
+        draw_seed(seed.device)
     with torch.no_grad(), replay, watch:
         function(*given, **named)
     return watch.seen
@@ -131,20 +147,27 @@ def _key(origin: str, loc: Loc | None) -> tuple[str, int]:
 
 
 @contextlib.contextmanager
-def kept_generators(device: torch.device, state: torch.Tensor | None = None) -> Iterator[None]:
+def kept_generators(device: torch.device, state: GeneratorState | None = None) -> Iterator[None]:
     """Whatever is drawn inside, PyTorch's generators are afterwards as they were.
 
     With `state`, which `generator_state` gave, the device's is inside as it was then.
     """
     devices = [device.index or 0] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        if state is not None and devices:
-            torch.cuda.set_rng_state(state, device)
-        elif state is not None:
-            torch.set_rng_state(state)
+        if state is not None:
+            _restore(state)
         yield
 
 
-def generator_state(device: torch.device) -> torch.Tensor:
+def generator_state(device: torch.device) -> GeneratorState:
     """The state of the generator that calls on the device draw from."""
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+    is_gpu = device.type == "cuda"
+    bits = torch.cuda.get_rng_state(device) if is_gpu else torch.get_rng_state()
+    return GeneratorState(device, bits)
+
+
+def _restore(state: GeneratorState) -> None:
+    if state.device.type == "cuda":
+        torch.cuda.set_rng_state(state.bits, state.device)
+    else:
+        torch.set_rng_state(state.bits)

@@ -13,7 +13,7 @@ from fusekit.frontends.dtypes import FROM_TORCH
 from fusekit.frontends.seeds import is_seed
 from fusekit.ir import Node
 from fusekit.runtime.columns import aligned
-from fusekit.runtime.operators import Operator, by_site, kept_generators, watched
+from fusekit.runtime.operators import Operator, by_site, generator_state, kept_generators, watched
 from fusekit.runtime.program import Program
 from fusekit.runtime.tracing import TracedCall, prepared
 from fusekit.viz.grids import brief
@@ -176,7 +176,9 @@ def duet(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     with torch.no_grad():
         call = prepared(fused, args, kwargs)
         with kept_generators(call.device):
-            ran = watched(fused.function, args, kwargs, _figures, _seed(call))
+            state = generator_state(call.device)
+            seed = _seed(call)
+            ran = watched(fused.function, args, kwargs, _figures, seed=seed, state=state)
     return Duet(fused.name, call.engine.name, tuple(_steps(call.program, ran)))
 
 

@@ -244,6 +244,16 @@ def test_both_sides_draw_the_same_numbers() -> None:
     assert found.parting() is None
 
 
+@pytest.mark.parametrize("first", [lambda x: x, lambda x: F.dropout(x, 0.4)])
+def test_so_do_operators_that_pytorch_draws_by(first: Callable[..., Any]) -> None:
+    found = rounding(lambda x: first(x * 1.5) + torch.randn_like(x), torch.ones(500))
+    (call,) = [node for node in found.nodes if node.op == "randn_like"]
+    assert call.kind == "call"
+    assert call.between is not None
+    assert call.between.differing == 0
+    assert found.parting() is None
+
+
 def test_arguments_that_are_written_stay_as_they_are() -> None:
     x = torch.randn(4, 5)
     before = x.clone()
