@@ -15,8 +15,10 @@ from fusekit.viz.html import SECTIONS, block, page
 from fusekit.viz.model import Model, check, load_model, save_model
 from fusekit.viz.need import need
 from fusekit.viz.text import headline, text
+from fusekit.viz.timed import Timed, asked, timed
 
 if TYPE_CHECKING:
+    from fusekit.bench import Crossover, Roofline, Sweep
     from fusekit.runtime.elementtrace import ElementTrace
     from fusekit.runtime.rounding import Rounding
     from fusekit.viz.duet import Duet
@@ -29,14 +31,14 @@ __all__ = ["FusionView", "Session", "load"]
 class Session(Protocol):
     """What a live view asks for: the adapter to a function that can run again."""
 
-    def called(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-        """The fused function, and the arguments of the call that the view is of."""
-
     def sizes(self) -> list[int]:
         """The sizes to choose from, in increasing order."""
 
     def engines(self) -> list[str]:
         """The engines to choose from; the first is where it starts."""
+
+    def call(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """The function, fused, and the arguments it was given."""
 
     def rerun(self, size: int, engine: str) -> Model:
         """Run and time once more, and say what happened."""
@@ -164,20 +166,52 @@ class FusionView:
 
     def element(self, index: int | Sequence[int] | None = None, *, output: int = 0) -> ElementTrace:
         """How one element of the result came about: see `FusedFunction.trace`."""
-        fused, args, kwargs = self._session().called()
+        fused, args, kwargs = self.session().call()
         return cast("ElementTrace", fused.trace(*args, index=index, output=output, **kwargs))
 
     def rounding(self, **options: Any) -> Rounding:
         """Every intermediate beside eager's and float64: see `FusedFunction.rounding`."""
-        fused, args, kwargs = self._session().called()
+        fused, args, kwargs = self.session().call()
         return cast("Rounding", fused.rounding(*args, **options, **kwargs))
 
     def duet(self) -> Duet:
         """Eager's operators as they run, and what became of each in the kernels."""
-        fused, args, kwargs = self._session().called()
+        fused, args, kwargs = self.session().call()
         return cast("Duet", need("fusekit.viz.duet", "a duet").duet(fused, args, kwargs))
 
-    def _session(self) -> Session:
+    def time(
+        self,
+        *,
+        against: Sequence[str] | None = None,
+        seconds: float | None = None,
+        flush: bool | None = None,
+    ) -> Timed:
+        """The stopwatch: what this view holds, or measured anew if anything is chosen.
+
+        Args:
+            against: of "eager" and "inductor"; the first is the baseline.
+            seconds: the most time for each device, 3 if not given; it stops when it is certain.
+            flush: write over the caches before each sample (the default), or leave them warm.
+        """
+        return timed(self, against=against, seconds=seconds, flush=flush)
+
+    def sweep(self, *sizes: int, **choices: Any) -> Sweep:
+        """The call at these sizes; none means powers of two up to its own.
+
+        `choices` are dtype, layout, against and seconds: see `fusekit.viz.asked.sweep`.
+        """
+        return asked().sweep(self.session().call(), sizes, **choices)  # type: ignore[no-any-return]
+
+    def roofline(self, *, seconds: float = 5.0) -> Roofline:
+        """Each kernel of the call against what this machine can do: see `fusekit.roofline`."""
+        return asked().roofline(self.session().call(), seconds)  # type: ignore[no-any-return]
+
+    def crossover(self, **choices: Any) -> Crossover:
+        """From which size on fusing the call pays; the choices are `fusekit.crossover`'s."""
+        return asked().crossover(self.session().call(), **choices)  # type: ignore[no-any-return]
+
+    def session(self) -> Session:
+        """What runs the call again; UsageError if this view is a recording."""
         if self._live is None:
             raise UsageError(
                 "this view is a recording: nothing can run again; "
@@ -187,7 +221,7 @@ class FusionView:
 
     def live(self) -> LiveView:
         """A widget with a size slider and an engine menu, which runs and times again."""
-        session = self._session()
+        session = self.session()
         need("anywidget", "a live view")
         live = need("fusekit.viz.live", "a live view")
         return cast("LiveView", live.LiveView(self._model, session))

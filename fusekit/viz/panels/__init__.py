@@ -7,12 +7,19 @@ carry `data-v`, `data-l` or `data-g` link to the graph and the sources as anywhe
 
 from __future__ import annotations
 
+from fusekit.viz.panels.crossover import CROSSOVER
 from fusekit.viz.panels.duet import DUET
 from fusekit.viz.panels.element import ELEMENT
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress, Shown
+from fusekit.viz.panels.roofline import ROOFLINE
 from fusekit.viz.panels.rounding import ROUNDING
+from fusekit.viz.panels.stopwatch import STOPWATCH
+from fusekit.viz.panels.sweep import SWEEP
 
 __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 
-PANELS: tuple[Panel, ...] = (ELEMENT, ROUNDING, DUET)
+PANELS: tuple[Panel, ...] = (
+    *(STOPWATCH, ROOFLINE, SWEEP, CROSSOVER),
+    *(ELEMENT, ROUNDING, DUET),
+)
 """All panels, from top to bottom."""
