@@ -12,7 +12,7 @@ from typing import Any, overload
 from fusekit.errors import FusionDeclined, UsageError
 from fusekit.frontends.scripted import readable
 from fusekit.ir import print_graph
-from fusekit.runtime.compiled import ProgramExplanation, explain_compiled
+from fusekit.runtime.compiled import ProgramExplanation, explain_compiled, original_of
 from fusekit.runtime.diagnosis import Doctor, doctor
 from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.elementtrace import ElementTrace
@@ -38,7 +38,8 @@ __all__ = [
 ]
 
 _EXPLORE = "fusekit.viz.collect"
-"""Imported when asked for: everything below the notebook layer works without it."""
+_WHOLE_PROGRAM = "fusekit.viz.wholeprogram"
+"""Imported when asked for: everything below the notebook layer works without them."""
 
 _LANGUAGES = {"llvm": "llvm", "cpp": "cpp", "cuda": "cuda", "ptx": "cuda", "sass": "cuda"}
 """Language -> the engine that writes it; "ir" needs none, "asm" is the running engine's."""
@@ -243,7 +244,13 @@ def explain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation | 
 
 
 def explore(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """`fuse(fn).explore(*args, **kwargs)`."""
+    """`fuse(fn).explore(*args, **kwargs)`; of what torch.compile returned, the whole program.
+
+    The latter is called once, and the view shows all graphs that the backend `fusekit` served in
+    this call as one; it is a recording, and nothing is timed.
+    """
+    if original_of(fn) is not None:
+        return importlib.import_module(_WHOLE_PROGRAM).explore_compiled(fn, args, kwargs)
     return _as_fused(fn).explore(*args, **kwargs)
 
 

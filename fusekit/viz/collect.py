@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 from torch.utils import _pytree as pytree
@@ -37,7 +38,10 @@ from fusekit.viz.stopwatch import timing_of
 from fusekit.viz.userline import user_text
 from fusekit.viz.view import FusionView
 
-__all__ = ["collect", "explore"]
+__all__ = ["Filler", "collect", "declined", "explore"]
+
+_Written = tuple[Source, dict[int, tuple[int, int]]]
+"""A text, and its lines by the value of the kernel's own graph."""
 
 
 def explore(fused: FusedFunction, *args: Any, **kwargs: Any) -> FusionView:
@@ -69,14 +73,14 @@ def model_of(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
     text = user_text(fused.function)
     model["user"] = User(text=text.text, first=text.first, file=text.file)
     explained = explanation_of(fused.name, entry)
-    model["declined"] = [_declined(decline) for decline in explained.declined]
+    model["declined"] = [declined(decline) for decline in explained.declined]
     if entry.program is not None:
         names = leaf_names(fused.function, args, kwargs)
-        _Filler(model, entry, entry.program, names, explained).fill()
+        Filler(model, entry, entry.program, names, explained).fill()
     return model
 
 
-class _Filler:
+class Filler:
     """Fills a model from a program."""
 
     def __init__(
@@ -190,6 +194,8 @@ class _Filler:
             group=None,
             dtype=found.dtype.value if found.dtype else "",
             shape=list(found.shape or ()),
+            strides=list(found.dense_strides if found.shape else ()),
+            bytes=found.nbytes if found.shape is not None else 0,
             line=None,
             value=value,
         )
@@ -275,48 +281,42 @@ class _Filler:
         if plan is not None:
             engines.sort(key=lambda engine: engine is not plan.engine)
         bound = {engine.device: self._bound_for(engine.device) for engine in engines}
+        made: dict[Hashable, _Written | None] = {}
         for i, call in enumerate(self.program.kernels):
             for engine in engines:
-                source = self._source(i, bound[engine.device].kernels[i], engine)
-                if source is not None:
-                    self.model["sources"].append(source)
-            self.model["sources"].append(
-                Source(
-                    language="ir",
-                    text=print_graph(call.spec.graph),
-                    symbol=call.spec.symbol,
-                    group=group_name(i),
-                    lines=self._ir_lines(call),
-                )
-            )
+                placed = bound[engine.device].kernels[i]
+                key = engine.name, placed.form
+                if key not in made:
+                    made[key] = self._add(i, self._generated(placed, engine))
+                self._link(made[key], placed)
+            if call.spec.key not in made:
+                made[call.spec.key] = self._add(i, _ir(call))
+            self._link(made[call.spec.key], call)
+
+    def _add(self, number: int, text: _Written | None) -> _Written | None:
+        if text is not None:
+            text[0]["group"] = group_name(number)
+            self.model["sources"].append(text[0])
+        return text
+
+    def _link(self, text: _Written | None, call: KernelCall) -> None:
+        """Groups that share a kernel share its text, whose lines lead to the values of each."""
+        if text is not None:
+            source, spans = text
+            source["lines"] = {**self._spans(call, spans), **source["lines"]}
 
     def _bound_for(self, device: str) -> Program:
         """The program as it would run on a device, there or not: its kernels can be read."""
         own = self.program.capture.device.type
         return self.program if device == own else rebind(self.program, device)
 
-    def _source(self, number: int, call: KernelCall, engine: Engine) -> Source | None:
+    def _generated(self, call: KernelCall, engine: Engine) -> _Written | None:
         """An engine's text; None if it takes something that is not here."""
         try:
             text = generate(engine, call.spec, call.binding.args)
         except EngineUnavailableError:
             return None
-        return Source(
-            language=text.language,
-            text=text.text,
-            symbol=text.symbol,
-            group=group_name(number),
-            lines=self._spans(call, dict(text.lines)),
-        )
-
-    def _ir_lines(self, call: KernelCall) -> dict[str, list[int]]:
-        lines = print_graph(call.spec.graph).splitlines()
-        spans = {}
-        for number, line in enumerate(lines, start=1):
-            head = line.strip().partition(":")[0]
-            if head.startswith("%") and head[1:].isdecimal():
-                spans[int(head[1:])] = (number, number)
-        return self._spans(call, spans)
+        return _text(text.language, text.text, text.symbol), dict(text.lines)
 
     def _spans(self, call: KernelCall, lines: dict[int, tuple[int, int]]) -> dict[str, list[int]]:
         """Lines by the value that a box stands for: those of all its nodes."""
@@ -334,7 +334,23 @@ class _Filler:
         return found
 
 
-def _declined(decline: Decline) -> Declined:
+def _text(language: str, text: str, symbol: str) -> Source:
+    return Source(language=language, text=text, symbol=symbol, group=None, lines={})
+
+
+def _ir(call: KernelCall) -> _Written:
+    """The kernel's graph, which states each value on a line of its own."""
+    text = print_graph(call.spec.graph)
+    spans = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        head = line.strip().partition(":")[0]
+        if head.startswith("%") and head[1:].isdecimal():
+            spans[int(head[1:])] = (number, number)
+    return _text("ir", text, call.spec.symbol), spans
+
+
+def declined(decline: Decline) -> Declined:
+    """What PyTorch runs, as the model has it."""
     return Declined(
         op=decline.op,
         code=decline.code,

@@ -46,7 +46,7 @@ __all__ = [
 SCHEMA = "fusekit-view"
 VERSION = 2
 
-_ADDED: tuple[tuple[str, dict[str, Any]], ...] = ()
+_ADDED: tuple[tuple[str, dict[str, Any]], ...] = (("graph.nodes", {"strides": [], "bytes": 0}),)
 """What version 2 added: where (a path of keys, through lists), and keys with their defaults."""
 
 
@@ -68,6 +68,8 @@ class Node(TypedDict):
     group: str | None  # Group.id for what a kernel computes, else None
     dtype: str  # "f32"; "" if unknown
     shape: list[int]
+    strides: list[int]  # in elements; [] if unknown
+    bytes: int  # of its elements; 0 for a scalar, or if unknown
     line: int | None  # line of the user's file
     value: int  # the tensor it makes (for an output: the tensor it returns)
 

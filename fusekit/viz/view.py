@@ -138,10 +138,11 @@ class FusionView:
 
     def source(self, language: str | None = None, *, group: str | None = None) -> str:
         """Generated source in this view: of one language, of one group, or all there is."""
+        symbols = {item["symbol"] for item in self._model["groups"] if group in (None, item["id"])}
         found = [
             item["text"]
             for item in self._model["sources"]
-            if language in (None, item["language"]) and group in (None, item["group"])
+            if language in (None, item["language"]) and (group is None or item["symbol"] in symbols)
         ]
         if not found:
             held = sorted({item["language"] for item in self._model["sources"]})

@@ -54,6 +54,8 @@ class Maker:
             group=group,
             dtype=dtype,
             shape=list(shape),
+            strides=[] if kind == "scalar" else [math.prod(shape[i + 1 :]) for i in range(len(shape))],
+            bytes=0 if kind == "scalar" else math.prod(shape) * SIZES[dtype],
             line=None if line is None else self.first + line - 1,
             value=number if value is None else value,
         )

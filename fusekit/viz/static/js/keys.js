@@ -72,10 +72,14 @@ features.push((view) => {
   view.keyed = (container) => keyed(container, pin);
   view.keyed(root);
   if (!svg) return;
-  const nodes = all(svg, ".fk-node");
-  nodes.forEach((node) => {
-    node.setAttribute("role", "img");
-    node.setAttribute("aria-label", node.querySelector("title").textContent.replaceAll("\n", ", "));
+  const walkable = () => all(root, ".fk-svg").forEach((each) => {
+    const nodes = all(each, ".fk-node");
+    nodes.forEach((node) => {
+      node.setAttribute("role", "img");
+      node.setAttribute("aria-label", node.querySelector("title").textContent.replaceAll("\n", ", "));
+    });
+    if (nodes.some((node) => !node.hasAttribute("tabindex"))) roving(nodes, inGraph(nodes), pin);
   });
-  roving(nodes, inGraph(nodes), pin);
+  walkable();
+  root.addEventListener("fk-drawn", walkable);
 });
