@@ -115,7 +115,7 @@ class _Folder:
             token = (key if alone else first["op"], _form(first), shapes)
             return _Step((*owned, inside[0]), token)
         group = self.groups[key - len(self.nodes)]
-        detail = f"{plural(group['ops'], 'op')} · {group['engine']}"
+        detail = f"{group['engine']} · {plural(group['ops'], 'op')}"
         items = self._compact([self._step(i, [i], []) for i in inside])
         made = Fold(f"g{key - len(self.nodes)}", "group", group["name"], detail, items)
         return _Step((*owned, made), (group["key"], shapes))

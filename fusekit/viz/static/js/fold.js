@@ -10,6 +10,8 @@ const KINDS = ["op", "input", "output", "opaque", "scalar", "group", "fold", "re
 const WIRES = ["", " fk-seam", " fk-memory"];
 // px between a frame and what it holds: above, and elsewhere
 const [HEAD, PAD] = [32, 14];
+// px that wires get above and below a frame
+const ROOM = 26;
 
 const escaped = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 const pairs = (flat) => Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
@@ -51,6 +53,20 @@ function stretch(spans) {
   };
 }
 
+// Points along a curve, as many for the same number of control points.
+const onCurve = (p) => Array.from({ length: Math.floor((p.length - 1) / 3) * 4 + 1 }, (_, k) => {
+  const [from, t] = [3 * Math.min(k >> 2, Math.floor((p.length - 1) / 3) - 1), k >> 2 === Math.floor((p.length - 1) / 3) ? 1 : (k & 3) / 4];
+  const [a, b, c, d] = [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t ** 3];
+  return [0, 1].map((i) => a * p[from][i] + b * p[from + 1][i] + c * p[from + 2][i] + d * p[from + 3][i]);
+});
+
+// A badge stays beside the part of its wire that it was beside.
+function beside(badge, before, after) {
+  const far = before.map((point) => Math.hypot(...minus(point, badge)));
+  const k = far.indexOf(Math.min(...far));
+  return plus(after[k], minus(badge, before[k]));
+}
+
 // A piece with what is open in it: its size, and where everything is.
 function compose(data, state, open, number, caption) {
   const [layout, ids, wires, ins, outs] = state.pieces[number];
@@ -64,7 +80,7 @@ function compose(data, state, open, number, caption) {
   });
   const grown = boxes.filter((box) => box.inner);
   const mx = stretch(grown.map(({ x, w, inner }) => [x, x + w, Math.max(0, inner.w - w)]));
-  const my = stretch(grown.map(({ y, h, inner }) => [y, y + h, Math.max(0, inner.h - h)]));
+  const my = stretch(grown.map(({ y, h, inner }) => [y, y + h, Math.max(0, inner.h + 2 * ROOM - h)]));
   for (const box of boxes) {
     const { x, y, w, h, inner } = box;
     const middle = [(mx(x) + mx(x + w)) / 2, (my(y) + my(y + h)) / 2];
@@ -85,13 +101,25 @@ function compose(data, state, open, number, caption) {
     const tip = !to ? [points[last][0], size.h + PAD]
       : to.inner ? [to.x + PAD + (to.inner.ins.get(value) ?? to.w / 2), to.y]
         : plus(raw[last], to.shift);
-    const moved = [minus(start, points[0]), minus(tip, points[last])];
-    const at = badges[i] && plus(move(badges[i]), plus(moved[0], moved[1]).map((d) => d / 2));
-    // The ends keep their direction.
-    [0, 1].forEach((k) => { points[k] = plus(start, minus(raw[k], raw[0])); });
-    [0, 1, 2].forEach((k) => { points[last - k] = plus(tip, minus(raw[last - k], raw[last])); });
+    // An end at a frame bends there; elsewhere a straight piece leads to where the row begins, so
+    // that no wire crosses what stands beside its box.
+    const legs = [[], []];
+    const arrow = to && !to.inner;
+    const ends = arrow ? [tip, plus(tip, minus(raw[last - 1], raw[last]))] : [tip, tip];
+    const bend = (side, box, end, at, next) => {
+      const isTall = Math.abs(box.shift[1] - (move(raw[at])[1] - raw[at][1])) > 1;
+      if (isTall) legs[side] = [end];
+      points[at] = [end[0], isTall ? points[at][1] : end[1]];
+      points[next] = plus(points[at], minus(raw[next], raw[at]));
+    };
+    if (from && !from.inner) bend(0, from, start, 0, 1);
+    else [points[0], points[1]] = [start, plus(start, [0, ROOM])];
+    if (arrow) bend(1, to, ends[1], last - 1, last - 2);
+    else [points[last - 1], points[last - 2]] = [tip, minus(tip, [0, ROOM])];
+    points.pop();
+    const at = badges[i] && beside(badges[i], onCurve(raw), onCurve(points));
     const names = [tail, head].map((end) => (boxes[end] ? data.boxes[boxes[end].id][0] : "border"));
-    return { points, arrow: to && !to.inner, at, value, names, said };
+    return { points, legs, base: ends[1], tip: ends[0], arrow, at, value, names, said };
   });
   const border = (values, at) => new Map(values.map((value, i) => [value, mx(at[i])]));
   const w = Math.max(size.w + 2 * PAD, caption.length * 7 + 40);
@@ -129,7 +157,9 @@ class Paint {
       this.frame(this.text(title), this.text(label), group, at, byGroup.get(group)));
     wires.forEach(([tail, head, value, ...said], i) => {
       const names = [tail, head].map((end) => this.data.boxes[ids[end]][0]);
-      this.wire({ points: pairs(lines[i]), arrow: true, at: badges[i], value, names, said }, [0, 0]);
+      const points = pairs(lines[i]);
+      const tip = points.pop();
+      this.wire({ points, legs: [[], []], base: points.at(-1), tip, arrow: true, at: badges[i], value, names, said }, [0, 0]);
     });
     return [width, height];
   }
@@ -170,16 +200,19 @@ class Paint {
       + `${kind === "output" || kind === "group" ? rect(x + 3, y + 3, w - 6, h - 6, radius - 3, "fk-inner") : ""}${said}</g>`);
   }
 
-  wire({ points, arrow, at, value, names, said: [title, code, width, kind] }, by) {
-    const p = points.map((point) => plus(point, by).map((n) => Math.round(n * 10) / 10));
-    const [tip, base] = [p.at(-1), p.at(-2)];
-    let path = `M${p[0]}`;
-    for (let i = 1; i < p.length - 2; i += 3) path += `C${p[i]} ${p[i + 1]} ${p[i + 2]}`;
+  wire(wire, by) {
+    const { legs, arrow, at, value, names, said: [title, code, width, kind] } = wire;
+    const place = (point) => plus(point, by).map((n) => Math.round(n * 10) / 10);
+    const [p, tip, base] = [wire.points.map(place), place(wire.tip), place(wire.base)];
+    const [lead, trail] = legs.map((leg) => leg.map(place));
+    let path = lead.length ? `M${lead[0]}L${p[0]}` : `M${p[0]}`;
+    for (let i = 1; i < p.length; i += 3) path += `C${p[i]} ${p[i + 1]} ${p[i + 2]}`;
+    if (trail.length) path += `L${trail[0]}`;
     const [dx, dy] = minus(tip, base);
     const half = (3.2 + width / 2) / (Math.hypot(dx, dy) || 1);
     const corners = [tip, [base[0] - dy * half, base[1] + dx * half], [base[0] + dy * half, base[1] - dx * half]];
     this.wires.push(`<g class="fk-edge${WIRES[kind]}" data-v="${value}" data-e="${names.join(" ")}"><title>${this.text(title)}</title>`
-      + `<path d="${path}${arrow ? "" : `L${tip}`}" stroke-width="${width}"/>${arrow ? `<polygon points="${corners.join(" ")}"/>` : ""}</g>`);
+      + `<path d="${path}" stroke-width="${width}"/>${arrow ? `<polygon points="${corners.join(" ")}"/>` : ""}</g>`);
     const word = this.data.texts[code];
     if (!word || !at) return;
     const [[x, y], wide] = [plus(at, by), word.length * 7.2 + 14];

@@ -40,7 +40,9 @@ class Canvas {
   // A picture that would shrink below legible letters scrolls instead.
   fit(least) {
     const room = Math.min((this.element.clientWidth - 2) / this.width, 640 / this.height);
-    if (this.element.clientWidth) this.zoom(Math.min(1, Math.max(least, room)));
+    if (!this.element.clientWidth) return;
+    this.svg.style.margin = this.element.style.minHeight = "";
+    this.zoom(Math.min(1, Math.max(least, room)));
   }
 
   head(path) { return all(this.svg, ".fk-fold").find((head) => head.dataset.f === path); }
@@ -119,7 +121,8 @@ function showPicture(view, image, data) {
     const made = canvases[side] = new Canvas(root, image, data, side);
     const count = data.launches[Number(side === "after")];
     const box = make("div", { class: `fk-side fk-${side}` });
-    const title = make("p", { class: "fk-side-title" }, `${side} fusion: ${count} launch${count === 1 ? "" : "es"}`);
+    const thick = side === "before" ? " · thick wires go through memory" : "";
+    const title = make("p", { class: "fk-side-title" }, `${side} fusion: ${count} launch${count === 1 ? "" : "es"}${thick}`);
     box.append(title, made.element);
     sides.append(box);
     if (side === "before" && data.before.flat) made.state.paths.forEach((path) => open.add(path));
