@@ -102,6 +102,7 @@ class Filler:
         self.joined: set[tuple[str, str]] = set()
 
     def fill(self) -> None:
+        """Fill in everything but what is known of the function as a whole."""
         self._nodes()
         self._edges()
         self._groups()

@@ -6,8 +6,10 @@ The order of the nodes is kept, and every fold is a stretch of it, so folds neve
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
-import os.path
+import operator
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Literal
 
@@ -53,6 +55,7 @@ class _Step:
 
     items: tuple[Item, ...]
     token: Hashable
+    owned: tuple[int, ...] = ()
 
 
 def fold(model: Model, *, limit: int = LIMIT, grouped: bool = True) -> tuple[Item, ...]:
@@ -109,16 +112,15 @@ class _Folder:
 
     def _step(self, key: int, inside: list[int], owned: list[int]) -> _Step:
         first = self.nodes[inside[0]]
-        shapes = tuple(_form(self.nodes[i]) for i in owned)
         if key < len(self.nodes):
             alone = first["kind"] in ("input", "scalar", "output")
-            token = (key if alone else first["op"], _form(first), shapes)
-            return _Step((*owned, inside[0]), token)
+            token = (key if alone else first["op"], _form(first))
+            return _Step((*owned, inside[0]), token, tuple(owned))
         group = self.groups[key - len(self.nodes)]
         detail = f"{group['engine']} · {plural(group['ops'], 'op')}"
         items = self._compact([self._step(i, [i], []) for i in inside])
         made = Fold(f"g{key - len(self.nodes)}", "group", group["name"], detail, items)
-        return _Step((*owned, made), (group["key"], shapes))
+        return _Step((*owned, made), group["key"], tuple(owned))
 
     def _compact(self, steps: list[_Step], *, whole: bool = False) -> tuple[Item, ...]:
         """Fold what repeats, then cut what is still too much into parts.
@@ -142,11 +144,36 @@ class _Folder:
         for run in runs:
             start = self._begin(run, crossing)
             stop = start + run.period * run.count
-            stretches = [steps[at : at + run.period] for at in range(start, stop, run.period)]
             found += steps[done:start]
+            equal = [
+                self._alike(steps[at : stop : run.period])
+                for at in range(start, start + run.period)
+            ]
+            found += [_Step((i,), i) for _, extra in equal for i in extra]
+            stretches = [list(each) for each in zip(*(kept for kept, _ in equal), strict=True)]
             found.append(_Step((self._repeat(run, stretches),), object()))
             done = stop
         return found + steps[done:]
+
+    def _alike(self, steps: list[_Step]) -> tuple[list[_Step], list[int]]:
+        """The same step of each stretch with as many inputs, and the inputs that some have more.
+
+        The first layer of a model has its parameters like any other, and the user's argument.
+        """
+        forms = [Counter(_form(self.nodes[i]) for i in step.owned) for step in steps]
+        shared = functools.reduce(operator.and_, forms)
+        kept, extra = [], []
+        for step, form in zip(steps, forms, strict=True):
+            more = form - shared
+            out = []
+            for i in step.owned:
+                if more[_form(self.nodes[i])] > 0:
+                    more[_form(self.nodes[i])] -= 1
+                    out.append(i)
+            items = tuple(item for item in step.items if item not in out)
+            kept.append(dataclasses.replace(step, items=items))
+            extra += out
+        return kept, extra
 
     def _crossing(self, steps: list[_Step]) -> list[int]:
         """How many edges lead from before each step to it or past it."""
@@ -187,17 +214,16 @@ class _Folder:
     def _path(self, items: Sequence[Item]) -> str:
         """What the names of its parameters begin with: "model.layers.3"."""
         names = [self.nodes[i]["label"] for i in leaves(items) if self.nodes[i]["kind"] == "input"]
-        shared = os.path.commonprefix(names) if len(names) > 1 else ""
-        return shared.rpartition(".")[0]
+        parts = [name.split(".")[:-1] for name in names]
+        shared = itertools.takewhile(lambda each: len(set(each)) == 1, zip(*parts, strict=False))
+        return ".".join(each[0] for each in shared) if len(names) > 1 else ""
 
     def _parts(self, steps: list[_Step]) -> list[_Step]:
         """Equal stretches of steps, each one box."""
         size = max(_PART, -(-len(steps) // self.limit))
         size = -(-len(steps) // -(-len(steps) // size))
         cut = [steps[at : at + size] for at in range(0, len(steps), size)]
-        return [
-            _Step((self._part(i, len(cut), each),), i) for i, each in enumerate(cut, start=1)
-        ]
+        return [_Step((self._part(i, len(cut), each),), i) for i, each in enumerate(cut, start=1)]
 
     def _key(self) -> str:
         return f"{self.letter}{next(self.numbers)}"

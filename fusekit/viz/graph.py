@@ -6,7 +6,7 @@ import dataclasses
 
 from fusekit.viz.draw import data_uri, draw
 from fusekit.viz.graphvizrun import Clock
-from fusekit.viz.layout import LayoutTimeout, dot_text, lay_out
+from fusekit.viz.layout import LayoutTimeoutError, dot_text, lay_out
 from fusekit.viz.model import Model
 from fusekit.viz.scene import LIMIT, scene
 from fusekit.viz.words import sentence, short, tensor_text
@@ -59,7 +59,7 @@ def picture(
     way = direction or ("TB" if shown.note else None)
     try:
         layout = lay_out(shown, direction=way, clock=clock)
-    except LayoutTimeout as error:
+    except LayoutTimeoutError as error:
         return Picture("", alt, str(error))
     if layout is None:
         empty = "there is nothing to draw"

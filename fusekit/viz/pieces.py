@@ -130,4 +130,3 @@ def _piece(story: Story, key: str, growing: _Growing) -> Piece:
     )
     wires = tuple(growing.wires.values())
     return Piece(key, boxes, tuple(growing.inputs), tuple(growing.outputs), wires)
-

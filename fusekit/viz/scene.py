@@ -9,10 +9,21 @@ from fusekit.viz.folding import LIMIT, Fold, Item, fold, leaves
 from fusekit.viz.model import Edge, Model, Node, Seam
 from fusekit.viz.words import bytes_text, plural, short, tensor_text, visible
 
-__all__ = ["LIMIT", "Box", "Cluster", "Scene", "Story", "Wire", "flat_scene", "scene"]
+__all__ = [
+    "LIMIT",
+    "NARROW",
+    "WIDE",
+    "Box",
+    "Cluster",
+    "Scene",
+    "Story",
+    "Wire",
+    "flat_scene",
+    "scene",
+]
 
 NARROW, WIDE = 2.0, 14.0
-"""Widths, in pixels, of a wire that moves no bytes through memory, and of the one that moves most."""
+"""Widths, in pixels, of a seam without bytes, and of the one that moves most."""
 
 _THIN = 1.3
 """Width of a wire whose bytes are not compared."""

@@ -126,8 +126,11 @@ class _Joined:
         ]
         self._renumber(part)
         self._join(part, run, results)
-        for key in ("groups", "declined", "seams", "sources", "compile"):
-            self.model[key].extend(part[key])  # type: ignore[literal-required]
+        self._sources(part)
+        self.model["groups"] += part["groups"]
+        self.model["declined"] += part["declined"]
+        self.model["seams"] += part["seams"]
+        self.model["compile"] += part["compile"]
         _add_figures(self.model, part)
         self.count += 1
 
@@ -162,6 +165,16 @@ class _Joined:
         for made in part["compile"]:
             made["group"] = ids[made["group"]] if made["group"] else None
 
+    def _sources(self, part: Model) -> None:
+        """One text for each kernel, whichever graphs share it."""
+        known = {(s["language"], s["text"]): s for s in self.model["sources"]}
+        for source in part["sources"]:
+            same = known.get((source["language"], source["text"]))
+            if same is None:
+                self.model["sources"].append(source)
+            else:
+                same["lines"].update(source["lines"])
+
     def _join(self, part: Model, run: GraphRun, results: Sequence[Any]) -> None:
         """Replace inputs that are known, and drop outputs that only later graphs read."""
         nodes = {node["id"]: node for node in part["graph"]["nodes"]}
@@ -180,11 +193,10 @@ class _Joined:
         makers = {edge["target"]: edge for edge in part["graph"]["edges"]}
         dropped = set(same)
         for node, tensor in zip(outputs, results, strict=False):
-            place, edge = place_of(tensor), makers.get(node["id"])
-            if edge is not None:
-                maker = nodes.get(edge["source"]) or same.get(edge["source"])
-                found = maker or self._node(edge["source"])
-                self.known.setdefault(place, {**found, "value": edge["value"]})
+            place, made = place_of(tensor), makers.get(node["id"])
+            if made is not None:
+                maker = nodes.get(made["source"]) or self._node(made["source"])
+                self.known.setdefault(place, {**maker, "value": made["value"]})
             if place not in self.ends:
                 dropped.add(node["id"])
         floor = sum(nodes[i]["bytes"] for i in dropped if nodes[i]["kind"] != "scalar")
@@ -211,7 +223,8 @@ class _Joined:
 
 def _made(run: GraphRun) -> list[Any]:
     """The results that the program makes, in the order of the output nodes."""
-    assert run.entry is not None and run.entry.program is not None
+    assert run.entry is not None
+    assert run.entry.program is not None
     wanted = run.entry.program.capture.results
     leaves = pytree.tree_leaves(run.results, is_leaf=lambda leaf: leaf is None)
     pairs = zip(leaves, wanted, strict=False)
@@ -242,9 +255,7 @@ def _fill_opaque(part: Model, run: GraphRun, names: Sequence[str]) -> None:
     body = _node("n0", label, "opaque", first, len(tensors))
     body["op"] = op
     inputs = [_node(f"i{i}", n, "input", x, i) for i, (n, x) in enumerate(tensors)]
-    outputs = [
-        _node(f"o{i}", "output", "output", x, len(tensors) + i) for i, x in enumerate(made)
-    ]
+    outputs = [_node(f"o{i}", "output", "output", x, len(tensors) + i) for i, x in enumerate(made)]
     part["graph"]["nodes"] = [*inputs, body, *outputs]
     part["graph"]["edges"] = [
         *(_edge(node, "n0", node) for node in inputs),
@@ -254,20 +265,25 @@ def _fill_opaque(part: Model, run: GraphRun, names: Sequence[str]) -> None:
 
 
 def _node(name: str, label: str, kind: Any, tensor: torch.Tensor | None, value: int) -> Node:
-    is_known = tensor is not None and tensor.layout is torch.strided
-    return Node(
+    node = Node(
         id=name,
         label=label,
         op="",
         kind=kind,
         group=None,
-        dtype=_dtype(tensor) if tensor is not None else "",
-        shape=list(tensor.shape) if tensor is not None else [],
-        strides=list(tensor.stride()) if is_known else [],  # type: ignore[union-attr]
-        bytes=tensor.numel() * tensor.element_size() if is_known else 0,  # type: ignore[union-attr]
+        dtype="",
+        shape=[],
+        strides=[],
+        bytes=0,
         line=None,
         value=value,
     )
+    if tensor is not None:
+        node["dtype"], node["shape"] = _dtype(tensor), list(tensor.shape)
+        if tensor.layout is torch.strided:
+            node["strides"] = list(tensor.stride())
+            node["bytes"] = tensor.numel() * tensor.element_size()
+    return node
 
 
 def _dtype(tensor: torch.Tensor) -> str:
@@ -288,8 +304,12 @@ def _edge(source: Node, target: str, tensor: Node) -> Edge:
 
 
 def _add_figures(model: Model, part: Model) -> None:
-    model["ledger"]["rows"].extend(part["ledger"]["rows"])
-    for key in ("eager", "fused", "floor"):
-        model["ledger"][key] += part["ledger"][key]  # type: ignore[literal-required]
-    for key in ("groups", "launches", "eager_launches", "saved_bytes"):
-        model["totals"][key] += part["totals"][key]  # type: ignore[literal-required]
+    ledger, totals = model["ledger"], model["totals"]
+    ledger["rows"] += part["ledger"]["rows"]
+    ledger["eager"] += part["ledger"]["eager"]
+    ledger["fused"] += part["ledger"]["fused"]
+    ledger["floor"] += part["ledger"]["floor"]
+    totals["groups"] += part["totals"]["groups"]
+    totals["launches"] += part["totals"]["launches"]
+    totals["eager_launches"] += part["totals"]["eager_launches"]
+    totals["saved_bytes"] += part["totals"]["saved_bytes"]

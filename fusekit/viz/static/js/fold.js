@@ -177,10 +177,10 @@ class Paint {
 
   frame(title, label, group, [x, y, w, h], path) {
     const [cls, link] = group < 0 ? ["fk-frame", ""] : [`fk-cluster fk-c${group % 7}`, ` data-g="${group}"`];
-    this.frames.push(`<g class="${cls}"${link}><title>${title}</title>${rect(x, y, w, h, 12)}</g>`);
-    const head = `<text class="fk-head" x="${x + 14}" y="${y + 21}">${path ? "▾ " : ""}${label}</text>`;
+    this.frames.push(`<g class="${cls}"${link}><title>${title}<\/title>${rect(x, y, w, h, 12)}<\/g>`);
+    const head = `<text class="fk-head" x="${x + 14}" y="${y + 21}">${path ? "▾ " : ""}${label}<\/text>`;
     const inner = path ? toggle(path, true, label, [x + 4, y + 4, Math.min(w - 8, label.length * 7 + 34), 24], head) : head;
-    this.heads.push(`<g class="${group < 0 ? "" : `fk-c${group % 7}`}">${inner}</g>`);
+    this.heads.push(`<g class="${group < 0 ? "" : `fk-c${group % 7}`}">${inner}<\/g>`);
   }
 
   box(id, [x, y, w, h], path) {
@@ -190,14 +190,14 @@ class Paint {
     const radius = ["input", "output", "scalar"].includes(kind) ? h / 2 : 8;
     const links = (line < 0 ? "" : ` data-l="${line}"`) + (group < 0 ? "" : ` data-g="${group}"`);
     const cards = [3, 6].map((d) => `M${x + d + 6},${y + h + d}H${x + w + d - 8}q8,0 8,-8V${y + d + 6}`).join("");
-    const lines = (at, cls, word) => `<text class="${cls}" x="${x + w / 2}" y="${y + at}">${word}</text>`;
+    const lines = (at, cls, word) => `<text class="${cls}" x="${x + w / 2}" y="${y + at}">${word}<\/text>`;
     const said = kind === "scalar" ? lines(17, "fk-small", `${this.text(label)}: ${this.text(detail)}`)
       : (path ? toggle(path, false, this.text(label), [x, y, w, 26], lines(19, "fk-label", `▸ ${this.text(label)}`))
         : lines(19, "fk-label", this.text(label))) + lines(34, "fk-small", this.text(detail))
         + (this.text(code) && lines(49, "fk-code-id", this.text(code)));
     this.nodes.push(`<g class="fk-node fk-k-${kind}${group < 0 ? "" : ` fk-c${group % 7}`}" data-n="${key}" data-v="${values.join(" ")}"${links}>`
-      + `<title>${this.text(title)}</title>${kind === "repeat" ? `<path class="fk-cards" d="${cards}"/>` : ""}${rect(x, y, w, h, radius)}`
-      + `${kind === "output" || kind === "group" ? rect(x + 3, y + 3, w - 6, h - 6, radius - 3, "fk-inner") : ""}${said}</g>`);
+      + `<title>${this.text(title)}<\/title>${kind === "repeat" ? `<path class="fk-cards" d="${cards}"/>` : ""}${rect(x, y, w, h, radius)}`
+      + `${kind === "output" || kind === "group" ? rect(x + 3, y + 3, w - 6, h - 6, radius - 3, "fk-inner") : ""}${said}<\/g>`);
   }
 
   wire(wire, by) {
@@ -211,13 +211,13 @@ class Paint {
     const [dx, dy] = minus(tip, base);
     const half = (3.2 + width / 2) / (Math.hypot(dx, dy) || 1);
     const corners = [tip, [base[0] - dy * half, base[1] + dx * half], [base[0] + dy * half, base[1] - dx * half]];
-    this.wires.push(`<g class="fk-edge${WIRES[kind]}" data-v="${value}" data-e="${names.join(" ")}"><title>${this.text(title)}</title>`
-      + `<path d="${path}" stroke-width="${width}"/>${arrow ? `<polygon points="${corners.join(" ")}"/>` : ""}</g>`);
+    this.wires.push(`<g class="fk-edge${WIRES[kind]}" data-v="${value}" data-e="${names.join(" ")}"><title>${this.text(title)}<\/title>`
+      + `<path d="${path}" stroke-width="${width}"/>${arrow ? `<polygon points="${corners.join(" ")}"/>` : ""}<\/g>`);
     const word = this.data.texts[code];
     if (!word || !at) return;
     const [[x, y], wide] = [plus(at, by), word.length * 7.2 + 14];
-    this.badges.push(`<g class="fk-badge" data-v="${value}"><title>${this.text(title)}</title>`
-      + `${rect(x - wide / 2, y - 9, wide, 18, 9)}<text class="fk-code-id" x="${x}" y="${y + 4}">${escaped(word)}</text></g>`);
+    this.badges.push(`<g class="fk-badge" data-v="${value}"><title>${this.text(title)}<\/title>`
+      + `${rect(x - wide / 2, y - 9, wide, 18, 9)}<text class="fk-code-id" x="${x}" y="${y + 4}">${escaped(word)}<\/text><\/g>`);
   }
 
   markup() { return [this.frames, this.wires, this.heads, this.nodes, this.badges].flat().join(""); }
@@ -230,5 +230,5 @@ function rect(x, y, w, h, radius, cls = "") {
 function toggle(path, isOpen, label, [x, y, w, h], inside) {
   const what = `${isOpen ? "Fold" : "Unfold"} ${label}`;
   return `<g class="fk-fold" role="button" tabindex="0" aria-expanded="${isOpen}" aria-label="${what}" data-f="${escaped(path)}">`
-    + `<title>${what}</title>${rect(x, y, w, h, 8, "fk-hit")}${inside}</g>`;
+    + `<title>${what}<\/title>${rect(x, y, w, h, 8, "fk-hit")}${inside}<\/g>`;
 }

@@ -9,12 +9,11 @@ class Canvas {
   constructor(root, image, data, side) {
     this.element = make("div", { class: "fk-canvas", "data-side": side,
       title: "Drag to move; Ctrl or Shift and the wheel to zoom" });
-    this.svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    this.element.innerHTML = '<svg class="fk-svg" role="application"><\/svg>';
+    this.svg = this.element.firstChild;
     const keys = "Arrow keys walk, Enter pins, F goes to the next seam.";
     const which = side === "before" ? "Before fusion. " : "";
-    for (const [name, value] of Object.entries({ class: "fk-svg", role: "application",
-      "aria-label": `${which}${image.alt} ${keys}` })) this.svg.setAttribute(name, value);
-    this.element.append(this.svg);
+    this.svg.setAttribute("aria-label", `${which}${image.alt} ${keys}`);
     this.data = data;
     this.state = prepared(data, data[side]);
     this.scale = 1;
