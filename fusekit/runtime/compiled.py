@@ -122,7 +122,7 @@ class _Graph:
         self.is_new = False
         if watcher is not None and entry is not None:
             explained = explanation_of(self.name, entry)
-            watcher(GraphRun(self.name, explained, entry, args, tuple(made)))
+            watcher(GraphRun(self.name, explained, entry, args, _several(made)))
         return made
 
 
@@ -138,9 +138,13 @@ class _Opaque:
         made = self.module(*given)
         watcher = _WATCHER.get()
         if watcher is not None:
-            results = made if isinstance(made, (list, tuple)) else (made,)
-            watcher(GraphRun(self.name, self.explanation, None, tuple(given), tuple(results)))
+            watcher(GraphRun(self.name, self.explanation, None, tuple(given), _several(made)))
         return made
+
+
+def _several(made: Any) -> tuple[Any, ...]:
+    """A part of a graph that makes one tensor returns it bare."""
+    return tuple(made) if isinstance(made, (list, tuple)) else (made,)
 
 
 @contextlib.contextmanager

@@ -44,23 +44,23 @@ def explore_compiled(
         raise UsageError('no graph ran in fusekit; is it torch.compile(..., backend="fusekit")?')
     name = str(getattr(original, "__name__", type(original).__name__))
     names = _names(original, args, kwargs)
-    return FusionView(_joined(name, graphs, names, pytree.tree_leaves(result), user_text(original)))
+    return FusionView(_joined(name, graphs, names, _ends(result), user_text(original)))
 
 
 def _joined(
     name: str,
     graphs: Sequence[GraphRun],
     names: Mapping[Hashable, str],
-    ends: Sequence[Any],
+    ends: Mapping[Hashable, str],
     user: UserText,
 ) -> Model:
     """The model of graphs that ran one after the other.
 
-    `names` are those of tensors, by the memory they lie in; `ends` is what the program returned:
-    other results of its graphs are no outputs of the program.
+    `names` are those of tensors, by the memory they lie in; `ends` are those of what the program
+    returned: other results of its graphs are no outputs of the program.
     """
     title = name if len(graphs) == 1 else f"{name} · {plural(len(graphs), 'graph')}"
-    joined = _Joined(new_model(name, title=title), {place_of(end) for end in ends}, user)
+    joined = _Joined(new_model(name, title=title), ends, user)
     for run in graphs:
         joined.add(run, names)
     return joined.finished()
@@ -95,10 +95,18 @@ def _names(
     return found
 
 
+def _ends(result: Any) -> dict[Hashable, str]:
+    """What to call the tensors that the program returned, in their order."""
+    found: dict[Hashable, str] = {}
+    for path, leaf in pytree.tree_flatten_with_path(result)[0]:
+        found.setdefault(place_of(leaf), f"output{pytree.keystr(path)}")
+    return found
+
+
 class _Joined:
     """A model that grows graph by graph."""
 
-    def __init__(self, model: Model, ends: set[Hashable], user: UserText) -> None:
+    def __init__(self, model: Model, ends: Mapping[Hashable, str], user: UserText) -> None:
         self.model = model
         self.user = user
         model["user"] = User(text=user.text, first=user.first, file=user.file)
@@ -109,7 +117,7 @@ class _Joined:
 
     def add(self, run: GraphRun, names: Mapping[Hashable, str]) -> None:
         """Take in one more graph."""
-        leaves = [names.get(place_of(arg), f"input[{i}]") for i, arg in enumerate(run.args)]
+        leaves = [self._name(arg, names) or f"input[{i}]" for i, arg in enumerate(run.args)]
         part = new_model(run.name)
         if run.entry is not None and run.entry.program is not None:
             filler = Filler(part, run.entry, run.entry.program, leaves, run.explanation)
@@ -120,7 +128,7 @@ class _Joined:
             results = _made(run)
         else:
             _fill_opaque(part, run, leaves)
-            results = list(run.results)
+            results = [x for x in run.results if isinstance(x, torch.Tensor)]
         part["declined"] = [
             {**declined(each), "line": self._line(each.loc)} for each in run.explanation.declined
         ]
@@ -133,6 +141,11 @@ class _Joined:
         self.model["compile"] += part["compile"]
         _add_figures(self.model, part)
         self.count += 1
+
+    def _name(self, arg: Any, names: Mapping[Hashable, str]) -> str:
+        """What to call what a graph takes: as the user does, or as what made it."""
+        known = self.known.get(place_of(arg))
+        return names.get(place_of(arg)) or (known["label"] if known else "")
 
     def _line(self, loc: Loc | None) -> int | None:
         """A line of the text that is shown; a model's code lies in many files."""
@@ -197,7 +210,9 @@ class _Joined:
             if made is not None:
                 maker = nodes.get(made["source"]) or self._node(made["source"])
                 self.known.setdefault(place, {**maker, "value": made["value"]})
-            if place not in self.ends:
+            if place in self.ends:
+                node["label"] = self.ends[place]
+            else:
                 dropped.add(node["id"])
         floor = sum(nodes[i]["bytes"] for i in dropped if nodes[i]["kind"] != "scalar")
         part["ledger"]["floor"] = max(part["ledger"]["floor"] - floor, 0)
@@ -211,12 +226,10 @@ class _Joined:
         return next(node for node in self.model["graph"]["nodes"] if node["id"] == name)
 
     def finished(self) -> Model:
-        """The model, with its outputs named as those of one program, and at the end."""
-        graph = self.model["graph"]
+        """The model, with its outputs at the end, in the order in which they are returned."""
+        graph, order = self.model["graph"], {name: i for i, name in enumerate(self.ends.values())}
         outputs = [node for node in graph["nodes"] if node["kind"] == "output"]
-        results = [node for node in outputs if not node["label"].endswith("(written)")]
-        for index, node in enumerate(results):
-            node["label"] = "output" if len(results) == 1 else f"output[{index}]"
+        outputs.sort(key=lambda node: order.get(node["label"], len(order)))
         graph["nodes"] = [node for node in graph["nodes"] if node["kind"] != "output"] + outputs
         return self.model
 
