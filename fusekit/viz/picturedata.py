@@ -79,9 +79,9 @@ class _Writer:
                     written[key] = None
         place = {key: i for i, key in enumerate(written)}
         folds = [
-            [self._number(item), place[item.key]]
+            [self._box[item.key], place[item.key]]
             for item in _folds(items)
-            if written[item.key] is not None
+            if written[item.key] is not None and item.key in self._box
         ]
         return {"pieces": list(written.values()), "folds": folds, "flat": flat}
 
@@ -131,9 +131,6 @@ class _Writer:
                 [box.key, *words, _KINDS.index(box.kind), group, line, *_spans(box.values)]
             )
         return self._box[box.key]
-
-    def _number(self, item: Fold) -> int:
-        return self._box[item.key]
 
     def _wire(self, wire: Wire, names: dict[str, int]) -> list[Any]:
         return [
