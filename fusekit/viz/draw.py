@@ -96,7 +96,7 @@ def _box(box: Box, at: Rect) -> str:
 
 
 def _shape(box: Box, at: Rect) -> str:
-    radius = at.height / 2 if box.kind in ("input", "output", "scalar") else 8
+    radius = at.height / 2 if box.kind in ("input", "output", "scalar", "tag") else 8
     inner = _rect(at, radius - 3, 3, "fk-inner") if box.kind in ("output", "group") else ""
     cards = _cards(at) if box.kind == "repeat" else ""
     return cards + _rect(at, radius) + inner
@@ -116,6 +116,8 @@ def _words(box: Box, at: Rect) -> str:
     middle = at.x + at.width / 2
     if box.kind == "scalar":
         return _text(middle, at.y + 17, "fk-small", f"{box.label}: {box.detail}")
+    if box.kind == "tag":
+        return _text(middle, at.y + 15, "fk-small", box.label)
     lines = _text(middle, at.y + 19, "fk-label", box.label)
     lines += _text(middle, at.y + 34, "fk-small", box.detail)
     if box.code:

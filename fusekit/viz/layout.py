@@ -55,6 +55,8 @@ def size_of(box: Box) -> tuple[float, float]:
     """Width and height of a box, from estimates of its text's width: fonts differ by browser."""
     folded = 2 if box.kind in ("group", "fold", "repeat") else 0  # a page shows a mark before it
     widest = max((len(box.label) + folded) * 8.0, len(box.detail) * 6.7, len(box.code) * 7.0)
+    if box.kind == "tag":
+        return max(40.0, len(box.label) * 6.8 + 18), 22
     height = 26 if box.kind == "scalar" else 44
     if box.kind == "scalar":
         widest = (len(box.label) + len(box.detail) + 2) * 6.8
@@ -74,13 +76,7 @@ def dot_text(scene: Scene, *, direction: str = "TB", labels: bool = True) -> str
     for box in scene.boxes:
         if box.kind != "port":
             _dot_node(graph, graphviz.escape, box, labels=labels)
-    for rank, letter in (("source", "i"), ("sink", "o")):
-        ports = [b.key for b in scene.boxes if b.kind == "port" and b.key.startswith(letter)]
-        if ports:
-            with graph.subgraph() as border:
-                border.attr(rank=rank)
-                for port in ports:
-                    border.node(port, shape="point", width="0.01", style="invis")
+    _dot_ports(graph, scene)
     for cluster in scene.clusters:
         with graph.subgraph(name=f"cluster_{cluster.index}") as inner:
             inner.attr(
@@ -88,13 +84,32 @@ def dot_text(scene: Scene, *, direction: str = "TB", labels: bool = True) -> str
             )
             for member in cluster.members:
                 inner.node(member)
+    _dot_wires(graph, graphviz.escape, scene)
+    return str(graph.source)
+
+
+def _dot_ports(graph: Any, scene: Scene) -> None:
+    """Ends of wires at the upper and the lower border."""
+    for rank, letter in (("source", "i"), ("sink", "o")):
+        ports = [b.key for b in scene.boxes if b.kind == "port" and b.key.startswith(letter)]
+        if ports:
+            with graph.subgraph() as border:
+                border.attr(rank=rank)
+                for port in ports:
+                    border.node(port, shape="point", width="0.01", style="invis")
+
+
+def _dot_wires(graph: Any, escape: Any, scene: Scene) -> None:
+    beside = ("input", "scalar", "output", "tag", "port")
+    computed = {box.key for box in scene.boxes if box.kind not in beside}
     for index, wire in enumerate(scene.wires):
         # Without an id, edges between the same two nodes could not be told apart afterwards.
-        extra = {"label": graphviz.escape(f"  {wire.code}  ")} if wire.code else {}
+        extra = {"label": escape(f"  {wire.code}  ")} if wire.code else {}
         if wire.width > NARROW:  # a wide wire has a long arrow
             extra["arrowsize"] = f"{0.6 + wire.width / 14:.2f}"
+        if wire.tail in computed and wire.head in computed:
+            extra["weight"] = "4"  # what is computed from one another stands in one line
         graph.edge(wire.tail, wire.head, id=f"e{index}", **extra)
-    return str(graph.source)
 
 
 def _dot_node(graph: Any, escape: Any, box: Box, *, labels: bool) -> None:

@@ -19,7 +19,7 @@ from fusekit.viz.scene import Box, Scene, Story, Wire, flat_scene
 
 __all__ = ["picture_data"]
 
-_KINDS = ("op", "input", "output", "opaque", "scalar", "group", "fold", "repeat")
+_KINDS = ("op", "input", "output", "opaque", "scalar", "group", "fold", "repeat", "tag")
 _WIRES = ("", "seam", "memory")
 
 

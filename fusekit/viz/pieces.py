@@ -6,6 +6,7 @@ A page puts the pieces together as folds open and close. What is equal is laid o
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 
 from fusekit.viz.folding import Fold, Item
@@ -17,6 +18,9 @@ __all__ = ["ROOT", "Piece", "pieces"]
 ROOT = ""
 """The key of the whole."""
 
+FAN = 6
+"""A tensor that more boxes of a level read is named beside them."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Piece:
@@ -24,7 +28,7 @@ class Piece:
 
     Attributes:
         key: the fold's, or `ROOT`.
-        boxes: what is in it, one box for each item.
+        boxes: what is in it, one box for each item, and tags.
         inputs: the values that come in, one port for each.
         outputs: the values that go out.
         wires: between boxes; port number 3 of the inputs is "i3", of the outputs "o3".
@@ -124,9 +128,32 @@ def _plain(wire: Wire) -> Wire:
 
 
 def _piece(story: Story, key: str, growing: _Growing) -> Piece:
-    boxes = tuple(
+    boxes = [
         story.fold_box(item) if isinstance(item, Fold) else story.node_box(item)
         for item in growing.items
-    )
-    wires = tuple(growing.wires.values())
-    return Piece(key, boxes, tuple(growing.inputs), tuple(growing.outputs), wires)
+    ]
+    tags, wires = _tagged(story, key, list(growing.wires.values()))
+    boxes += tags
+    return Piece(key, tuple(boxes), tuple(growing.inputs), tuple(growing.outputs), tuple(wires))
+
+
+def _tagged(story: Story, key: str, wires: list[Wire]) -> tuple[list[Box], list[Wire]]:
+    """Tags for a tensor that many read: long wires side by side make a picture broad.
+
+    The first reader keeps the wire; each other one has a small box with the tensor's name.
+    """
+    readers = Counter((wire.tail, wire.value) for wire in wires)
+    seen: set[tuple[str, int]] = set()
+    tags: list[Box] = []
+    drawn: list[Wire] = []
+    for wire in wires:
+        source = wire.tail, wire.value
+        if source in seen:
+            name = f"{'t' if story.fused else 'u'}{key}-{len(tags)}"
+            tags.append(story.tag(name, wire))
+            drawn.append(dataclasses.replace(wire, tail=name))
+            continue
+        drawn.append(wire)
+        if readers[source] > FAN:
+            seen.add(source)
+    return tags, drawn

@@ -39,7 +39,7 @@ class Box:
         label: the first line.
         detail: the second line.
         kind: the node's kind; "group", "repeat" or "fold" for what is folded; "port" for an end of
-            a wire at the border of an unfolded box.
+            a wire at the border of an unfolded box, "tag" for the name of a tensor.
         group: index of the group, or None.
         values: the tensors it stands for, for linking.
         line: the user's line, or None.
@@ -114,6 +114,7 @@ class Story:
         self.nodes = model["graph"]["nodes"]
         self.number = {node["id"]: i for i, node in enumerate(self.nodes)}
         self.order = {group["id"]: i for i, group in enumerate(model["groups"])}
+        self.names = self._names()
         self.reasons = {item["code"]: item["reason"] for item in reversed(model["declined"])}
         self.seams = self._seams()
         self.most = max((seam["bytes"] for seam in model["seams"]), default=0)
@@ -122,6 +123,16 @@ class Story:
         """The number of the group that computes a node."""
         name = self.nodes[node]["group"]
         return self.order[name] if name else None
+
+    def _names(self) -> dict[int, str]:
+        """What to call a tensor: as what makes it, which is a kernel once it is fused."""
+        titles = {group["id"]: group["name"] for group in self.model["groups"]}
+        found: dict[int, str] = {}
+        for node in self.nodes:
+            if node["kind"] != "output":
+                name = titles[node["group"]] if node["group"] and self.fused else node["label"]
+                found.setdefault(node["value"], name)
+        return found
 
     def node_box(self, index: int) -> Box:
         """The box of one node."""
@@ -157,6 +168,20 @@ class Story:
             None,
             "",
             title,
+        )
+
+    def tag(self, key: str, wire: Wire) -> Box:
+        """The name of a tensor, to stand beside a box that reads it."""
+        return Box(
+            key,
+            _end(self.names.get(wire.value, f"%{wire.value}"), 18),
+            "",
+            "tag",
+            None,
+            (wire.value,),
+            None,
+            "",
+            wire.title,
         )
 
     def cluster(self, index: int, members: Sequence[str]) -> Cluster:

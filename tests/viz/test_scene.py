@@ -175,6 +175,16 @@ def test_wires_cross_borders_through_ports(grouped):
     crossing(models.chain(90, groups=4), grouped)
 
 
+def test_a_tensor_that_every_layer_reads_is_named_beside_them():
+    model = transformer(40)
+    (layers,) = folds(fold(model))[:1]
+    piece = pieces(Story(model), fold(model))[layers.key]
+    tags = [box for box in piece.boxes if box.kind == "tag"]
+    assert [(tag.label, tag.values) for tag in tags] == [("tril", (2,))] * 39
+    heads = [wire.head for wire in piece.wires if wire.value == 2]
+    assert heads == [layer.key for layer in layers.items]
+
+
 def test_equal_layers_are_laid_out_once():
     data = json.loads(picture_data(transformer(40)))
     assert len(data["after"]["pieces"]) == 1 + 1 + 40 + 40

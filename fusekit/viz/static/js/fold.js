@@ -6,12 +6,13 @@
 // of each frame, or null. A wire: [tail, head, value, title, code, width, kind], its ends boxes,
 // or ports where below zero.
 
-const KINDS = ["op", "input", "output", "opaque", "scalar", "group", "fold", "repeat"];
+const KINDS = ["op", "input", "output", "opaque", "scalar", "group", "fold", "repeat", "tag"];
 const WIRES = ["", " fk-seam", " fk-memory"];
 // px between a frame and what it holds: above, and elsewhere
 const [HEAD, PAD] = [32, 14];
 // px that wires get above and below a frame
 const ROOM = 26;
+const STEPS = 6;
 
 const escaped = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 const pairs = (flat) => Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
@@ -35,7 +36,7 @@ function prepared(data, state) {
   return { ...state, pieceOf, paths };
 }
 
-// A map along an axis that makes room for spans [from, to, extra] and keeps the order of all else.
+// A map along y that makes room for spans [from, to, extra] and keeps the order of all else.
 function stretch(spans) {
   const cuts = [...new Set(spans.flatMap(([from, to]) => [from, to]))].sort((a, b) => a - b);
   let sum = 0;
@@ -47,24 +48,72 @@ function stretch(spans) {
     sum += (next - at) * rate;
     return [at, before, rate];
   });
-  return (x) => {
-    const [at, before, rate] = table.findLast((entry) => entry[0] <= x) ?? [x, 0, 0];
-    return x + before + (x - at) * rate;
+  return (y) => {
+    const [at, before, rate] = table.findLast((entry) => entry[0] <= y) ?? [y, 0, 0];
+    return y + before + (y - at) * rate;
   };
 }
 
-// Points along a curve, as many for the same number of control points.
-const onCurve = (p) => Array.from({ length: Math.floor((p.length - 1) / 3) * 4 + 1 }, (_, k) => {
-  const [from, t] = [3 * Math.min(k >> 2, Math.floor((p.length - 1) / 3) - 1), k >> 2 === Math.floor((p.length - 1) / 3) ? 1 : (k & 3) / 4];
-  const [a, b, c, d] = [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t ** 3];
-  return [0, 1].map((i) => a * p[from][i] + b * p[from + 1][i] + c * p[from + 2][i] + d * p[from + 3][i]);
+// Points along a Bezier curve.
+const sampled = (p) => Array.from({ length: (p.length - 1) / 3 * STEPS + 1 }, (_, k) => {
+  const from = 3 * Math.min(Math.floor(k / STEPS), (p.length - 4) / 3);
+  const t = k / STEPS - from / 3;
+  const weights = [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t ** 3];
+  return [0, 1].map((i) => weights.reduce((sum, w, j) => sum + w * p[from + j][i], 0));
 });
 
-// A badge stays beside the part of its wire that it was beside.
-function beside(badge, before, after) {
-  const far = before.map((point) => Math.hypot(...minus(point, badge)));
-  const k = far.indexOf(Math.min(...far));
-  return plus(after[k], minus(badge, before[k]));
+const curve = (p) => `M${rounded(p[0])}` + p.slice(1).map((point, i) => `${i % 3 ? " " : "C"}${rounded(point)}`).join("");
+
+// A smooth curve through points: at each one it goes the way from the one before to the one after,
+// for a third of the shorter of both ways.
+const smooth = (p) => `M${rounded(p[0])}` + p.slice(1).map((to, i) => {
+  const along = (at, before, after, sign) => {
+    const [dx, dy] = minus(after, before);
+    const by = sign * Math.min(Math.hypot(...minus(at, before)), Math.hypot(...minus(after, at))) / 3;
+    const length = Math.hypot(dx, dy) || 1;
+    return rounded(plus(at, [dx * by / length, dy * by / length]));
+  };
+  const [before, from, after] = [p[i - 1] ?? p[i], p[i], p[i + 2] ?? to];
+  if (Math.abs(to[0] - from[0]) < 4) return `L${rounded(to)}`;
+  return `C${along(from, before, to, 1)} ${along(to, from, after, -1)} ${rounded(to)}`;
+}).join("");
+
+const rounded = (point) => point.map((n) => Math.round(n * 10) / 10);
+
+// How a piece makes room: each grown box pushes what is beside it, and only that, to its side.
+function roomFor(grown) {
+  const my = stretch(grown.map(({ y, h, inner }) => [y, y + h, Math.max(0, inner.h + 2 * ROOM - h)]));
+  const pushes = grown.map((box) => ({ box, middle: box.x + box.w / 2, from: box.y, to: box.y + box.h,
+    half: Math.max(0, box.inner.w + 2 * PAD - box.w) / 2 }));
+  const mx = (x, y, ...own) => pushes.reduce((sum, { box, middle, from, to, half }) =>
+    (y > from && y < to && !own.includes(box) ? sum + Math.sign(x - middle) * half : sum), x);
+  // The way of a wire, bent around what has grown: above it and below it, where there is room.
+  const way = (points, ...own) => {
+    const found = [];
+    points.forEach((point, i) => {
+      const [x, y] = point;
+      const [x0, y0] = points[i - 1] ?? point;
+      const crossed = pushes.filter(({ box }) => !own.includes(box))
+        .flatMap(({ from, to }) => [[from, 1], [to, -1]]).filter(([at]) => (y0 - at) * (y - at) < 0)
+        .sort(([a], [b]) => (a - b) * (y - y0));
+      for (const [at, inside] of crossed) {
+        const x1 = x0 + (x - x0) * (at - y0) / (y - y0);
+        const outer = [mx(x1, at - inside / 8, ...own), my(at)];
+        const inner = [mx(x1, at + inside / 8, ...own), my(at) + inside * ROOM * 0.8];
+        found.push(...(inside * (y - y0) > 0 ? [outer, inner] : [inner, outer]));
+      }
+      found.push([mx(x, y, ...own), my(y)]);
+    });
+    return found;
+  };
+  // Where a box that stands beside what has grown can be left: its column, above or below that.
+  const leave = (box, side) => {
+    const middle = box.y + box.h / 2;
+    const rows = pushes.filter((push) => push.box !== box && middle > push.from && middle < push.to);
+    const ends = rows.map(({ from, to }) => (side > 0 ? my(to) : my(from)) - side * ROOM * 0.8);
+    return ends.length ? [mx(box.x + box.w / 2, middle, box), side > 0 ? Math.max(...ends) : Math.min(...ends)] : null;
+  };
+  return { mx, my, way, leave };
 }
 
 // A piece with what is open in it: its size, and where everything is.
@@ -79,54 +128,59 @@ function compose(data, state, open, number, caption) {
     return { id, x, y, w, h, path, inner };
   });
   const grown = boxes.filter((box) => box.inner);
-  const mx = stretch(grown.map(({ x, w, inner }) => [x, x + w, Math.max(0, inner.w - w)]));
-  const my = stretch(grown.map(({ y, h, inner }) => [y, y + h, Math.max(0, inner.h + 2 * ROOM - h)]));
-  for (const box of boxes) {
+  const { mx, my, way, leave } = roomFor(grown);
+  const placed = boxes.map((box) => {
     const { x, y, w, h, inner } = box;
-    const middle = [(mx(x) + mx(x + w)) / 2, (my(y) + my(y + h)) / 2];
-    box.shift = minus(middle, [x + w / 2, y + h / 2]);
-    [box.w, box.h] = inner ? [inner.w, inner.h] : [w, h];
-    [box.x, box.y] = minus(middle, [box.w / 2, box.h / 2]);
-  }
-  const size = { w: mx(width), h: my(height) };
-  const move = ([x, y]) => [mx(x), my(y)];
+    const middle = [mx(x + w / 2, y + h / 2, box), (my(y) + my(y + h)) / 2];
+    const [wide, high] = inner ? [inner.w, inner.h] : [w, h];
+    return { ...box, x: middle[0] - wide / 2, y: middle[1] - high / 2, w: wide, h: high,
+      shift: minus(middle, [x + w / 2, y + h / 2]) };
+  });
+  const bottom = my(height);
   const drawn = wires.map(([tail, head, value, ...said], i) => {
     const raw = pairs(lines[i]);
-    const points = raw.map(move);
-    const last = points.length - 1;
-    const [from, to] = [boxes[tail], boxes[head]];
-    const start = !from ? [points[0][0], -HEAD]
-      : from.inner ? [from.x + PAD + (from.inner.outs.get(value) ?? from.w / 2), from.y + from.h]
-        : plus(raw[0], from.shift);
-    const tip = !to ? [points[last][0], size.h + PAD]
-      : to.inner ? [to.x + PAD + (to.inner.ins.get(value) ?? to.w / 2), to.y]
-        : plus(raw[last], to.shift);
-    // An end at a frame bends there; elsewhere a straight piece leads to where the row begins, so
-    // that no wire crosses what stands beside its box.
-    const legs = [[], []];
-    const arrow = to && !to.inner;
-    const ends = arrow ? [tip, plus(tip, minus(raw[last - 1], raw[last]))] : [tip, tip];
-    const bend = (side, box, end, at, next) => {
-      const isTall = Math.abs(box.shift[1] - (move(raw[at])[1] - raw[at][1])) > 1;
-      if (isTall) legs[side] = [end];
-      points[at] = [end[0], isTall ? points[at][1] : end[1]];
-      points[next] = plus(points[at], minus(raw[next], raw[at]));
-    };
-    if (from && !from.inner) bend(0, from, start, 0, 1);
-    else [points[0], points[1]] = [start, plus(start, [0, ROOM])];
-    if (arrow) bend(1, to, ends[1], last - 1, last - 2);
-    else [points[last - 1], points[last - 2]] = [tip, minus(tip, [0, ROOM])];
-    points.pop();
-    const at = badges[i] && beside(badges[i], onCurve(raw), onCurve(points));
     const names = [tail, head].map((end) => (boxes[end] ? data.boxes[boxes[end].id][0] : "border"));
-    return { points, legs, base: ends[1], tip: ends[0], arrow, at, value, names, said };
+    const [tip, base] = [raw.pop(), raw.at(-1)];
+    const [from, to] = [placed[tail], placed[head]];
+    const arrow = Boolean(to && !to.inner);
+    const same = { bezier: raw, points: [raw[0], base], tip, base, arrow, at: badges[i], value, names, said };
+    if (!grown.length && from && to) return same;
+    const line = sampled(raw);
+    const points = way(line, boxes[tail], boxes[head]);
+    const at = badges[i] && beside(badges[i], raw.length > 4 ? line : [raw[0], base], points);
+    if (!from) points[0] = [points[0][0], -HEAD];
+    else if (from.inner) points.unshift([from.x + (from.inner.outs.get(value) ?? from.w / 2), from.y + from.h]);
+    else {
+      const exit = leave(boxes[tail], 1);
+      while (exit && points.length > 1 && points[0][1] < exit[1]) points.shift();
+      points.unshift(...[plus(raw[0], from.shift), exit].filter(Boolean));
+    }
+    if (!to) points.push([points.at(-1)[0], bottom + PAD]);
+    else if (to.inner) points.push([to.x + (to.inner.ins.get(value) ?? to.w / 2), to.y]);
+    else {
+      const entry = leave(boxes[head], -1);
+      while (entry && points.length > 2 && points.at(-1)[1] > entry[1]) points.pop();
+      points.push(...[entry, plus(base, to.shift)].filter(Boolean));
+    }
+    return { ...same, points, at, bezier: null, tip: arrow ? plus(tip, to.shift) : null, base: points.at(-1) };
   });
-  const border = (values, at) => new Map(values.map((value, i) => [value, mx(at[i])]));
+  const across = [[0, width], ...placed.map(({ x, w }) => [x, x + w]), ...drawn.map(({ points }) => points.map(([x]) => x))];
+  const low = Math.min(...across.map((each) => Math.min(...each)));
+  const size = { w: Math.max(...across.map((each) => Math.max(...each))) - low, h: bottom };
   const w = Math.max(size.w + 2 * PAD, caption.length * 7 + 40);
-  const indent = (w - size.w) / 2;
-  const shifted = (map) => new Map([...map].map(([value, x]) => [value, x + indent - PAD]));
-  return { boxes, wires: drawn, w, h: size.h + HEAD + PAD, size, indent,
-    ins: shifted(border(ins, inAt)), outs: shifted(border(outs, outAt)) };
+  const indent = (w - size.w) / 2 - low;
+  const border = (values, at, y) => new Map(values.map((value, i) => [value, mx(at[i], y) + indent]));
+  return { boxes: placed, wires: drawn, w, h: size.h + HEAD + PAD, size, indent, low,
+    ins: border(ins, inAt, 0), outs: border(outs, outAt, height) };
+}
+
+// A badge stays beside the part of its wire that it was beside.
+function beside(badge, before, after) {
+  const near = (points, to) => points.reduce((best, point) =>
+    (Math.hypot(...minus(point, to)) < Math.hypot(...minus(best, to)) ? point : best));
+  const was = near(before, badge);
+  const part = before.indexOf(was) / Math.max(1, before.length - 1);
+  return plus(after[Math.round(part * (after.length - 1))], minus(badge, was));
 }
 
 const captionOf = (data, id) => data.boxes[id].slice(1, 3).map((n) => data.texts[n]).filter(Boolean).join(" · ");
@@ -144,7 +198,7 @@ class Paint {
     const { data, state, open } = this;
     if (state.flat && [...state.paths.values()].every((path) => open.has(path))) return this.flat();
     const all = compose(data, state, open, 0, "");
-    this.piece(all, 0, 0);
+    this.piece(all, -all.low, 0);
     return [all.size.w, all.size.h];
   }
 
@@ -159,7 +213,7 @@ class Paint {
       const names = [tail, head].map((end) => this.data.boxes[ids[end]][0]);
       const points = pairs(lines[i]);
       const tip = points.pop();
-      this.wire({ points, legs: [[], []], base: points.at(-1), tip, arrow: true, at: badges[i], value, names, said }, [0, 0]);
+      this.wire({ bezier: points, base: points.at(-1), tip, arrow: true, at: badges[i], value, names, said }, [0, 0]);
     });
     return [width, height];
   }
@@ -179,7 +233,7 @@ class Paint {
     const [cls, link] = group < 0 ? ["fk-frame", ""] : [`fk-cluster fk-c${group % 7}`, ` data-g="${group}"`];
     this.frames.push(`<g class="${cls}"${link}><title>${title}<\/title>${rect(x, y, w, h, 12)}<\/g>`);
     const head = `<text class="fk-head" x="${x + 14}" y="${y + 21}">${path ? "▾ " : ""}${label}<\/text>`;
-    const inner = path ? toggle(path, true, label, [x + 4, y + 4, Math.min(w - 8, label.length * 7 + 34), 24], head) : head;
+    const inner = path ? toggle(path, true, label, [x, y, Math.min(w, label.length * 7 + 38), 28], head) : head;
     this.heads.push(`<g class="${group < 0 ? "" : `fk-c${group % 7}`}">${inner}<\/g>`);
   }
 
@@ -187,11 +241,12 @@ class Paint {
     const [key, label, detail, code, title, number, group, line, ...ranges] = this.data.boxes[id];
     const kind = KINDS[number];
     const values = pairs(ranges).flatMap(([a, b]) => Array.from({ length: b - a + 1 }, (_, i) => a + i));
-    const radius = ["input", "output", "scalar"].includes(kind) ? h / 2 : 8;
+    const radius = ["input", "output", "scalar", "tag"].includes(kind) ? h / 2 : 8;
     const links = (line < 0 ? "" : ` data-l="${line}"`) + (group < 0 ? "" : ` data-g="${group}"`);
     const cards = [3, 6].map((d) => `M${x + d + 6},${y + h + d}H${x + w + d - 8}q8,0 8,-8V${y + d + 6}`).join("");
     const lines = (at, cls, word) => `<text class="${cls}" x="${x + w / 2}" y="${y + at}">${word}<\/text>`;
-    const said = kind === "scalar" ? lines(17, "fk-small", `${this.text(label)}: ${this.text(detail)}`)
+    const said = kind === "tag" ? lines(15, "fk-small", this.text(label))
+      : kind === "scalar" ? lines(17, "fk-small", `${this.text(label)}: ${this.text(detail)}`)
       : (path ? toggle(path, false, this.text(label), [x, y, w, 26], lines(19, "fk-label", `▸ ${this.text(label)}`))
         : lines(19, "fk-label", this.text(label))) + lines(34, "fk-small", this.text(detail))
         + (this.text(code) && lines(49, "fk-code-id", this.text(code)));
@@ -200,19 +255,15 @@ class Paint {
       + `${kind === "output" || kind === "group" ? rect(x + 3, y + 3, w - 6, h - 6, radius - 3, "fk-inner") : ""}${said}<\/g>`);
   }
 
-  wire(wire, by) {
-    const { legs, arrow, at, value, names, said: [title, code, width, kind] } = wire;
-    const place = (point) => plus(point, by).map((n) => Math.round(n * 10) / 10);
-    const [p, tip, base] = [wire.points.map(place), place(wire.tip), place(wire.base)];
-    const [lead, trail] = legs.map((leg) => leg.map(place));
-    let path = lead.length ? `M${lead[0]}L${p[0]}` : `M${p[0]}`;
-    for (let i = 1; i < p.length; i += 3) path += `C${p[i]} ${p[i + 1]} ${p[i + 2]}`;
-    if (trail.length) path += `L${trail[0]}`;
+  wire({ bezier, points, arrow, at, value, names, said: [title, code, width, kind], ...ends }, by) {
+    const shift = (point) => plus(point, by);
+    const line = bezier ? curve(bezier.map(shift)) : smooth(points.map(shift));
+    const [tip, base] = [ends.tip ?? ends.base, ends.base].map((point) => rounded(plus(point, by)));
     const [dx, dy] = minus(tip, base);
     const half = (3.2 + width / 2) / (Math.hypot(dx, dy) || 1);
     const corners = [tip, [base[0] - dy * half, base[1] + dx * half], [base[0] + dy * half, base[1] - dx * half]];
     this.wires.push(`<g class="fk-edge${WIRES[kind]}" data-v="${value}" data-e="${names.join(" ")}"><title>${this.text(title)}<\/title>`
-      + `<path d="${path}" stroke-width="${width}"/>${arrow ? `<polygon points="${corners.join(" ")}"/>` : ""}<\/g>`);
+      + `<path d="${line}" stroke-width="${width}"/>${arrow ? `<polygon points="${corners.join(" ")}"/>` : ""}<\/g>`);
     const word = this.data.texts[code];
     if (!word || !at) return;
     const [[x, y], wide] = [plus(at, by), word.length * 7.2 + 14];

@@ -48,25 +48,24 @@ class Canvas {
 
   // After `change`, the head of a fold is where it was, at the same pixel.
   keep(path, change) {
-    const where = () => this.head(path)?.closest(".fk-node,g:not(.fk-fold)").getBoundingClientRect();
+    const where = () => this.head(path)?.querySelector(".fk-hit").getBoundingClientRect();
     const before = where();
     const { element, svg } = this;
     const height = element.clientHeight;
     change();
     const after = where();
     if (!before || !after || !element.clientWidth) return;
-    element.style.minHeight = `${Math.min(height + 12, 672)}px`;
-    const room = { left: 0, right: 0, top: 0, bottom: 0 };
-    const still = (low, high, scroll, end) => {
-      // Scrolling does it, and where there is nothing to scroll, space at the side.
-      const wanted = element[scroll] + after[low] - before[low];
-      room[low] = Math.max(0, -wanted);
-      room[high] = Math.max(0, wanted - (element[`scroll${end}`] - element[`client${end}`]));
-      return Math.max(0, wanted);
+    element.style.minHeight = `${height}px`;
+    const [at, host] = [svg, element].map((each) => each.getBoundingClientRect());
+    // Space before it, or scrolling, and space after it where there is nothing to scroll.
+    const still = (low, size, client, pad) => {
+      const wanted = at[low] - host[low] - after[low] + before[low] - pad;
+      const [space, scroll] = [Math.max(0, wanted), Math.max(0, -wanted)];
+      return [space, scroll, Math.max(0, scroll + element[client] - 2 * pad - space - at[size])];
     };
-    const left = svg.getBoundingClientRect().left - element.getBoundingClientRect().left + element.scrollLeft;
-    const [x, y] = [still("left", "right", "scrollLeft", "Width"), still("top", "bottom", "scrollTop", "Height")];
-    svg.style.margin = `${room.top}px ${room.right}px ${room.bottom}px ${left + room.left}px`;
+    const [left, x, right] = still("left", "width", "clientWidth", 0);
+    const [top, y, bottom] = still("top", "height", "clientHeight", 6);
+    svg.style.margin = `${top}px ${right}px ${bottom}px ${left}px`;
     element.scrollTo(x, y);
   }
 
@@ -129,7 +128,7 @@ function showPicture(view, image, data) {
     made.svg.addEventListener("click", (event) => act(event, made));
     made.svg.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") act(event, made);
-    });
+    }, true);
     return made;
   };
   const redraw = (path, first) => {
