@@ -170,7 +170,8 @@ CONTRAST = """() => {
   const ground = element => {
     for (let e = element; e; e = e.parentElement) {
       if (e.tagName === 'g') { const r = e.querySelector('rect');
-        if (r && !e.matches('.fk-cluster') && !r.matches('.fk-hit')) return rgb(getComputedStyle(r).fill); }
+        if (r && !e.matches('.fk-cluster') && !r.matches('.fk-hit'))
+          return rgb(getComputedStyle(r).fill); }
       const c = rgb(getComputedStyle(e).backgroundColor);
       if (c.length === 3 || c[3] > .9) return c;
     } return [255, 255, 255]; };
