@@ -18,7 +18,7 @@ from fusekit.runtime.kernels import generate
 from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.program import KernelCall, Program, rebind
 from fusekit.specs import Decline
-from fusekit.viz.boxes import base_of, boxes, group_name
+from fusekit.viz.boxes import Box, base_of, boxes, group_name
 from fusekit.viz.ledger import eager_launches, ledger
 from fusekit.viz.model import (
     Compile,
@@ -97,7 +97,16 @@ class Filler:
         self.graph = program.graph
         self.explained = explained
         self.boxes = boxes(program)
-        self.maker = {value: box for box in self.boxes for value in box.makes}
+        # A value that several groups compute is the one's that stores it, for all the others.
+        stored = [{*call.group.outputs} for call in program.kernels]
+        self.maker: dict[int, Box] = {}
+        self.within = {(value, box.group): box for box in self.boxes for value in box.makes}
+        for box in self.boxes:
+            for value in box.makes:
+                if value not in self.maker or (
+                    box.group is not None and value in stored[box.group]
+                ):
+                    self.maker[value] = box
         self.names = self._names(names)
         self.joined: set[tuple[str, str]] = set()
 
@@ -204,12 +213,13 @@ class Filler:
     def _edges(self) -> None:
         for box in self.boxes:
             for value in box.reads:
-                self._edge(value, box.id)
+                self._edge(value, box.id, box.group)
         for position, (_, value) in enumerate(self._outputs()):
             self._edge(base_of(self.program, value), f"o{position}")
 
-    def _edge(self, value: int, target: str) -> None:
-        source = self._end(value)
+    def _edge(self, value: int, target: str, group: int | None = None) -> None:
+        own = self.within.get((value, group)) if group is not None else None
+        source = own.id if own else self._end(value)
         found = self.graph.values[value]
         if source is None or source == target or (source, target) in self.joined:
             return

@@ -22,6 +22,9 @@ __all__ = ["LIMIT", "Fold", "Item", "fold", "leaves"]
 LIMIT = 150
 """More boxes than this are no picture any more."""
 
+_WORTH = 6
+"""Fewer steps than this are not folded, however they repeat."""
+
 _PART = 60
 """Steps in one part of what does not repeat."""
 
@@ -137,7 +140,9 @@ class _Folder:
         return _items(steps)
 
     def _folded(self, steps: list[_Step]) -> list[_Step]:
-        runs = repeats([step.token for step in steps])
+        runs = [
+            run for run in repeats([s.token for s in steps]) if run.period * run.count >= _WORTH
+        ]
         crossing = self._crossing(steps) if runs else []
         found: list[_Step] = []
         done = 0
@@ -193,8 +198,8 @@ class _Folder:
         )
 
     def _repeat(self, run: Run, stretches: list[list[_Step]]) -> Fold:
-        if run.period == 1 and len(stretches[0][0].items) == 1:
-            (item,) = stretches[0][0].items
+        if run.period == 1:
+            item = stretches[0][0].items[-1]
             name = item.label if isinstance(item, Fold) else self.nodes[item]["label"]
             name = "kernel" if isinstance(item, Fold) and item.kind == "group" else name
             inside = self._cut([step for (step,) in stretches])

@@ -42,6 +42,20 @@ class Canvas {
     if (!this.element.clientWidth) return;
     this.svg.style.margin = this.element.style.minHeight = "";
     this.zoom(Math.min(1, Math.max(least, room)));
+    this.begin();
+  }
+
+  // Where it begins is in sight, which need not be a corner.
+  begin() {
+    const { element } = this;
+    const [wide, high] = [this.width / element.clientWidth, this.height / element.clientHeight];
+    const side = wide > high ? "left" : "top";
+    const nodes = all(this.svg, ".fk-node").map((node) => node.getBoundingClientRect());
+    const first = nodes.reduce((one, other) => (other[side] < one[side] ? other : one), nodes[0]);
+    if (!first) return;
+    const host = element.getBoundingClientRect();
+    element.scrollBy(first.left + first.width / 2 - host.left - host.width / 2,
+      first.top + first.height / 2 - host.top - host.height / 2);
   }
 
   head(path) { return all(this.svg, ".fk-fold").find((head) => head.dataset.f === path); }
