@@ -13,7 +13,7 @@ from fusekit.errors import FusionDeclined, UsageError
 from fusekit.frontends.scripted import readable
 from fusekit.ir import print_graph
 from fusekit.runtime.cached import FunctionCache
-from fusekit.runtime.compiled import ProgramExplanation, explain_compiled
+from fusekit.runtime.compiled import ProgramExplanation, explain_compiled, original_of
 from fusekit.runtime.diagnosis import Doctor, doctor
 from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.elementtrace import ElementTrace
@@ -45,7 +45,8 @@ __all__ = [
 ]
 
 _EXPLORE = "fusekit.viz.collect"
-"""Imported when asked for: everything below the notebook layer works without it."""
+_WHOLE_PROGRAM = "fusekit.viz.wholeprogram"
+"""Imported when asked for: everything below the notebook layer works without them."""
 
 _EDIT = "fusekit.bench.editing"
 """Likewise: measuring is above this."""
@@ -310,7 +311,13 @@ def explain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation | 
 
 
 def explore(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """`fuse(fn).explore(*args, **kwargs)`."""
+    """`fuse(fn).explore(*args, **kwargs)`; of what torch.compile returned, the whole program.
+
+    The latter is called once, and the view shows all graphs that the backend `fusekit` served in
+    this call as one; it is a recording, and nothing is timed.
+    """
+    if original_of(fn) is not None:
+        return importlib.import_module(_WHOLE_PROGRAM).explore_compiled(fn, args, kwargs)
     return _as_fused(fn).explore(*args, **kwargs)
 
 

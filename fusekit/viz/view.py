@@ -193,10 +193,11 @@ class FusionView:
         Raises:
             UsageError: there is none, and it cannot be made.
         """
+        symbols = {item["symbol"] for item in self._model["groups"] if group in (None, item["id"])}
         found = [
             item["text"]
             for item in self._sources([language] if language else [])
-            if language in (None, item["language"]) and group in (None, item["group"])
+            if language in (None, item["language"]) and (group is None or item["symbol"] in symbols)
         ]
         if not found:
             held = sorted({item["language"] for item in self._model["sources"]})
