@@ -13,7 +13,7 @@ from fusekit.runtime.explanation import Explanation, explanation_of
 from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.program import Program
 from fusekit.specs import Decline
-from fusekit.viz.boxes import base_of, boxes, group_name
+from fusekit.viz.boxes import Box, base_of, boxes, group_name
 from fusekit.viz.ledger import eager_launches, ledger
 from fusekit.viz.machine import this_machine
 from fusekit.viz.model import (
@@ -34,7 +34,7 @@ from fusekit.viz.stopwatch import timing_of
 from fusekit.viz.userline import user_text
 from fusekit.viz.view import FusionView
 
-__all__ = ["collect", "explore"]
+__all__ = ["Filler", "collect", "declined", "explore"]
 
 
 def explore(fused: FusedFunction, *args: Any, **kwargs: Any) -> FusionView:
@@ -67,14 +67,14 @@ def model_of(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
     text = user_text(fused.function)
     model["user"] = User(text=text.text, first=text.first, file=text.file)
     explained = explanation_of(fused.name, entry)
-    model["declined"] = [_declined(decline) for decline in explained.declined]
+    model["declined"] = [declined(decline) for decline in explained.declined]
     if entry.program is not None:
         names = leaf_names(fused.function, args, kwargs)
-        _Filler(model, entry, entry.program, names, explained).fill()
+        Filler(model, entry, entry.program, names, explained).fill()
     return model
 
 
-class _Filler:
+class Filler:
     """Fills a model from a program."""
 
     def __init__(
@@ -91,11 +91,21 @@ class _Filler:
         self.graph = program.graph
         self.explained = explained
         self.boxes = boxes(program)
-        self.maker = {value: box for box in self.boxes for value in box.makes}
+        # A value that several groups compute is the one's that stores it, for all the others.
+        stored = [{*call.group.outputs} for call in program.kernels]
+        self.maker: dict[int, Box] = {}
+        self.within = {(value, box.group): box for box in self.boxes for value in box.makes}
+        for box in self.boxes:
+            for value in box.makes:
+                if value not in self.maker or (
+                    box.group is not None and value in stored[box.group]
+                ):
+                    self.maker[value] = box
         self.names = self._names(names)
         self.joined: set[tuple[str, str]] = set()
 
     def fill(self) -> None:
+        """Fill in everything but what is known of the function as a whole."""
         self._nodes()
         self._edges()
         self._groups()
@@ -189,6 +199,8 @@ class _Filler:
             group=None,
             dtype=found.dtype.value if found.dtype else "",
             shape=list(found.shape or ()),
+            strides=list(found.dense_strides if found.shape else ()),
+            bytes=found.nbytes if found.shape is not None else 0,
             line=None,
             value=value,
         )
@@ -196,12 +208,13 @@ class _Filler:
     def _edges(self) -> None:
         for box in self.boxes:
             for value in box.reads:
-                self._edge(value, box.id)
+                self._edge(value, box.id, box.group)
         for position, (_, value) in enumerate(self._outputs()):
             self._edge(base_of(self.program, value), f"o{position}")
 
-    def _edge(self, value: int, target: str) -> None:
-        source = self._end(value)
+    def _edge(self, value: int, target: str, group: int | None = None) -> None:
+        own = self.within.get((value, group)) if group is not None else None
+        source = own.id if own else self._end(value)
         found = self.graph.values[value]
         if source is None or source == target or (source, target) in self.joined:
             return
@@ -269,7 +282,8 @@ class _Filler:
         return self.maker[step.outputs[0]].id if step.outputs[0] in self.maker else None
 
 
-def _declined(decline: Decline) -> Declined:
+def declined(decline: Decline) -> Declined:
+    """What PyTorch runs, as the model has it."""
     return Declined(
         op=decline.op,
         code=decline.code,

@@ -13,12 +13,14 @@ from html import escape
 from fusekit.viz.card import markdown
 from fusekit.viz.code import code_html_of
 from fusekit.viz.graph import Picture, layers, picture
+from fusekit.viz.graphvizrun import Clock
 from fusekit.viz.model import Model
 from fusekit.viz.outline import outline_html
 from fusekit.viz.palette import static, variables
+from fusekit.viz.picturedata import picture_data
 from fusekit.viz.tables import groups_html, ledger_headline, ledger_html, why_headline, why_html
 from fusekit.viz.timing import timing_html
-from fusekit.viz.words import plural, summary, visible
+from fusekit.viz.words import bytes_text, plural, summary, visible
 
 __all__ = ["SECTIONS", "block", "page", "script", "stylesheet"]
 
@@ -26,12 +28,12 @@ SECTIONS = ("graph", "source", "why", "bytes", "timing")
 """The parts of a view, in the order in which they appear."""
 
 _FEATURES = (
-    *("dom", "take", "picture", "tools", "diff", "code", "links", "keys"),
+    *("dom", "take", "fold", "picture", "tools", "diff", "code", "links", "keys"),
     *("entries", "jumps", "flow", "walk", "card", "search", "ruler", "help"),
 )
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
-_SHEETS = ("graph", "fusekit", "take", "code", "walk")
+_SHEETS = ("graph", "fusekit", "fold", "take", "code", "walk")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
@@ -122,27 +124,37 @@ def _header(model: Model) -> str:
 
 
 def _graph_section(model: Model) -> str:
-    drawn = picture(model)
-    legend = (
-        "Solid: one fused kernel · dashed: left to PyTorch · "
-        "orange, thick: a seam, data that crosses memory"
-    )
-    body = _figure(model, drawn, legend) + groups_html(model) + outline_html(model)
+    clock = Clock()
+    drawn = _figure(model, picture(model, clock=clock), clock)
+    body = drawn + groups_html(model) + outline_html(model)
     note = plural(len(model["graph"]["nodes"]), "node")
     return _section("graph", "Graph", note, body, opened=True)
 
 
-def _figure(model: Model, drawn: Picture, legend: str) -> str:
+def _figure(model: Model, drawn: Picture, clock: Clock) -> str:
     note = f"{escape(drawn.note)}. " if drawn.note else ""
     if not drawn.svg:
         text = f'<pre class="fk-layers">{escape(layers(model))}</pre>' if drawn.note else ""
         return f'<p class="fk-note">{note}</p>{text}'
     # A wide picture scrolls: shrunk to the column, nobody could read it.
     style = f' style="min-width:{drawn.width * 7 // 10}px"' if drawn.width > 1100 else ""
+    data = escape(picture_data(model, clock=clock), quote=False).replace("'", "&#39;")
+    folds = f" data-fk-picture='{data}'" if data else ""
     return (
-        '<figure class="fk-figure" style="margin:0;overflow:auto">'
+        f'<figure class="fk-figure" style="margin:0;overflow:auto"{folds}>'
         f'<img class="fk-img" alt="{escape(drawn.alt)}" src="{drawn.uri}"{style}>'
-        f'<figcaption class="fk-note">{note}{legend}</figcaption></figure>'
+        f'<figcaption class="fk-note">{note}{_legend(model)}</figcaption></figure>'
+    )
+
+
+def _legend(model: Model) -> str:
+    legend = "Solid: one fused kernel · dashed: left to PyTorch"
+    most = max((seam["bytes"] for seam in model["seams"]), default=0)
+    if not most:
+        return legend
+    return (
+        f"{legend} · orange: a seam, data that crosses memory; its width is its bytes, "
+        f"up to {bytes_text(most)}"
     )
 
 

@@ -49,6 +49,7 @@ VERSION = 2
 
 _ADDED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("", {"machine": {}}),
+    ("graph.nodes", {"strides": [], "bytes": 0}),
     ("sources", {"engine": ""}),
     ("timing.rows", {"samples": [], "interval": [], "cause": ""}),
 )
@@ -73,6 +74,8 @@ class Node(TypedDict):
     group: str | None  # Group.id for what a kernel computes, else None
     dtype: str  # "f32"; "" if unknown
     shape: list[int]
+    strides: list[int]  # in elements; [] if unknown
+    bytes: int  # of its elements; 0 for a scalar, or if unknown
     line: int | None  # line of the user's file
     value: int  # the tensor it makes (for an output: the tensor it returns)
 

@@ -69,7 +69,7 @@ class CallSession:
 
     def call(self) -> _Called:
         """The call as it was given."""
-        return self.own, *pytree.tree_unflatten(self._leaves, self._spec)
+        return self._fused, *pytree.tree_unflatten(self._leaves, self._spec)
 
     def sources(self, languages: Sequence[str]) -> list[Source]:
         """The texts in these languages, as far as they can be made here."""

@@ -7,7 +7,7 @@ without the style sheet (a sanitizer drops it) the text is still there, with its
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -144,6 +144,7 @@ def code_html(
     remark: Callable[[int], Iterable[str]] = lambda _: (),
     skip: int = 0,
     limit: int = LIMIT,
+    beside: Mapping[int, str] | None = None,
 ) -> str:
     """`text` as `<pre class="fk-code">`, one `<span class="fk-l">` for each line.
 
@@ -155,13 +156,17 @@ def code_html(
         remark: line number -> remarks to show beneath it.
         skip: how many lines to leave out before the first that is shown.
         limit: how many lines to show; above and below them stands how many more there are.
+        beside: line number -> what to show in a column of its own before the text.
     """
     lines = tokens(text.replace("\r\n", "\n").rstrip("\n"), language)
     width = len(str(first + len(lines) - 1))
+    column = max(map(len, beside.values()), default=0) if beside else 0
     parts = [_more(skip, "above")] if skip else []
     for number, line in enumerate(lines[skip : skip + limit], start=first + skip):
         body = line_html(line)
         digits = f'<span class="fk-no">{number:>{width}} </span>'
+        if beside is not None:
+            digits += f'<b class="fk-beside">{escape(beside.get(number, "")):>{column}}</b>  '
         parts.append(f'<span class="fk-l"{attribute(number)}>{digits}{body}\n</span>')
         pad = " " * (width + 1)
         parts += [

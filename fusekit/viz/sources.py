@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 
 from fusekit import config
 from fusekit.codegen import Target
@@ -28,14 +28,14 @@ ASSEMBLY: Mapping[str, tuple[str, ...]] = {
 }
 """Engine -> the languages that its compiler makes of its text."""
 
-_ASSEMBLED = 8
-"""Kernels that are assembled unasked: reading more takes a compiler's time and a page's room."""
+_ASSEMBLED = 32
+"""Texts beyond which none is assembled unasked: that takes a compiler's time and a page's room."""
 
 
 def sources(
     program: Program, engine: Engine | None, languages: Collection[str] = ()
 ) -> list[Source]:
-    """The texts of every kernel, the one of `engine` first.
+    """The texts of every kernel, the one of `engine` first; groups that share a kernel share them.
 
     Args:
         program: whose kernels.
@@ -46,17 +46,26 @@ def sources(
     texts = Texts(program)
     engines = [row for row in ENGINES.values() if row.compiler]
     engines.sort(key=lambda row: row is not engine)
-    found: list[Source] = []
+    found: dict[Hashable, Source] = {}
     for group in range(len(program.kernels)):
         for row in engines:
-            is_read = row is engine and group < _ASSEMBLED
+            is_read = row is engine and len(found) < _ASSEMBLED
             default = (row.name, *(ASSEMBLY[row.name][:1] if is_read else ()))
             for language in (row.name, *ASSEMBLY[row.name]):
-                if language in (languages or default):
-                    found += texts.if_here(group, row.name, language)
+                key = language, row.name, texts.form(group, row)
+                if key in found or language in (languages or default):
+                    _add(found, key, texts.if_here(group, row.name, language))
         if "ir" in (languages or ("ir",)):
-            found.append(texts.ir(group))
-    return found
+            _add(found, program.kernels[group].spec.key, [texts.ir(group)])
+    return list(found.values())
+
+
+def _add(found: dict[Hashable, Source], key: Hashable, made: Iterable[Source]) -> None:
+    """A text that is there already leads to the values of one more group."""
+    for source in made:
+        same = found.setdefault(key, source)
+        if same is not source:
+            same["lines"] = {**source["lines"], **same["lines"]}
 
 
 class Texts:
@@ -67,6 +76,11 @@ class Texts:
         self._program = program
         self._maker = {value: box for box in boxes(program) for value in box.makes}
         self._bound = {program.capture.device.type: program}
+        self._made: dict[Hashable, tuple[str, Mapping[int, Spans]]] = {}
+
+    def form(self, group: int, row: Engine) -> Hashable:
+        """Equal for groups that share a kernel on an engine."""
+        return self._bound_for(row.device).kernels[group].form
 
     def if_here(self, group: int, engine: str, language: str) -> Iterator[Source]:
         """A text, or none if this machine lacks what it takes."""
@@ -102,16 +116,25 @@ class Texts:
         if language not in (name, *ASSEMBLY[name]):
             raise UsageError(f"engine {name} has no {language}")
         row = ENGINES[name]
+        key = name, language, wanted, self.form(group, row)
+        if key not in self._made:
+            self._made[key] = self._text(group, row, language, wanted)
+        text, lines = self._made[key]
+        return self._source(language, text, group, name, lines)
+
+    def _text(
+        self, group: int, row: Engine, language: str, wanted: Variant
+    ) -> tuple[str, Mapping[int, Spans]]:
+        """The text, and where the values of the kernel's own graph are in it."""
         call = self._bound_for(row.device).kernels[group]
         is_other = wanted.fast is not None and wanted.fast != config.current().fast
         with config.options(fast=wanted.fast) if is_other else contextlib.nullcontext():
             target = _target(row, wanted.target)
             source = generate(row, call.spec, call.binding.args, target)
-            if language == name:
-                return self._source(language, source.text, group, name, dict(source.lines))
+            if language == row.name:
+                return source.text, dict(source.lines)
             listing = row.load_compiler().listing(source, language, target)
-        links = listing.links(with_callees(source.text, source.lines))
-        return self._source(language, listing.text, group, name, links)
+        return listing.text, listing.links(with_callees(source.text, source.lines))
 
     def ir(self, group: int) -> Source:
         """The graph that a kernel computes."""

@@ -23,7 +23,10 @@ from fusekit.viz.timed import Timed, asked, timed
 if TYPE_CHECKING:
     from fusekit.bench import Crossover, Roofline, Sweep
     from fusekit.runtime.cached import FunctionCache
+    from fusekit.runtime.elementtrace import ElementTrace
+    from fusekit.runtime.rounding import Rounding
     from fusekit.viz.diff import SourceDiff, Variant
+    from fusekit.viz.duet import Duet
     from fusekit.viz.live import LiveView
     from fusekit.viz.panels.panel import Fields, Progress, Shown
 
@@ -190,10 +193,11 @@ class FusionView:
         Raises:
             UsageError: there is none, and it cannot be made.
         """
+        symbols = {item["symbol"] for item in self._model["groups"] if group in (None, item["id"])}
         found = [
             item["text"]
             for item in self._sources([language] if language else [])
-            if language in (None, item["language"]) and group in (None, item["group"])
+            if language in (None, item["language"]) and (group is None or item["symbol"] in symbols)
         ]
         if not found:
             held = sorted({item["language"] for item in self._model["sources"]})
@@ -259,6 +263,21 @@ class FusionView:
         """What is held for the function: `f.cache()`; UsageError of a recording."""
         found: FunctionCache = self.session().call()[0].cache()
         return found
+
+    def element(self, index: int | Sequence[int] | None = None, *, output: int = 0) -> ElementTrace:
+        """How one element of the result came about: see `FusedFunction.trace`."""
+        fused, args, kwargs = self.session().call()
+        return cast("ElementTrace", fused.trace(*args, index=index, output=output, **kwargs))
+
+    def rounding(self, **options: Any) -> Rounding:
+        """Every intermediate beside eager's and float64: see `FusedFunction.rounding`."""
+        fused, args, kwargs = self.session().call()
+        return cast("Rounding", fused.rounding(*args, **options, **kwargs))
+
+    def duet(self) -> Duet:
+        """Eager's operators as they run, and what became of each in the kernels."""
+        fused, args, kwargs = self.session().call()
+        return cast("Duet", need("fusekit.viz.duet", "a duet").duet(fused, args, kwargs))
 
     def time(
         self,

@@ -159,7 +159,8 @@ CONTRAST = """() => {
   const ground = element => {
     for (let e = element; e; e = e.parentElement) {
       if (e.tagName === 'g') { const r = e.querySelector('rect');
-        if (r && !e.matches('.fk-cluster')) return rgb(getComputedStyle(r).fill); }
+        if (r && !e.matches('.fk-cluster') && !r.matches('.fk-hit'))
+          return rgb(getComputedStyle(r).fill); }
       const c = rgb(getComputedStyle(e).backgroundColor);
       if (c.length === 3 || c[3] > .9) return c;
     } return [255, 255, 255]; };
@@ -192,10 +193,3 @@ def test_two_views_do_not_touch_each_other(open_file):
     found.page.locator(".fk-view").nth(1).locator(".fk-node").nth(4).hover()
     assert found.page.locator(".fk-view").nth(0).locator(".fk-hi").count() == 0
     assert found.page.locator(".fk-view").nth(1).locator(".fk-hi").count() > 0
-
-
-def test_a_large_graph_is_quick(open_file):
-    found = open_file(page(models.chain(500, groups=0)))
-    assert found.page.locator(".fk-node").count() == 150
-    assert "the first 150 of 501 boxes" in found.page.locator("figcaption").inner_text()
-    assert found.page.evaluate("performance.now()") < 10_000

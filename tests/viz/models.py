@@ -24,6 +24,11 @@ from fusekit.viz.model import (
 SIZES = {"f32": 4, "bool": 1, "i64": 8, "f64": 8}
 
 
+def strides_of(shape: Sequence[int]) -> list[int]:
+    """Those of a contiguous tensor."""
+    return [math.prod(shape[i + 1 :]) for i in range(len(shape))]
+
+
 class Maker:
     """Builds a model node by node; a node's number is also its value."""
 
@@ -54,6 +59,8 @@ class Maker:
             group=group,
             dtype=dtype,
             shape=list(shape),
+            strides=[] if kind == "scalar" else strides_of(shape),
+            bytes=0 if kind == "scalar" else math.prod(shape) * SIZES[dtype],
             line=None if line is None else self.first + line - 1,
             value=number if value is None else value,
         )

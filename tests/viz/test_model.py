@@ -105,3 +105,15 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
 def test_the_file_is_sorted_json(tmp_path):
     text = save_model(models.lstm_cell(), tmp_path / "x.fk.json").read_text(encoding="utf-8")
     assert list(json.loads(text)) == sorted(json.loads(text))
+
+
+def test_a_file_of_version_1_lacks_what_version_2_added(tmp_path):
+    model = models.gated_mlp()
+    old = json.loads(dumps(model))
+    old["version"] = 1
+    for node in old["graph"]["nodes"]:
+        del node["strides"], node["bytes"]
+    path = tmp_path / "old.fk.json"
+    path.write_text(json.dumps(old), encoding="utf-8")
+    node = load_model(path)["graph"]["nodes"][0]
+    assert (node["strides"], node["bytes"]) == ([], 0)
