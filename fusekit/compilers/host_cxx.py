@@ -14,7 +14,10 @@ from fusekit import config
 from fusekit.codegen import KernelSource, Target
 from fusekit.compilers import cache, openmp
 from fusekit.compilers.base import Artifact
+from fusekit.compilers.host_listing import host_listing
+from fusekit.compilers.listing import Listing
 from fusekit.compilers.toolchain import Command, Toolchain, cpu_features, find_command, run
+from fusekit.compilers.x86 import X86_LEVELS
 from fusekit.errors import CompileError, EngineUnavailableError
 
 __all__ = ["HostCxx"]
@@ -35,6 +38,14 @@ _REQUIRED = (
 
 _LINK = ("-shared", "-nodefaultlibs", "-Wl,--no-as-needed", "-lm")
 """Nothing of C++'s runtime is used, and the OpenMP runtime has to be PyTorch's."""
+
+
+_ASSEMBLY = ("-fno-asynchronous-unwind-tables", "-S")
+
+_LISTED = (*_ASSEMBLY, "-g", "-gdwarf-5", "-dA")
+"""With line information; the last flag has g++ and clang say what it means."""
+
+_NATIVE = "-march=native"
 
 
 class HostCxx:
@@ -62,31 +73,67 @@ class HostCxx:
             CompileError: the compiler failed or took too long, or the result cannot be loaded.
             EngineUnavailableError: there is no compiler.
         """
-        toolchain = self._working()
-        flags = _flags(toolchain)
-        key = cache.digest("cpp", source.text, *flags, *toolchain.identity)
+        key = self.key(source)
         kept = cache.get(key)
         if kept is not None:
             with contextlib.suppress(OSError):
                 return _artifact(_load(kept), source, cached=True)
-        command = (*toolchain.command.program, *flags, *_LINK)
-        code = run(command, source.text, "kernel.so")
+        code = self.image(source)
+        artifact = self.load(source, code)
+        cache.put(key, code)
+        return artifact
+
+    def image(self, source: KernelSource) -> bytes:
+        """A shared library, compiled now.
+
+        Raises:
+            CompileError, EngineUnavailableError: as for `compile`.
+        """
+        return run(self.command(), source.text, "kernel.so")
+
+    def load(self, source: KernelSource, image: bytes) -> Artifact:
+        """The library of these bytes; CompileError if it cannot be loaded."""
         try:
-            library = _load(code)
+            return _artifact(_load(image), source, cached=False)
         except OSError as error:
             message = "the kernel was compiled but cannot be loaded (TMPDIR may forbid execution)"
+            command = self.command()
             raise CompileError(
                 message, command=command, log=str(error), source=source.text
             ) from error
-        cache.put(key, code)
-        return _artifact(library, source, cached=False)
+
+    def key(self, source: KernelSource) -> str:
+        """Of text, flags, compiler and processor; EngineUnavailableError without a compiler."""
+        toolchain = self._working()
+        return cache.digest("cpp", source.text, *_flags(toolchain), *toolchain.identity)
+
+    def command(self) -> tuple[str, ...]:
+        """What makes a library of a kernel's text; EngineUnavailableError without a compiler."""
+        toolchain = self._working()
+        return (*toolchain.command.program, *_flags(toolchain), *_LINK)
 
     def assembly(self, source: KernelSource, language: str = "asm") -> str:
         """The compiler's assembly text."""
         del language  # there is one
         toolchain = self._working()
-        flags = (*_flags(toolchain), "-fno-asynchronous-unwind-tables", "-S")
-        return run([*toolchain.command.program, *flags], source.text, "kernel.s").decode()
+        command = (*toolchain.command.program, *_flags(toolchain), *_ASSEMBLY)
+        return run(command, source.text, "kernel.s").decode()
+
+    def listing(
+        self, source: KernelSource, language: str = "asm", target: Target | None = None
+    ) -> Listing:
+        """The assembly with line information, which changes no instruction."""
+        del language  # there is one
+        toolchain = self._working()
+        flags = _flags(toolchain)
+        if target is not None and target.name != self.target().name:
+            flags = (*(flag for flag in flags if flag != _NATIVE), f"-march={target.name}")
+        command = (*toolchain.command.program, *flags, *_LISTED)
+        return host_listing(run(command, source.text, "kernel.s").decode())
+
+    def targets(self) -> tuple[Target, ...]:
+        """The host, and on x86-64 the levels of its ABI."""
+        return (self.target(), *(X86_LEVELS if platform.machine() == "x86_64" else ()))
 
     def _toolchain(self) -> Toolchain | str:
         """Looked for each time, for CXX may change; but tried only once."""

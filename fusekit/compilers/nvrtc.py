@@ -19,6 +19,8 @@ from fusekit import config
 from fusekit.codegen import KernelSource, Target
 from fusekit.compilers import cache, disassembler
 from fusekit.compilers.base import Artifact
+from fusekit.compilers.gpu_listing import ptx_listing, sass_listing
+from fusekit.compilers.listing import Listing
 from fusekit.errors import CompileError, EngineUnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -81,23 +83,39 @@ class Nvrtc:
         reason = self.unavailable()
         if reason is not None:
             raise EngineUnavailableError(reason)
-        arch = self.target().name
-        key = cache.digest("cuda", source.text, arch, *_options(), version())
+        key = self.key(source)
         cubin = cache.get(key)
         is_kept = cubin is not None
         if cubin is None:
-            cubin = build(source, arch).cubin
+            cubin = self.image(source)
             cache.put(key, cubin)
+        return dataclasses.replace(self.load(source, cubin), cached=is_kept)
+
+    def image(self, source: KernelSource) -> bytes:
+        """A cubin for the target, which need not be there.
+
+        Raises:
+            CompileError: NVRTC does not accept the text.
+            EngineUnavailableError: there is no NVRTC.
+        """
+        return build(source, self.target().name).cubin
+
+    def load(self, source: KernelSource, image: bytes) -> Artifact:
+        """Load a cubin into the current device's context; CompileError if the driver does not."""
         from cuda.core import ObjectCode  # noqa: PLC0415  takes 60 ms, and only GPUs need it
 
         try:
-            code = ObjectCode.from_cubin(cubin)
+            code = ObjectCode.from_cubin(image)
             handle = int(code.get_kernel(source.symbol).handle)
         except Exception as error:
             raise CompileError(
                 "the driver does not load the machine code", log=str(error), source=source.text
             ) from error
-        return Artifact(handle, source, is_kept, keepalive=code)
+        return Artifact(handle, source, keepalive=code)
+
+    def key(self, source: KernelSource) -> str:
+        """Of text, architecture, options and NVRTC's version."""
+        return cache.digest("cuda", source.text, self.target().name, *_options(), version())
 
     def assembly(self, source: KernelSource, language: str = "asm") -> str:
         """PTX, or "sass" by NVIDIA's disassembler, for the option `cuda_arch` or the device.
@@ -108,6 +126,23 @@ class Nvrtc:
         """
         built = build(source, config.current().cuda_arch or self.target().name)
         return disassembler.sass(built.cubin) if language == "sass" else built.ptx
+
+    def listing(
+        self, source: KernelSource, language: str = "ptx", target: Target | None = None
+    ) -> Listing:
+        """PTX, or "sass", compiled with line information, which changes no instruction."""
+        arch = target.name if target else config.current().cuda_arch or self.target().name
+        built = build(source, arch, lines=True)
+        if language == "sass":
+            return sass_listing(disassembler.sass(built.cubin, lines=True))
+        return ptx_listing(built.ptx)
+
+    def targets(self) -> tuple[Target, ...]:
+        """The device or the option `cuda_arch`, and all that NVRTC knows."""
+        own = config.current().cuda_arch or self.target().name
+        known = () if why_no_nvrtc() else supported()
+        names = dict.fromkeys([own, *(f"sm_{number}" for number in known)])
+        return tuple(Target(name, vector_bytes=0) for name in names)
 
 
 def why_no_nvrtc() -> str | None:
@@ -156,8 +191,8 @@ def _options() -> tuple[str, ...]:
     return ("fast",) if config.current().fast else ()
 
 
-def build(source: KernelSource, arch: str) -> Built:
-    """Machine code and PTX for a GPU that need not be there.
+def build(source: KernelSource, arch: str, *, lines: bool = False) -> Built:
+    """Machine code and PTX for a GPU that need not be there; with `lines`, for readers of both.
 
     Raises:
         CompileError: NVRTC does not accept the text.
@@ -177,6 +212,7 @@ def build(source: KernelSource, arch: str) -> Built:
         "fma": fast,
         "prec_div": not fast,
         "diag_suppress": _NO_REMARK,
+        "lineinfo": lines,
     }
     if not config.current().disk_cache:
         options["no_cache"] = True  # NVRTC keeps one of its own beside the driver's

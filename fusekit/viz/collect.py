@@ -7,18 +7,15 @@ from typing import Any
 from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction
-from fusekit.errors import EngineUnavailableError
 from fusekit.fusion import Group as FusionGroup
-from fusekit.ir import print_graph
-from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.entry import Entry
 from fusekit.runtime.explanation import Explanation, explanation_of
-from fusekit.runtime.kernels import generate
 from fusekit.runtime.leaf_names import leaf_names
-from fusekit.runtime.program import KernelCall, Program, rebind
+from fusekit.runtime.program import Program
 from fusekit.specs import Decline
 from fusekit.viz.boxes import base_of, boxes, group_name
 from fusekit.viz.ledger import eager_launches, ledger
+from fusekit.viz.machine import this_machine
 from fusekit.viz.model import (
     Compile,
     Declined,
@@ -27,12 +24,12 @@ from fusekit.viz.model import (
     Model,
     Node,
     Seam,
-    Source,
     Totals,
     User,
     new_model,
 )
 from fusekit.viz.session import CallSession
+from fusekit.viz.sources import sources
 from fusekit.viz.stopwatch import timing_of
 from fusekit.viz.userline import user_text
 from fusekit.viz.view import FusionView
@@ -54,6 +51,7 @@ def collect(
         found = model_of(function, given, named)
         if timing:
             found["timing"] = timing_of(function, given, named)
+            found["machine"] = this_machine()
         return found
 
     def live() -> CallSession:
@@ -102,7 +100,8 @@ class _Filler:
         self._edges()
         self._groups()
         self._seams()
-        self._sources()
+        engine = self.entry.plan.engine if self.entry.plan else None
+        self.model["sources"] = sources(self.program, engine)
         traced = self.program.capture.graph
         named = {
             old: self.names[new] for old, new in zip(traced.inputs, self.graph.inputs, strict=True)
@@ -223,7 +222,7 @@ class _Filler:
             return self.maker[value].id
         return f"i{value}" if value in self._shown_inputs() else None
 
-    # groups, seams, sources
+    # groups, seams
 
     def _groups(self) -> None:
         for i, (call, info) in enumerate(
@@ -268,70 +267,6 @@ class _Filler:
             number = [call.group.index for call in self.program.kernels].index(step.index)
             return group_name(number)
         return self.maker[step.outputs[0]].id if step.outputs[0] in self.maker else None
-
-    def _sources(self) -> None:
-        plan = self.entry.plan
-        engines = [engine for engine in ENGINES.values() if engine.compiler]
-        if plan is not None:
-            engines.sort(key=lambda engine: engine is not plan.engine)
-        bound = {engine.device: self._bound_for(engine.device) for engine in engines}
-        for i, call in enumerate(self.program.kernels):
-            for engine in engines:
-                source = self._source(i, bound[engine.device].kernels[i], engine)
-                if source is not None:
-                    self.model["sources"].append(source)
-            self.model["sources"].append(
-                Source(
-                    language="ir",
-                    text=print_graph(call.spec.graph),
-                    symbol=call.spec.symbol,
-                    group=group_name(i),
-                    lines=self._ir_lines(call),
-                )
-            )
-
-    def _bound_for(self, device: str) -> Program:
-        """The program as it would run on a device, there or not: its kernels can be read."""
-        own = self.program.capture.device.type
-        return self.program if device == own else rebind(self.program, device)
-
-    def _source(self, number: int, call: KernelCall, engine: Engine) -> Source | None:
-        """An engine's text; None if it takes something that is not here."""
-        try:
-            text = generate(engine, call.spec, call.binding.args)
-        except EngineUnavailableError:
-            return None
-        return Source(
-            language=text.language,
-            text=text.text,
-            symbol=text.symbol,
-            group=group_name(number),
-            lines=self._spans(call, dict(text.lines)),
-        )
-
-    def _ir_lines(self, call: KernelCall) -> dict[str, list[int]]:
-        lines = print_graph(call.spec.graph).splitlines()
-        spans = {}
-        for number, line in enumerate(lines, start=1):
-            head = line.strip().partition(":")[0]
-            if head.startswith("%") and head[1:].isdecimal():
-                spans[int(head[1:])] = (number, number)
-        return self._spans(call, spans)
-
-    def _spans(self, call: KernelCall, lines: dict[int, tuple[int, int]]) -> dict[str, list[int]]:
-        """Lines by the value that a box stands for: those of all its nodes."""
-        found: dict[str, list[int]] = {}
-        for old, new in call.numbering.items():
-            if new not in lines:
-                continue
-            first, last = lines[new]
-            box = self.maker.get(old)
-            value = str(box.value if box is not None else base_of(self.program, old))
-            if value in found:
-                span = found[value]
-                first, last = min(first, span[0]), max(last, span[1])
-            found[value] = [first, last]
-        return found
 
 
 def _declined(decline: Decline) -> Declined:

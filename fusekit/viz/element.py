@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from fusekit.api import FusedFunction
-from fusekit.codegen.source import KernelSource
+from fusekit.codegen.source import KernelSource, Spans
 from fusekit.ir.graph import Literal
 from fusekit.runtime.eager_values import EagerValues
 from fusekit.runtime.elementtrace import ElementTrace, TracedNode
@@ -32,18 +32,23 @@ class Kernel:
     Attributes:
         group: its number, from 0.
         source: the text, in the language of the engine that runs it.
-        spans: value of the program's graph -> the first and the last line that compute it.
+        spans: value of the program's graph -> the runs of lines that load, compute or store it.
     """
 
     group: int
     source: KernelSource
-    spans: Mapping[int, tuple[int, int]]
+    spans: Mapping[int, Spans]
 
     def body(self) -> tuple[int, str]:
         """The lines that compute something, with some around them; and the first one's number."""
         lines = self.source.text.rstrip("\n").split("\n")
-        first = max(min((span[0] for span in self.spans.values()), default=1) - _AROUND, 1)
-        last = max((span[1] for span in self.spans.values()), default=len(lines)) + _AROUND
+        first = max(
+            min((span[0] for each in self.spans.values() for span in each), default=1) - _AROUND, 1
+        )
+        last = (
+            max((span[1] for each in self.spans.values() for span in each), default=len(lines))
+            + _AROUND
+        )
         return first, "\n".join(lines[first - 1 : last])
 
 

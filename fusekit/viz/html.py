@@ -6,13 +6,16 @@ style sheet, the links between the parts, folding, tabs, zoom and the theme butt
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from html import escape
 
+from fusekit.viz.card import markdown
+from fusekit.viz.code import code_html_of
 from fusekit.viz.graph import Picture, layers, picture
 from fusekit.viz.model import Model
+from fusekit.viz.outline import outline_html
 from fusekit.viz.palette import static, variables
-from fusekit.viz.source import source_html, user_html
 from fusekit.viz.tables import groups_html, ledger_headline, ledger_html, why_headline, why_html
 from fusekit.viz.timing import timing_html
 from fusekit.viz.words import plural, summary, visible
@@ -22,10 +25,13 @@ __all__ = ["SECTIONS", "block", "page", "script", "stylesheet"]
 SECTIONS = ("graph", "source", "why", "bytes", "timing")
 """The parts of a view, in the order in which they appear."""
 
-_FEATURES = ("dom", "picture", "tabs", "links", "keys")
+_FEATURES = (
+    *("dom", "take", "picture", "tools", "diff", "code", "links", "keys"),
+    *("entries", "jumps", "flow", "walk", "card", "search", "ruler", "help"),
+)
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
-_SHEETS = ("graph", "fusekit")
+_SHEETS = ("graph", "fusekit", "take", "code", "walk")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
@@ -46,6 +52,7 @@ def block(model: Model, *, hydrate: bool = True, sections: Collection[str] = SEC
         f"<style>{stylesheet()}</style>" if hydrate else "",
         _header(model),
         *(bodies[name](model) for name in SECTIONS if name in sections),
+        _taken(model),
         "</div>",
         f'<script type="module">{script()}</script>' if hydrate else "",
     ]
@@ -61,7 +68,7 @@ def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(visible(name))} · fusekit</title>"
-        f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n<main>\n{blocks}</main>\n"
+        f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n<main>\n<h1>{escape(visible(name))}</h1>\n{blocks}</main>\n"
         f'<script type="module">{script()}</script>\n</body></html>\n'
     )
 
@@ -69,6 +76,8 @@ def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
 _PAGE = (
     ":root{color-scheme:light dark}body{margin:0;background:light-dark(#eef0f3,#0e1013)}"
     "main{max-width:1180px;margin:0 auto;padding:20px 16px;display:grid;gap:20px}"
+    # Each view shows its title; the page's is for those who go from heading to heading.
+    "h1{position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%)}"
 )
 
 
@@ -95,6 +104,14 @@ def _section(name: str, title: str, note: str, body: str, *, opened: bool = Fals
     )
 
 
+def _taken(model: Model) -> str:
+    """What the buttons that take a view away hand out: an empty element with the card's text."""
+    name = re.sub(r"\W+", "-", model["name"]).strip("-") or "view"
+    text = escape(markdown(model)).replace("\n", "&#10;")
+    held = f'<span class="fk-take" data-name="{escape(name)}" data-markdown="{text}"></span>'
+    return f'<div class="fk-measured">{held}</div><!--fk-measured-->'  # times are in it
+
+
 def _header(model: Model) -> str:
     chips = '<span class="fk-dot"> · </span>'.join(
         f'<span class="fk-chip{" fk-warn" if "[" in part else ""}">{escape(part)}</span>'
@@ -110,7 +127,7 @@ def _graph_section(model: Model) -> str:
         "Solid: one fused kernel · dashed: left to PyTorch · "
         "orange, thick: a seam, data that crosses memory"
     )
-    body = _figure(model, drawn, legend) + groups_html(model)
+    body = _figure(model, drawn, legend) + groups_html(model) + outline_html(model)
     note = plural(len(model["graph"]["nodes"]), "node")
     return _section("graph", "Graph", note, body, opened=True)
 
@@ -130,25 +147,8 @@ def _figure(model: Model, drawn: Picture, legend: str) -> str:
 
 
 def _code_section(model: Model) -> str:
-    user = ""
-    if model["user"]["text"]:
-        name = escape(visible(model["user"]["file"])) or "your function"
-        title = f'<p class="fk-pane-title">{name}</p>'
-        user = f'<div class="fk-pane fk-user">{title}{user_html(model)}</div>'
-    names = {group["id"]: group["name"] for group in model["groups"]}
-    order = {group["id"]: index for index, group in enumerate(model["groups"])}
-    sources = []
-    for index, source in enumerate(model["sources"]):
-        group = source["group"]
-        label = " · ".join(([names[group]] if group else []) + [source["language"]])
-        mark = f' data-g="{order[group]}"' if group else ""
-        sources.append(
-            f'<details class="fk-src"{" open" if index == 0 else ""}{mark}>'
-            f"<summary>{escape(visible(label))}</summary>{source_html(source)}</details>"
-        )
-    generated = f'<div class="fk-pane fk-generated">{"".join(sources)}</div>' if sources else ""
-    body = f'<div class="fk-panes">{user}{generated}</div>' if user or generated else ""
-    note = plural(len(sources), "generated text") if sources else ""
+    body, texts = code_html_of(model)
+    note = plural(texts, "generated text") if texts else ""
     return _section("code", "Code", note, body, opened=True)
 
 

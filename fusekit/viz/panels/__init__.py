@@ -7,8 +7,11 @@ carry `data-v`, `data-l` or `data-g` link to the graph and the sources as anywhe
 
 from __future__ import annotations
 
+from fusekit.viz.panels.cache import CACHE
 from fusekit.viz.panels.crossover import CROSSOVER
+from fusekit.viz.panels.diff import DIFF
 from fusekit.viz.panels.duet import DUET
+from fusekit.viz.panels.edit import EDIT
 from fusekit.viz.panels.element import ELEMENT
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress, Shown
 from fusekit.viz.panels.roofline import ROOFLINE
@@ -21,5 +24,6 @@ __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"
 PANELS: tuple[Panel, ...] = (
     *(STOPWATCH, ROOFLINE, SWEEP, CROSSOVER),
     *(ELEMENT, ROUNDING, DUET),
+    *(DIFF, EDIT, CACHE),
 )
 """All panels, from top to bottom."""

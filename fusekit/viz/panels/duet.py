@@ -118,8 +118,8 @@ def _fused(kernels: list[Kernel], links: Links, step: Step) -> str:
         text = "No kernel line belongs to this operator." if kernels else "The reference runs it."
         return f'<div class="fk-pane"><p class="fk-note">{escape(text)}</p></div>'
     values: dict[int, list[int]] = {}
-    for value, (first, last) in kernel.spans.items():
-        for line in range(first, last + 1):
+    for value, spans in kernel.spans.items():
+        for line in (line for first, last in spans for line in range(first, last + 1)):
             values.setdefault(line, []).append(value)
     mine = set(step.values)
 

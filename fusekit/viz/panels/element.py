@@ -210,9 +210,9 @@ def _lines(found: Surroundings, trace: ElementTrace, kernel: Kernel) -> str:
     beside: dict[int, str] = {}
     values: dict[int, list[int]] = {}
     for node in trace.nodes:
-        span = kernel.spans.get(node.value)
-        if span is not None and node.op != "const":
-            line = span[1]
+        spans = kernel.spans.get(node.value)
+        if spans and node.op != "const":
+            line = spans[0][1]  # where it is there for the first time
             beside[line] = brief(node.values[trace.engine])
             values.setdefault(line, []).append(node.value)
     if not beside:
