@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fusekit.api import FusedFunction, doctor, explain, explore, fuse, stats
-    from fusekit.bench import compare, sweep
+    from fusekit.bench import compare, crossover, roofline, sweep
     from fusekit.config import options
     from fusekit.errors import (
         CompileError,
@@ -49,7 +49,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "api": ("FusedFunction", "doctor", "explain", "explore", "fuse", "stats"),
-    "bench": ("compare", "sweep"),
+    "bench": ("compare", "crossover", "roofline", "sweep"),
     "config": ("options",),
     "errors": (
         "CompileError",
@@ -98,6 +98,7 @@ __all__ = [
     "can_fuse_on_cpu",
     "can_fuse_on_gpu",
     "compare",
+    "crossover",
     "debug_get_fused_kernel_code",
     "debug_launch_graph",
     "doctor",
@@ -111,6 +112,7 @@ __all__ = [
     "override_can_fuse_on_gpu",
     "override_must_use_llvm_on_cpu",
     "register_fusion",
+    "roofline",
     "run_fusion",
     "stats",
     "sweep",

@@ -7,11 +7,12 @@ import importlib
 import types
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from fusekit.errors import FusionDeclined, UsageError
 from fusekit.frontends.scripted import readable
 from fusekit.ir import print_graph
+from fusekit.runtime.cached import FunctionCache
 from fusekit.runtime.compiled import ProgramExplanation, explain_compiled, original_of
 from fusekit.runtime.diagnosis import Doctor, doctor
 from fusekit.runtime.dispatch import Dispatcher
@@ -24,6 +25,9 @@ from fusekit.runtime.program import KernelCall, rebind
 from fusekit.runtime.stats import Stats, counters
 from fusekit.runtime.tracing import trace
 from fusekit.specs import Decline, Reason
+
+if TYPE_CHECKING:
+    from fusekit.bench.editing import KernelEditor
 
 __all__ = [
     "Doctor",
@@ -40,6 +44,9 @@ __all__ = [
 _EXPLORE = "fusekit.viz.collect"
 _WHOLE_PROGRAM = "fusekit.viz.wholeprogram"
 """Imported when asked for: everything below the notebook layer works without them."""
+
+_EDIT = "fusekit.bench.editing"
+"""Likewise: measuring is above this."""
 
 _LANGUAGES = {"llvm": "llvm", "cpp": "cpp", "cuda": "cuda", "ptx": "cuda", "sass": "cuda"}
 """Language -> the engine that writes it; "ir" needs none, "asm" is the running engine's."""
@@ -129,9 +136,39 @@ class FusedFunction(Dispatcher):
         """
         return self.recorder.snapshot()
 
+    def cache(self) -> FunctionCache:
+        """What is held for this function: entries with their guards, kernels, and what would serve.
+
+        `f.cache().would_serve("f32[8,128], 2.0")` looks a call up that is not made.
+        """
+        return FunctionCache(self)
+
     def explore(self, *args: Any, **kwargs: Any) -> Any:
         """A `FusionView` of a call with these arguments: graph, source, bytes, timing."""
         return importlib.import_module(_EXPLORE).explore(self, *args, **kwargs)
+
+    def edit(
+        self, *args: Any, language: str | None = None, group: int = 0, **kwargs: Any
+    ) -> KernelEditor:
+        """A kernel of a call with these arguments, to be written otherwise and tried.
+
+        `f.edit(x).compile(text)` says whether a text compiles, what it computes, and how fast it
+        is; no call is ever served by it.
+
+        Args:
+            *args: as for the call; the edited kernel is tried on copies of them.
+            language: "llvm", "cpp" or "cuda"; None for what runs.
+            group: which of the call's kernels, from 0.
+            **kwargs: as for the call.
+
+        Raises:
+            FusionDeclined: the call would not be fused; the decline says why.
+            UsageError: there is no such kernel or language, or it cannot be compiled here.
+        """
+        made: KernelEditor = importlib.import_module(_EDIT).editor(
+            self, args, kwargs, language, group
+        )
+        return made
 
     def trace(
         self,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from fusekit.bench.comparison import Comparison, Row, compare
 from fusekit.bench.contenders import Skipped
+from fusekit.bench.crossing import Crossover, crossover
+from fusekit.bench.roofs import Roofline, roofline
 from fusekit.bench.sweeping import Point, Sweep, sweep
 from fusekit.bench.timing import Settings, Timing, Verdict, judge, measure
 
 __all__ = [
     "Comparison",
+    "Crossover",
     "Point",
+    "Roofline",
     "Row",
     "Settings",
     "Skipped",
@@ -17,7 +21,9 @@ __all__ = [
     "Timing",
     "Verdict",
     "compare",
+    "crossover",
     "judge",
     "measure",
+    "roofline",
     "sweep",
 ]

@@ -7,7 +7,6 @@ whole signature; those seen for the first time are captured.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import operator
 import threading
@@ -25,7 +24,8 @@ from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import free_variables
 from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.seeds import is_seed
-from fusekit.runtime.differences import signature_of
+from fusekit.runtime.bounded import Bounded
+from fusekit.runtime.differences import form_of, signature_of
 from fusekit.runtime.engines import Engine, choose, switches
 from fusekit.runtime.entry import Entry, Generic, conditions
 from fusekit.runtime.gradient import Differentiable, check_differentiable, frees_of, requires_grad
@@ -80,7 +80,12 @@ class _Hot(NamedTuple):
 
 
 class Dispatcher:
-    """Everything prepared for one function."""
+    """Everything prepared for one function.
+
+    Attributes:
+        prepared: its entries, by what calls are looked up by.
+        generic: programs that serve other sizes, by the same without extents.
+    """
 
     def __init__(
         self,
@@ -110,8 +115,11 @@ class Dispatcher:
         self._labels = labels
         self._hot = _Hot(torch.get_default_dtype(), current(), {})
         self._takes_lists = False
-        self._entries: collections.OrderedDict[Hashable, list[Entry]] = collections.OrderedDict()
-        self._generic: collections.OrderedDict[Hashable, list[Generic]] = collections.OrderedDict()
+        self._pinned: tuple[Entry, ...] = ()
+        self.prepared = Bounded[Entry](_MAX_ENTRIES, _MAX_VARIANTS, self.is_pinned)
+        self.generic = Bounded[Generic](
+            _MAX_ENTRIES, _MAX_VARIANTS, lambda held: self.is_pinned(held.entry)
+        )
         self._lock = threading.RLock()
         _dispatchers.add(self)
 
@@ -154,19 +162,16 @@ class Dispatcher:
         if mutable is not None:
             return Entry(None, mutable, None)
         key = self._key(leaves, spec)
-        for known in self._entries.get(key, ()):
+        for known in self.prepared.get(key):
             if known.fits(leaves):
                 return known
         with self._lock:
-            for known in self._entries.get(key, ()):
+            for known in self.prepared.get(key):
                 if known.fits(leaves):
                     return known
             counters.missed()
             made = self._prepare(args, kwargs, leaves, spec)
-            known_here = self._entries.get(key, [])[1 - _MAX_VARIANTS :]
-            self._entries[key] = [*known_here, made]
-            if len(self._entries) > _MAX_ENTRIES:
-                self._entries.popitem(last=False)
+            self.prepared.add(key, made)
             return made
 
     def eager(self, args: tuple[Any, ...], kwargs: dict[str, Any], decline: Decline) -> Any:
@@ -174,6 +179,26 @@ class Dispatcher:
         counters.fell_back(self.name, decline)
         self.recorder.fell_back(self.name, decline)
         return self.function(*args, **kwargs)
+
+    # what is kept
+
+    def evict(self, entry: Entry) -> None:
+        """Forget an entry, and the capture it was made by: the next such call is a new one."""
+        with self._lock:
+            self.pin(entry, pinned=False)
+            self.prepared.remove(lambda held: held is entry)
+            self.generic.remove(lambda held: held.entry.shares_capture(entry))
+            self.forget_recent()
+
+    def pin(self, entry: Entry, *, pinned: bool) -> None:
+        """Never forget an entry for want of room, or again as any other."""
+        with self._lock:
+            others = tuple(held for held in self._pinned if held is not entry)
+            self._pinned = (*others, entry) if pinned else others
+
+    def is_pinned(self, entry: Entry) -> bool:
+        """True if the entry, or one by the same capture, is never forgotten for want of room."""
+        return any(held is entry or held.shares_capture(entry) for held in self._pinned)
 
     # the slow way
 
@@ -240,19 +265,20 @@ class Dispatcher:
             seconds = time.perf_counter() - start
             calls = sum(node.op == "call" for node in program.graph.nodes)
             events.emit(events.Traced(self.name, len(program.kernels), calls, seconds))
+        signature = signature_of(
+            self._labelled(leaves, spec),
+            leaves,
+            [i for i, _ in entry.pinned],
+            program.capture if program else None,
+            form_of(spec),
+        )
         made = self.recorder.specialised(
-            self.name,
-            signature_of(
-                self._labelled(leaves, spec),
-                leaves,
-                [i for i, _ in entry.pinned],
-                program.capture if program else None,
-            ),
+            *(self.name, signature),
             captured=captured,
             groups=len(program.kernels) if program else 0,
             decline=entry.decline,
         )
-        return dataclasses.replace(entry, made=made)
+        return dataclasses.replace(entry, made=made, signature=signature)
 
     def _labelled(self, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Sequence[str]:
         """What to call the argument leaves."""
@@ -273,7 +299,7 @@ class Dispatcher:
         pattern = pattern_of(leaves)
         key = (pattern, *self._key(leaves, spec, shapes=False))
         extents = extents_of(leaves)
-        for known in self._generic.get(key, ()):
+        for known in self.generic.get(key):
             if known.entry.fits(leaves):
                 sizes = dict(zip(known.extents, extents, strict=True))
                 return resize(known.program, sizes), False
@@ -281,12 +307,7 @@ class Dispatcher:
         if pattern is not None and is_generic(program, leaves):
             pinned, guards, outside = conditions(program, leaves)
             held = Entry(None, None, program, pinned, guards, outside=outside)
-            self._generic[key] = [
-                *self._generic.get(key, [])[1 - _MAX_VARIANTS :],
-                Generic(held, extents),
-            ]
-            if len(self._generic) > _MAX_ENTRIES:
-                self._generic.popitem(last=False)
+            self.generic.add(key, Generic(held, extents))
         return program, True
 
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:

@@ -20,6 +20,7 @@ from fusekit.runtime.program import KernelCall, Program, rebind
 from fusekit.specs import Decline
 from fusekit.viz.boxes import Box, base_of, boxes, group_name
 from fusekit.viz.ledger import eager_launches, ledger
+from fusekit.viz.machine import this_machine
 from fusekit.viz.model import (
     Compile,
     Declined,
@@ -58,6 +59,7 @@ def collect(
         found = model_of(function, given, named)
         if timing:
             found["timing"] = timing_of(function, given, named)
+            found["machine"] = this_machine()
         return found
 
     def live() -> CallSession:

@@ -6,12 +6,15 @@ style sheet, the links between the parts, folding, tabs, zoom and the theme butt
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from html import escape
 
+from fusekit.viz.card import markdown
 from fusekit.viz.graph import Picture, layers, picture
 from fusekit.viz.graphvizrun import Clock
 from fusekit.viz.model import Model
+from fusekit.viz.outline import outline_html
 from fusekit.viz.palette import static, variables
 from fusekit.viz.picturedata import picture_data
 from fusekit.viz.source import source_html, user_html
@@ -24,10 +27,13 @@ __all__ = ["SECTIONS", "block", "page", "script", "stylesheet"]
 SECTIONS = ("graph", "source", "why", "bytes", "timing")
 """The parts of a view, in the order in which they appear."""
 
-_FEATURES = ("dom", "fold", "picture", "tabs", "links", "keys")
+_FEATURES = (
+    *("dom", "take", "fold", "picture", "tabs", "links", "keys"),
+    *("entries", "jumps", "flow", "walk", "card", "search", "ruler", "help"),
+)
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
-_SHEETS = ("graph", "fusekit", "fold")
+_SHEETS = ("graph", "fusekit", "take", "walk", "fold")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
@@ -48,6 +54,7 @@ def block(model: Model, *, hydrate: bool = True, sections: Collection[str] = SEC
         f"<style>{stylesheet()}</style>" if hydrate else "",
         _header(model),
         *(bodies[name](model) for name in SECTIONS if name in sections),
+        _taken(model),
         "</div>",
         f'<script type="module">{script()}</script>' if hydrate else "",
     ]
@@ -63,7 +70,7 @@ def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(visible(name))} · fusekit</title>"
-        f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n<main>\n{blocks}</main>\n"
+        f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n<main>\n<h1>{escape(visible(name))}</h1>\n{blocks}</main>\n"
         f'<script type="module">{script()}</script>\n</body></html>\n'
     )
 
@@ -71,6 +78,8 @@ def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
 _PAGE = (
     ":root{color-scheme:light dark}body{margin:0;background:light-dark(#eef0f3,#0e1013)}"
     "main{max-width:1180px;margin:0 auto;padding:20px 16px;display:grid;gap:20px}"
+    # Each view shows its title; the page's is for those who go from heading to heading.
+    "h1{position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%)}"
 )
 
 
@@ -97,6 +106,14 @@ def _section(name: str, title: str, note: str, body: str, *, opened: bool = Fals
     )
 
 
+def _taken(model: Model) -> str:
+    """What the buttons that take a view away hand out: an empty element with the card's text."""
+    name = re.sub(r"\W+", "-", model["name"]).strip("-") or "view"
+    text = escape(markdown(model)).replace("\n", "&#10;")
+    held = f'<span class="fk-take" data-name="{escape(name)}" data-markdown="{text}"></span>'
+    return f'<div class="fk-measured">{held}</div><!--fk-measured-->'  # times are in it
+
+
 def _header(model: Model) -> str:
     chips = '<span class="fk-dot"> · </span>'.join(
         f'<span class="fk-chip{" fk-warn" if "[" in part else ""}">{escape(part)}</span>'
@@ -109,6 +126,7 @@ def _header(model: Model) -> str:
 def _graph_section(model: Model) -> str:
     clock = Clock()
     body = _figure(model, picture(model, clock=clock), clock) + groups_html(model)
+    body += outline_html(model)
     note = plural(len(model["graph"]["nodes"]), "node")
     return _section("graph", "Graph", note, body, opened=True)
 

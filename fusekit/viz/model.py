@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from fusekit.errors import UsageError
+from fusekit.viz.carried import unpacked
 from fusekit.viz.validate import validate
 
 __all__ = [
@@ -46,7 +47,11 @@ __all__ = [
 SCHEMA = "fusekit-view"
 VERSION = 2
 
-_ADDED: tuple[tuple[str, dict[str, Any]], ...] = (("graph.nodes", {"strides": [], "bytes": 0}),)
+_ADDED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("", {"machine": {}}),
+    ("graph.nodes", {"strides": [], "bytes": 0}),
+    ("timing.rows", {"samples": [], "interval": [], "cause": ""}),
+)
 """What version 2 added: where (a path of keys, through lists), and keys with their defaults."""
 
 
@@ -179,6 +184,9 @@ class TimingRow(TypedDict):
     runs: int
     ratio: float | None  # time of the baseline over this one's: above 1 is faster
     outcome: Literal["", "baseline", "faster", "slower", "tie", "cannot tell"]
+    samples: list[float]  # seconds for one call, the last 60 at most, four digits each
+    interval: list[float]  # where the true ratio is with 95 %: [low, high], or []
+    cause: str  # what kept a verdict from being given, as one of a few words; "" if there is one
 
 
 class Timing(TypedDict):
@@ -216,6 +224,7 @@ class Model(TypedDict):
     totals: Totals
     timing: Timing | None
     compile: list[Compile]
+    machine: dict[str, str]  # what it was measured on, by name: "torch", "processor"; {} if not
 
 
 def new_model(name: str, *, title: str = "") -> Model:
@@ -235,6 +244,7 @@ def new_model(name: str, *, title: str = "") -> Model:
         totals=Totals(groups=0, launches=0, eager_launches=0, saved_bytes=0),
         timing=None,
         compile=[],
+        machine={},
     )
 
 
@@ -328,10 +338,15 @@ def save_model(model: Model, path: str | Path) -> Path:
 
 
 def load_model(path: str | Path) -> Model:
-    """Read what `save_model` wrote; UsageError for anything else."""
+    """Read what `save_model` wrote, or a card's Markdown; UsageError for anything else."""
     source = Path(path)
     try:
-        data = json.loads(source.read_text(encoding="utf-8"), parse_constant=_reject)
+        text = source.read_text(encoding="utf-8")
+        if source.suffix == ".md":
+            text = unpacked(text, source.name)
+        data = json.loads(text, parse_constant=_reject)
+    except UsageError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{source}: cannot be read as a fusekit view: {error}") from error
     return check(data, where=source.name)

@@ -39,7 +39,7 @@ PALETTE: dict[str, tuple[str, str]] = {
     "num": ("#a14a00", "#f5b173"),
     "fn": ("#0a58b5", "#82bdff"),
     "type": ("#00717f", "#66d3df"),
-    "com": ("#68737f", "#8b96a3"),
+    "com": ("#616b77", "#8b96a3"),
 }
 
 GROUP_COLOURS = 7

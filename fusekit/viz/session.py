@@ -9,6 +9,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction, fuse
+from fusekit.bench.variants import resized
 from fusekit.errors import UsageError
 from fusekit.runtime.engines import ENGINES
 from fusekit.viz.model import Model
@@ -63,6 +64,10 @@ class CallSession:
         """Run and time the call at that size."""
         return self._model(*self._call(size, engine))
 
+    def call(self) -> _Called:
+        """The call as it was given."""
+        return self.own, *pytree.tree_unflatten(self._leaves, self._spec)
+
     def panels(self) -> list[dict[str, str]]:
         """All of them."""
         return [{"name": p.name, "title": p.title, "note": p.note} for p in PANELS]
@@ -73,7 +78,7 @@ class CallSession:
         if found is None:
             raise UsageError(f"no panel {name!r}")
         kept = self._kept.setdefault(name, {})
-        call = Call(*self._call(shown.size, shown.engine), shown.model, kept)
+        call = Call(*self._call(shown.size, shown.engine), shown.model, kept, self._fused)
         return found.draw(call, fields, progress)
 
     def _call(
@@ -81,17 +86,8 @@ class CallSession:
     ) -> tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]:
         """Made once for each choice: a panel may ask for it at every key."""
         if self._current is None or self._current[0] != (size, engine):
-            leaves = [self._resized(leaf, size) for leaf in self._leaves]
+            leaves = [resized(leaf, self._extent, size) for leaf in self._leaves]
             args, kwargs = pytree.tree_unflatten(leaves, self._spec)
             function = fuse(self._fused.function, engine=engine, name=self._fused.name)
             self._current = (size, engine), (function, args, kwargs)
         return self._current[1]
-
-    def _resized(self, leaf: Any, size: int) -> Any:
-        if not isinstance(leaf, torch.Tensor):
-            return leaf
-        for dim, extent in enumerate(leaf.shape):
-            if extent == self._extent != size:
-                index = torch.arange(size, device=leaf.device) % extent
-                leaf = leaf.index_select(dim, index)
-        return leaf

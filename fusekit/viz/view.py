@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fusekit.errors import UsageError
 from fusekit.viz import card as cards
+from fusekit.viz import takeaway
 from fusekit.viz.graph import dot, graph_svg
 from fusekit.viz.html import SECTIONS, block, page
-from fusekit.viz.model import Model, check, load_model, save_model
+from fusekit.viz.model import Model, check, dumps, load_model, save_model
 from fusekit.viz.need import need
+from fusekit.viz.outline import outline_text
 from fusekit.viz.text import headline, text
+from fusekit.viz.timed import Timed, asked, timed
 
 if TYPE_CHECKING:
+    from fusekit.bench import Crossover, Roofline, Sweep
+    from fusekit.runtime.cached import FunctionCache
     from fusekit.viz.live import LiveView
     from fusekit.viz.panels.panel import Fields, Progress, Shown
 
@@ -31,6 +36,9 @@ class Session(Protocol):
 
     def engines(self) -> list[str]:
         """The engines to choose from; the first is where it starts."""
+
+    def call(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """The function, fused, and the arguments it was given."""
 
     def rerun(self, size: int, engine: str) -> Model:
         """Run and time once more, and say what happened."""
@@ -132,9 +140,31 @@ class FusionView:
         """The graph in DOT, for other tools."""
         return dot(self._model)
 
+    def mermaid(self) -> str:
+        """The graph as Mermaid, which GitHub and JupyterLab draw; "" if it has no nodes."""
+        return cards.mermaid(self._model)
+
+    def json(self) -> str:
+        """The model as JSON: what `save` writes."""
+        return dumps(self._model)
+
+    def png(
+        self, path: str | Path | None = None, *, width: int = 1600, theme: str = "light"
+    ) -> bytes:
+        """The graph's picture as PNG, `width` pixels wide; written to `path` if that is given.
+
+        Raises:
+            UsageError: the package resvg-py is not there (pip install 'fusekit[png]').
+        """
+        return takeaway.png(self.svg(theme=theme), width, path)
+
     def text(self) -> str:
         """Everything but the generated sources, as plain text."""
         return text(self._model)
+
+    def outline(self) -> str:
+        """The graph in words: a sentence for each input, group, operator, seam and output."""
+        return outline_text(self._model)
 
     def source(self, language: str | None = None, *, group: str | None = None) -> str:
         """Generated source in this view: of one language, of one group, or all there is."""
@@ -157,19 +187,76 @@ class FusionView:
         """Write the view to `path`, usually `x.fk.json`; `fusekit.load` reads it, without torch."""
         return save_model(self._model, path)
 
-    def live(self) -> LiveView:
-        """A widget with a size slider and an engine menu, which runs and times again."""
+    def export(self, directory: str | Path) -> list[Path]:
+        """Write all of it into a directory: page, picture, card, data, and the kernels.
+
+        A kernel is a directory with its source, a program that runs it on tensors like the call's,
+        and `make run`; of a view that was loaded from a file, only its source.
+
+        Returns:
+            The files that were written.
+        """
+        return takeaway.export(
+            self, directory, None if self._live is None else self.session().call()
+        )
+
+    def cache(self) -> FunctionCache:
+        """What is held for the function: `f.cache()`; UsageError of a recording."""
+        found: FunctionCache = self.session().call()[0].cache()
+        return found
+
+    def time(
+        self,
+        *,
+        against: Sequence[str] | None = None,
+        seconds: float | None = None,
+        flush: bool | None = None,
+    ) -> Timed:
+        """The stopwatch: what this view holds, or measured anew if anything is chosen.
+
+        Args:
+            against: of "eager" and "inductor"; the first is the baseline.
+            seconds: the most time for each device, 3 if not given; it stops when it is certain.
+            flush: write over the caches before each sample (the default), or leave them warm.
+        """
+        return timed(self, against=against, seconds=seconds, flush=flush)
+
+    def sweep(self, *sizes: int, **choices: Any) -> Sweep:
+        """The call at these sizes; none means powers of two up to its own.
+
+        `choices` are dtype, layout, against and seconds: see `fusekit.viz.asked.sweep`.
+        """
+        return asked().sweep(self.session().call(), sizes, **choices)  # type: ignore[no-any-return]
+
+    def roofline(self, *, seconds: float = 5.0) -> Roofline:
+        """Each kernel of the call against what this machine can do: see `fusekit.roofline`."""
+        return asked().roofline(self.session().call(), seconds)  # type: ignore[no-any-return]
+
+    def crossover(self, **choices: Any) -> Crossover:
+        """From which size on fusing the call pays; the choices are `fusekit.crossover`'s."""
+        return asked().crossover(self.session().call(), **choices)  # type: ignore[no-any-return]
+
+    def session(self) -> Session:
+        """What runs the call again; UsageError if this view is a recording."""
         if self._live is None:
             raise UsageError(
                 "this view is a recording: nothing can run again; "
                 "f.explore(*args) gives a view with a live one"
             )
+        return self._live() if callable(self._live) else self._live
+
+    def live(self) -> LiveView:
+        """A widget with a size slider and an engine menu, which runs and times again."""
+        session = self.session()
         need("anywidget", "a live view")
         live = need("fusekit.viz.live", "a live view")
-        session = self._live() if callable(self._live) else self._live
         return cast("LiveView", live.LiveView(self._model, session))
 
 
 def load(path: str | Path) -> FusionView:
-    """Read a view that `FusionView.save` wrote; UsageError for anything else."""
+    """Read a view that `FusionView.save` wrote, or that a card (`x.md`) carries.
+
+    Raises:
+        UsageError: it is neither, or what the card carries was changed.
+    """
     return FusionView(load_model(path))

@@ -7,9 +7,15 @@ carry `data-v`, `data-l` or `data-g` link to the graph and the sources as anywhe
 
 from __future__ import annotations
 
+from fusekit.viz.panels.cache import CACHE
+from fusekit.viz.panels.crossover import CROSSOVER
+from fusekit.viz.panels.edit import EDIT
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress, Shown
+from fusekit.viz.panels.roofline import ROOFLINE
+from fusekit.viz.panels.stopwatch import STOPWATCH
+from fusekit.viz.panels.sweep import SWEEP
 
 __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 
-PANELS: tuple[Panel, ...] = ()
+PANELS: tuple[Panel, ...] = (STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, EDIT, CACHE)
 """All panels, from top to bottom."""

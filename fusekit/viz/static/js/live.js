@@ -22,11 +22,12 @@ function controls(el, model) {
 function remember(stage) {
   const root = stage.querySelector(".fk-view");
   if (!root) return () => {};
-  const open = new Map(all(root, ".fk-sec").map((section) => [section.className, section.open]));
+  const folds = ".fk-sec,.fk-outline";
+  const open = new Map(all(root, folds).map((section) => [section.className, section.open]));
   const tab = root.querySelector('.fk-tabs [aria-selected="true"]')?.textContent;
   const theme = root.dataset.fkTheme;
   return (next) => {
-    all(next, ".fk-sec").forEach((section) => {
+    all(next, folds).forEach((section) => {
       if (open.has(section.className)) section.open = open.get(section.className);
     });
     if (theme) next.dataset.fkTheme = theme;

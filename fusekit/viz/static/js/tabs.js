@@ -45,14 +45,18 @@ function themeButton(root) {
   const dark = () => getComputedStyle(root).colorScheme === "dark" ||
     (getComputedStyle(root).colorScheme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
   return button("theme", "Switch between light and dark", () => {
-    root.dataset.fkTheme = dark() ? "light" : "dark";
+    const wanted = !dark();
+    // Where the page around it is as wanted, the view follows that again.
+    delete root.dataset.fkTheme;
+    if (dark() !== wanted) root.dataset.fkTheme = wanted ? "dark" : "light";
   });
 }
 
-features.push(({ root }) => {
+features.push(({ root, taking }) => {
   all(root, ".fk-generated").forEach(tabs);
   root.querySelector(".fk-user .fk-pane-title")?.append(copyButton(() => root.querySelector(".fk-user pre")));
   const tools = make("div", { class: "fk-tools" });
+  if (taking) tools.append(taking);
   tools.append(themeButton(root));
   root.querySelector(".fk-top")?.append(tools);
 });
