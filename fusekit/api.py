@@ -21,7 +21,9 @@ from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.explanation import Explanation, explanation_of
 from fusekit.runtime.history import History
 from fusekit.runtime.kernels import generate
+from fusekit.runtime.microscope import LIMIT, round_off
 from fusekit.runtime.program import KernelCall, rebind
+from fusekit.runtime.rounding import Rounding
 from fusekit.runtime.stats import Stats, counters
 from fusekit.runtime.tracing import trace
 from fusekit.specs import Decline, Reason
@@ -34,6 +36,7 @@ __all__ = [
     "ElementTrace",
     "FusedFunction",
     "ProgramExplanation",
+    "Rounding",
     "doctor",
     "explain",
     "explore",
@@ -201,6 +204,33 @@ class FusedFunction(Dispatcher):
             EngineUnavailableError: the engine asked for by name cannot run here.
         """
         return trace(self, args, kwargs, index, output)
+
+    def rounding(
+        self,
+        *args: Any,
+        limit: int = LIMIT,
+        step: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
+        **kwargs: Any,
+    ) -> Rounding:
+        """How far every intermediate is from float64: the fused kernels' values and eager's.
+
+        Three runs are compared: kernels of the same engine that store what the call's kernels
+        keep in registers, PyTorch's operators one by one (with the same random numbers), and the
+        whole computation in float64. The call's writes into arguments are not made, and PyTorch's
+        generators are afterwards as they were. Kernels are compiled for it.
+
+        Args:
+            *args: as for the call.
+            limit: how many elements of a value to compare, evenly spaced, at most; less where
+                there are very many values.
+            step: told how far it is (done, of how many, what comes); it may raise to stop.
+            **kwargs: as for the call.
+
+        Raises:
+            FusionDeclined: the call would not be fused, or met a fault; the decline says why.
+            EngineUnavailableError: the engine asked for by name cannot run here.
+        """
+        return round_off(self, args, kwargs, limit, step)
 
     def engines(self, *args: Any, **kwargs: Any) -> dict[str, str | None]:
         """Engine name -> None if it can run a call with these arguments here, else why not."""

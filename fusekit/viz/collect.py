@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any
 
 from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction
-from fusekit.errors import EngineUnavailableError
 from fusekit.fusion import Group as FusionGroup
-from fusekit.ir import print_graph
-from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.entry import Entry
 from fusekit.runtime.explanation import Explanation, explanation_of
-from fusekit.runtime.kernels import generate
 from fusekit.runtime.leaf_names import leaf_names
-from fusekit.runtime.program import KernelCall, Program, rebind
+from fusekit.runtime.program import Program
 from fusekit.specs import Decline
 from fusekit.viz.boxes import Box, base_of, boxes, group_name
 from fusekit.viz.ledger import eager_launches, ledger
@@ -29,20 +24,17 @@ from fusekit.viz.model import (
     Model,
     Node,
     Seam,
-    Source,
     Totals,
     User,
     new_model,
 )
 from fusekit.viz.session import CallSession
+from fusekit.viz.sources import sources
 from fusekit.viz.stopwatch import timing_of
 from fusekit.viz.userline import user_text
 from fusekit.viz.view import FusionView
 
 __all__ = ["Filler", "collect", "declined", "explore"]
-
-_Written = tuple[Source, dict[int, tuple[int, int]]]
-"""A text, and its lines by the value of the kernel's own graph."""
 
 
 def explore(fused: FusedFunction, *args: Any, **kwargs: Any) -> FusionView:
@@ -118,7 +110,8 @@ class Filler:
         self._edges()
         self._groups()
         self._seams()
-        self._sources()
+        engine = self.entry.plan.engine if self.entry.plan else None
+        self.model["sources"] = sources(self.program, engine)
         traced = self.program.capture.graph
         named = {
             old: self.names[new] for old, new in zip(traced.inputs, self.graph.inputs, strict=True)
@@ -242,7 +235,7 @@ class Filler:
             return self.maker[value].id
         return f"i{value}" if value in self._shown_inputs() else None
 
-    # groups, seams, sources
+    # groups, seams
 
     def _groups(self) -> None:
         for i, (call, info) in enumerate(
@@ -287,79 +280,6 @@ class Filler:
             number = [call.group.index for call in self.program.kernels].index(step.index)
             return group_name(number)
         return self.maker[step.outputs[0]].id if step.outputs[0] in self.maker else None
-
-    def _sources(self) -> None:
-        plan = self.entry.plan
-        engines = [engine for engine in ENGINES.values() if engine.compiler]
-        if plan is not None:
-            engines.sort(key=lambda engine: engine is not plan.engine)
-        bound = {engine.device: self._bound_for(engine.device) for engine in engines}
-        made: dict[Hashable, _Written | None] = {}
-        for i, call in enumerate(self.program.kernels):
-            for engine in engines:
-                placed = bound[engine.device].kernels[i]
-                key = engine.name, placed.form
-                if key not in made:
-                    made[key] = self._add(i, self._generated(placed, engine))
-                self._link(made[key], placed)
-            if call.spec.key not in made:
-                made[call.spec.key] = self._add(i, _ir(call))
-            self._link(made[call.spec.key], call)
-
-    def _add(self, number: int, text: _Written | None) -> _Written | None:
-        if text is not None:
-            text[0]["group"] = group_name(number)
-            self.model["sources"].append(text[0])
-        return text
-
-    def _link(self, text: _Written | None, call: KernelCall) -> None:
-        """Groups that share a kernel share its text, whose lines lead to the values of each."""
-        if text is not None:
-            source, spans = text
-            source["lines"] = {**self._spans(call, spans), **source["lines"]}
-
-    def _bound_for(self, device: str) -> Program:
-        """The program as it would run on a device, there or not: its kernels can be read."""
-        own = self.program.capture.device.type
-        return self.program if device == own else rebind(self.program, device)
-
-    def _generated(self, call: KernelCall, engine: Engine) -> _Written | None:
-        """An engine's text; None if it takes something that is not here."""
-        try:
-            text = generate(engine, call.spec, call.binding.args)
-        except EngineUnavailableError:
-            return None
-        return _text(text.language, text.text, text.symbol), dict(text.lines)
-
-    def _spans(self, call: KernelCall, lines: dict[int, tuple[int, int]]) -> dict[str, list[int]]:
-        """Lines by the value that a box stands for: those of all its nodes."""
-        found: dict[str, list[int]] = {}
-        for old, new in call.numbering.items():
-            if new not in lines:
-                continue
-            first, last = lines[new]
-            box = self.maker.get(old)
-            value = str(box.value if box is not None else base_of(self.program, old))
-            if value in found:
-                span = found[value]
-                first, last = min(first, span[0]), max(last, span[1])
-            found[value] = [first, last]
-        return found
-
-
-def _text(language: str, text: str, symbol: str) -> Source:
-    return Source(language=language, text=text, symbol=symbol, group=None, lines={})
-
-
-def _ir(call: KernelCall) -> _Written:
-    """The kernel's graph, which states each value on a line of its own."""
-    text = print_graph(call.spec.graph)
-    spans = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        head = line.strip().partition(":")[0]
-        if head.startswith("%") and head[1:].isdecimal():
-            spans[int(head[1:])] = (number, number)
-    return _text("ir", text, call.spec.symbol), spans
 
 
 def declined(decline: Decline) -> Declined:

@@ -11,13 +11,13 @@ from collections.abc import Collection, Sequence
 from html import escape
 
 from fusekit.viz.card import markdown
+from fusekit.viz.code import code_html_of
 from fusekit.viz.graph import Picture, layers, picture
 from fusekit.viz.graphvizrun import Clock
 from fusekit.viz.model import Model
 from fusekit.viz.outline import outline_html
 from fusekit.viz.palette import static, variables
 from fusekit.viz.picturedata import picture_data
-from fusekit.viz.source import source_html, user_html
 from fusekit.viz.tables import groups_html, ledger_headline, ledger_html, why_headline, why_html
 from fusekit.viz.timing import timing_html
 from fusekit.viz.words import bytes_text, plural, summary, visible
@@ -28,12 +28,12 @@ SECTIONS = ("graph", "source", "why", "bytes", "timing")
 """The parts of a view, in the order in which they appear."""
 
 _FEATURES = (
-    *("dom", "take", "fold", "picture", "tabs", "links", "keys"),
+    *("dom", "take", "fold", "picture", "tools", "diff", "code", "links", "keys"),
     *("entries", "jumps", "flow", "walk", "card", "search", "ruler", "help"),
 )
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
-_SHEETS = ("graph", "fusekit", "take", "walk", "fold")
+_SHEETS = ("graph", "fusekit", "take", "code", "walk", "fold")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
@@ -159,25 +159,8 @@ def _legend(model: Model) -> str:
 
 
 def _code_section(model: Model) -> str:
-    user = ""
-    if model["user"]["text"]:
-        name = escape(visible(model["user"]["file"])) or "your function"
-        title = f'<p class="fk-pane-title">{name}</p>'
-        user = f'<div class="fk-pane fk-user">{title}{user_html(model)}</div>'
-    names = {group["id"]: group["name"] for group in model["groups"]}
-    order = {group["id"]: index for index, group in enumerate(model["groups"])}
-    sources = []
-    for index, source in enumerate(model["sources"]):
-        group = source["group"]
-        label = " · ".join(([names[group]] if group else []) + [source["language"]])
-        mark = f' data-g="{order[group]}"' if group else ""
-        sources.append(
-            f'<details class="fk-src"{" open" if index == 0 else ""}{mark}>'
-            f"<summary>{escape(visible(label))}</summary>{source_html(source)}</details>"
-        )
-    generated = f'<div class="fk-pane fk-generated">{"".join(sources)}</div>' if sources else ""
-    body = f'<div class="fk-panes">{user}{generated}</div>' if user or generated else ""
-    note = plural(len(sources), "generated text") if sources else ""
+    body, texts = code_html_of(model)
+    note = plural(texts, "generated text") if texts else ""
     return _section("code", "Code", note, body, opened=True)
 
 

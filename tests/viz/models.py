@@ -252,9 +252,9 @@ def lstm_cell() -> Model:
     ir = {"3": [2, 2], **{str(4 + n): [4 + n, 4 + n] for n in range(9)}}
     symbol = "fk_3fa1c07be2d4"
     make.model["sources"] = [
-        Source(language="cpp", text=LSTM_CPP, symbol=symbol, group="g1", lines=lines),
-        Source(language="llvm", text=LSTM_LLVM, symbol=symbol, group="g1", lines={"3": [8, 9]}),
-        Source(language="ir", text=LSTM_IR, symbol=symbol, group="g1", lines=ir),
+        text_of("cpp", LSTM_CPP, symbol, lines),
+        text_of("llvm", LSTM_LLVM, symbol, {"3": [8, 9]}),
+        text_of("ir", LSTM_IR, symbol, ir),
     ]
     make.model["timing"] = Timing(
         rows=[
@@ -384,7 +384,21 @@ def _cuda(symbol: str, first: str, second: str, third: str) -> str:
 
 def _source(language: str, text: str, symbol: str, group: str, nodes: Sequence[str]) -> Source:
     lines = {node[1:]: [6 + index, 6 + index] for index, node in enumerate(nodes)}
-    return Source(language=language, text=text, symbol=symbol, group=group, lines=lines)
+    return text_of(language, text, symbol, lines, group)
+
+
+def text_of(
+    language: str, text: str, symbol: str, lines: dict[str, list[int]], group: str = "g1"
+) -> Source:
+    """One run of lines for each value."""
+    return Source(
+        language=language,
+        text=text,
+        symbol=symbol,
+        group=group,
+        engine="" if language == "ir" else language,
+        lines={value: [run] for value, run in lines.items()},
+    )
 
 
 def _seam(source: str, target: str, sentence: str, hint: str, size: int) -> Seam:

@@ -16,7 +16,7 @@ def test_a_view_holds_the_text_of_every_engine_wherever_it_is_made() -> None:
     given = (torch.zeros(64, 64), torch.zeros(64, 64))
     model = collect(fusekit.fuse(shifted), given, {}, timing=False).model
     texts = {source["language"]: source for source in model["sources"]}
-    assert list(texts) == ["llvm", "cpp", "cuda", "ir"]
+    assert list(texts) == ["llvm", "asm", "cpp", "cuda", "ir"]
     assert "__shared__" in texts["cuda"]["text"]  # bound as for tensors on a GPU
     assert set(texts["cuda"]["lines"]) == set(texts["cpp"]["lines"])
 

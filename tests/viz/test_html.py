@@ -152,7 +152,28 @@ def test_the_ir_is_coloured():
 
 
 def test_long_sources_are_cut_with_a_note():
-    assert "... 500 more lines" in code_html("x\n" * 3500, "cpp")
+    assert "... 500 more lines below" in code_html("x\n" * 3500, "cpp")
+    text = "".join(f"line {n}\n" for n in range(1, 101))
+    cut = source_html(models.text_of("cpp", text, "k", {"3": [80, 81]}), 20)
+    assert "... 67 more lines above" in cut
+    assert "... 13 more lines below" in cut
+    assert '<span class="fk-no"> 68 </span>' in cut
+    assert '<span class="fk-no"> 67 </span>' not in cut
+    last = source_html(models.text_of("cpp", text, "k", {"3": [99, 99]}), 20)
+    assert "... 80 more lines above" in last
+    assert "below" not in last
+
+
+def test_all_texts_of_a_view_have_room():
+    model = models.lstm_cell()
+    text = "x = y;\n" * 1000
+    many = [models.text_of("cpp", text, f"k{n}", {"3": [500, 500]}) for n in range(12)]
+    model["sources"] = [*many, models.text_of("ir", "a\n" * 10, "k", {})]
+    page_text = block(model)
+    lines = page_text.count('<span class="fk-l"')
+    assert 1300 < lines - model["user"]["text"].count("\n") <= 1410
+    assert page_text.count("more lines above") == 12
+    assert page_text.count('data-v="3"') >= 12
 
 
 def test_timing_shows_what_the_model_holds():
