@@ -33,7 +33,7 @@ _FEATURES = (
 )
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
-_SHEETS = ("graph", "fusekit", "take", "code", "walk", "fold")
+_SHEETS = ("graph", "fusekit", "fold", "take", "code", "walk")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
@@ -125,8 +125,8 @@ def _header(model: Model) -> str:
 
 def _graph_section(model: Model) -> str:
     clock = Clock()
-    body = _figure(model, picture(model, clock=clock), clock) + groups_html(model)
-    body += outline_html(model)
+    drawn = _figure(model, picture(model, clock=clock), clock)
+    body = drawn + groups_html(model) + outline_html(model)
     note = plural(len(model["graph"]["nodes"]), "node")
     return _section("graph", "Graph", note, body, opened=True)
 

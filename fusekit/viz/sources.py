@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 
 from fusekit import config
 from fusekit.codegen import Target
@@ -28,14 +28,14 @@ ASSEMBLY: Mapping[str, tuple[str, ...]] = {
 }
 """Engine -> the languages that its compiler makes of its text."""
 
-_ASSEMBLED = 8
-"""Kernels that are assembled unasked: reading more takes a compiler's time and a page's room."""
+_ASSEMBLED = 32
+"""Texts beyond which none is assembled unasked: that takes a compiler's time and a page's room."""
 
 
 def sources(
     program: Program, engine: Engine | None, languages: Collection[str] = ()
 ) -> list[Source]:
-    """The texts of every kernel, the one of `engine` first.
+    """The texts of every kernel, the one of `engine` first; groups that share a kernel share them.
 
     Args:
         program: whose kernels.
@@ -46,26 +46,28 @@ def sources(
     texts = Texts(program)
     engines = [row for row in ENGINES.values() if row.compiler]
     engines.sort(key=lambda row: row is not engine)
-    found: dict[tuple[str, str], Source] = {}
-    kernels: dict[object, int] = {}
+    found: dict[Hashable, Source] = {}
+    kernels: dict[Hashable, int] = {}
     for group, call in enumerate(program.kernels):
         number = kernels.setdefault(call.form, len(kernels))
         for row in engines:
             is_read = row is engine and number < _ASSEMBLED
             default = (row.name, *(ASSEMBLY[row.name][:1] if is_read else ()))
             for language in (row.name, *ASSEMBLY[row.name]):
-                if language in (languages or default):
-                    for source in texts.if_here(group, row.name, language):
-                        _keep(found, source)
+                key = language, row.name, texts.form(group, row)
+                if key in found or language in (languages or default):
+                    _add(found, key, texts.if_here(group, row.name, language))
         if "ir" in (languages or ("ir",)):
-            _keep(found, texts.ir(group))
+            _add(found, program.kernels[group].spec.key, [texts.ir(group)])
     return list(found.values())
 
 
-def _keep(found: dict[tuple[str, str], Source], source: Source) -> None:
-    """Groups that share a kernel share its text, whose lines lead to the values of each."""
-    same = found.setdefault((source["language"], source["text"]), source)
-    same["lines"] = {**source["lines"], **same["lines"]}
+def _add(found: dict[Hashable, Source], key: Hashable, made: Iterable[Source]) -> None:
+    """A text that is there already leads to the values of one more group."""
+    for source in made:
+        same = found.setdefault(key, source)
+        if same is not source:
+            same["lines"] = {**source["lines"], **same["lines"]}
 
 
 class Texts:
@@ -76,7 +78,11 @@ class Texts:
         self._program = program
         self._maker = {value: box for box in boxes(program) for value in box.makes}
         self._bound = {program.capture.device.type: program}
-        self._made: dict[object, tuple[str, Mapping[int, Spans]]] = {}
+        self._made: dict[Hashable, tuple[str, Mapping[int, Spans]]] = {}
+
+    def form(self, group: int, row: Engine) -> Hashable:
+        """Equal for groups that share a kernel on an engine."""
+        return self._bound_for(row.device).kernels[group].form
 
     def if_here(self, group: int, engine: str, language: str) -> Iterator[Source]:
         """A text, or none if this machine lacks what it takes."""
@@ -112,17 +118,17 @@ class Texts:
         if language not in (name, *ASSEMBLY[name]):
             raise UsageError(f"engine {name} has no {language}")
         row = ENGINES[name]
-        call = self._bound_for(row.device).kernels[group]
-        key = (name, language, wanted, call.form)
+        key = name, language, wanted, self.form(group, row)
         if key not in self._made:
-            self._made[key] = self._written(call, row, language, wanted)
+            self._made[key] = self._text(group, row, language, wanted)
         text, lines = self._made[key]
         return self._source(language, text, group, name, lines)
 
-    def _written(
-        self, call: KernelCall, row: Engine, language: str, wanted: Variant
+    def _text(
+        self, group: int, row: Engine, language: str, wanted: Variant
     ) -> tuple[str, Mapping[int, Spans]]:
-        """A text, and the lines of each value of the kernel's own graph."""
+        """The text, and where the values of the kernel's own graph are in it."""
+        call = self._bound_for(row.device).kernels[group]
         is_other = wanted.fast is not None and wanted.fast != config.current().fast
         with config.options(fast=wanted.fast) if is_other else contextlib.nullcontext():
             target = _target(row, wanted.target)
