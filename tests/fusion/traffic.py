@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fusekit.fusion import Group, Partition
 from fusekit.ir import Graph
-from fusekit.runtime.program import _places
+from fusekit.runtime.program import places_of
 
 __all__ = ["check", "moved"]
 
@@ -12,7 +12,7 @@ __all__ = ["check", "moved"]
 def moved(divided: Partition) -> int:
     """Bytes of distinct elements that all groups load and store; values at one place count once."""
     graph = divided.graph
-    places = _places(graph)
+    places = places_of(graph)
     total = 0
     for group in divided.groups:
         in_memory = [
