@@ -12,6 +12,7 @@ __all__ = [
     "GraphError",
     "LaunchError",
     "ParseError",
+    "PlanRefused",
     "StackError",
     "UnknownKeyError",
     "UsageError",
@@ -35,6 +36,19 @@ class FusionDeclined(FusekitError, RuntimeError):
 
     Attributes:
         decline: the `fusekit.specs.Decline` that says why.
+    """
+
+    def __init__(self, decline: Any) -> None:
+        """Keep the decline and use its text as the message."""
+        super().__init__(str(decline))
+        self.decline = decline
+
+
+class PlanRefused(FusekitError, RuntimeError):
+    """A plan demands a division that cannot be.
+
+    Attributes:
+        decline: the `fusekit.specs.Decline` that names the rule and the operators.
     """
 
     def __init__(self, decline: Any) -> None:

@@ -8,6 +8,8 @@ from fusekit.bench.crossing import Crossover, crossover
 from fusekit.bench.roofs import Roofline, roofline
 from fusekit.bench.sweeping import Point, Sweep, sweep
 from fusekit.bench.timing import Settings, Timing, Verdict, judge, measure
+from fusekit.bench.trials import what_if
+from fusekit.bench.variant import Variant
 
 __all__ = [
     "Comparison",
@@ -19,6 +21,7 @@ __all__ = [
     "Skipped",
     "Sweep",
     "Timing",
+    "Variant",
     "Verdict",
     "compare",
     "crossover",
@@ -26,4 +29,5 @@ __all__ = [
     "measure",
     "roofline",
     "sweep",
+    "what_if",
 ]

@@ -28,7 +28,7 @@ from fusekit.compilers.llvm_lines import lines_kept, with_lines
 from fusekit.compilers.x86 import X86_LEVELS
 from fusekit.errors import CompileError
 
-__all__ = ["LlvmJit"]
+__all__ = ["LlvmJit", "assembly_for"]
 
 _VECTOR_BYTES = {"avx512f": 64, "avx2": 32}
 """CPU feature -> the width of the registers it brings; 16 without any of them."""
@@ -74,7 +74,7 @@ class LlvmJit:
     def image(self, source: KernelSource) -> bytes:
         """An object file; CompileError where LLVM does not accept the text."""
         with _lock:
-            emitted: bytes = _machine().emit_object(_optimised(source))
+            emitted: bytes = _machine().emit_object(_optimised(source, _machine()))
             return emitted
 
     def load(self, source: KernelSource, image: bytes) -> Artifact:
@@ -93,7 +93,7 @@ class LlvmJit:
         """The machine code as assembly text."""
         del language  # there is one
         with _lock:
-            return str(_machine().emit_assembly(_optimised(source)))
+            return str(_machine().emit_assembly(_optimised(source, _machine())))
 
     def listing(
         self, source: KernelSource, language: str = "asm", target: Target | None = None
@@ -135,6 +135,13 @@ class LlvmJit:
                 "the machine code does not link", log=str(error), source=source.text
             ) from error
         return Artifact(tracker[source.symbol], source, cached, keepalive=tracker)
+
+
+def assembly_for(source: KernelSource, target: Target) -> str:
+    """The machine code of a text for a CPU of this kind that need not be there, as assembly."""
+    with _lock:
+        machine = _new_machine(target)
+        return str(machine.emit_assembly(_optimised(source, machine)))
 
 
 def _optimised(source: KernelSource, machine: llvm.TargetMachine | None = None) -> llvm.ModuleRef:

@@ -24,6 +24,7 @@ from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import free_variables
 from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.seeds import is_seed
+from fusekit.fusion import Plan as FusionPlan
 from fusekit.runtime.bounded import Bounded
 from fusekit.runtime.differences import form_of, signature_of
 from fusekit.runtime.engines import Engine, choose, switches
@@ -62,10 +63,8 @@ _HOT = 6
 _MAX_ENTRIES = 4096
 """Signatures remembered for one function; the oldest are forgotten (their kernels are not)."""
 
-
 Capturer = Callable[[tuple[Any, ...], dict[str, Any]], Capture]
 """Positional and named arguments -> the graph they run."""
-
 
 _MAX_VARIANTS = 64
 """Entries of one signature, which differ in pinned numbers or in what the function closes over."""
@@ -85,7 +84,10 @@ class Dispatcher:
     Attributes:
         prepared: its entries, by what calls are looked up by.
         generic: programs that serve other sizes, by the same without extents.
+        planned: how the function is to be divided, if that was said.
     """
+
+    planned: FusionPlan | None = None
 
     def __init__(
         self,
@@ -303,7 +305,7 @@ class Dispatcher:
             if known.entry.fits(leaves):
                 sizes = dict(zip(known.extents, extents, strict=True))
                 return resize(known.program, sizes), False
-        program = build(self._capture(args, kwargs), current().max_arguments)
+        program = build(self._capture(args, kwargs), current().max_arguments, self.planned)
         if pattern is not None and is_generic(program, leaves):
             pinned, guards, outside = conditions(program, leaves)
             held = Entry(None, None, program, pinned, guards, outside=outside)

@@ -33,7 +33,7 @@ _FEATURES = (
 )
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
-_SHEETS = ("graph", "fusekit", "fold", "take", "code", "walk")
+_SHEETS = ("graph", "fusekit", "fold", "take", "code", "walk", "whatif")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"

@@ -108,6 +108,8 @@ class CallSession:
         if self._current is None or self._current[0] != (size, engine):
             leaves = [resized(leaf, self._extent, size) for leaf in self._leaves]
             args, kwargs = pytree.tree_unflatten(leaves, self._spec)
-            function = fuse(self._fused.function, engine=engine, name=self._fused.name)
+            function = fuse(
+                self._fused.function, engine=engine, name=self._fused.name, plan=self._fused.planned
+            )
             self._current = (size, engine), (function, args, kwargs)
         return self._current[1]

@@ -22,8 +22,11 @@ from fusekit.viz.timed import Timed, asked, timed
 
 if TYPE_CHECKING:
     from fusekit.bench import Crossover, Roofline, Sweep
+    from fusekit.bench import Variant as Tried
+    from fusekit.fusion import Plan
     from fusekit.runtime.cached import FunctionCache
     from fusekit.runtime.elementtrace import ElementTrace
+    from fusekit.runtime.plans import Verdict
     from fusekit.runtime.rounding import Rounding
     from fusekit.viz.diff import SourceDiff, Variant
     from fusekit.viz.duet import Duet
@@ -245,6 +248,26 @@ class FusionView:
     def save(self, path: str | Path) -> Path:
         """Write the view to `path`, usually `x.fk.json`; `fusekit.load` reads it, without torch."""
         return save_model(self._model, path)
+
+    def plan(self) -> Plan:
+        """How the call is divided into kernels: see `FusedFunction.plan`."""
+        fused, args, kwargs = self.session().call()
+        return cast("Plan", fused.plan(*args, **kwargs))
+
+    def what_if(self, change: str = "", **options: Any) -> Tried:
+        """One variant of the call, compiled, checked and timed: see `fusekit.bench.what_if`."""
+        fused, args, kwargs = self.session().call()
+        tried = need("fusekit.bench", "a variant").what_if
+        return cast("Tried", tried(fused, args, kwargs, change=change, **options))
+
+    def legality(self, change: str) -> Verdict:
+        """Whether a change of the plan is legal, by which rule not, and what follows from it.
+
+        Raises:
+            UsageError: the change cannot be read, or this view is a recording.
+        """
+        fused, args, kwargs = self.session().call()
+        return cast("Verdict", fused.legality(*args, change=change, **kwargs))
 
     def export(self, directory: str | Path) -> list[Path]:
         """Write all of it into a directory: page, picture, card, data, and the kernels.

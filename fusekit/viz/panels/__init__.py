@@ -18,11 +18,12 @@ from fusekit.viz.panels.roofline import ROOFLINE
 from fusekit.viz.panels.rounding import ROUNDING
 from fusekit.viz.panels.stopwatch import STOPWATCH
 from fusekit.viz.panels.sweep import SWEEP
+from fusekit.viz.panels.whatif import WHAT_IF
 
 __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 
 PANELS: tuple[Panel, ...] = (
     *(ELEMENT, ROUNDING, DUET, EDIT, DIFF),
-    *(STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, CACHE),
+    *(STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, WHAT_IF, CACHE),
 )
 """All panels, from top to bottom."""
