@@ -44,7 +44,7 @@ def test_layers_unfold_in_place_and_fold_again(open_file):
     found.shot("unfolded-light", ".fk-view")
     found.page.keyboard.press("Enter")
     assert found.page.evaluate(focused) == "Unfold g2"
-    found.page.get_by_role("button", name="Fold everything", exact=True).click()
+    found.page.get_by_role("button", name="Fold all layers, groups and parts", exact=True).click()
     assert len(labels(found)) == 6
 
 
@@ -109,7 +109,7 @@ def test_a_group_of_a_small_graph_folds_and_what_is_pinned_stays(open_file):
     assert labels_of(found, ".fk-pin") == ["mm"]
     found.page.locator(".fk-node.fk-k-group .fk-small").click()
     assert found.page.locator(".fk-generated .fk-l.fk-pin >> visible=true").count() == 3
-    found.page.get_by_role("button", name="Unfold everything").click()
+    found.page.get_by_role("button", name="Unfold all layers, groups and parts").click()
     assert sorted(labels(found)) == sorted(
         ["x", "w", "b", "mul", "add", "relu", "mm", "sigmoid", "mul", "add", "out 0"]
     )

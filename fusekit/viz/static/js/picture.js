@@ -118,7 +118,7 @@ function repin(root, svg) {
 }
 
 function choice(names, label, choose) {
-  const group = make("div", { class: "fk-choice", role: "group", "aria-label": label });
+  const group = make("div", { class: "fk-which", role: "group", "aria-label": label });
   group.append(...names.map((name) => button(name, SIDES[name] ?? "both, side by side", () => choose(name))));
   return group;
 }
@@ -166,7 +166,7 @@ function showPicture(view, image, data) {
   const choose = (name) => {
     if (name !== "after" && !canvases.before) add("before");
     sides.dataset.side = name;
-    all(bar, ".fk-choice button").forEach((b) => b.setAttribute("aria-pressed", String(b.textContent === name)));
+    all(bar, ".fk-which button").forEach((b) => b.setAttribute("aria-pressed", String(b.textContent === name)));
     Object.values(canvases).forEach((canvas) => canvas.fit(0.7));
     quiet(sides);
     root.dispatchEvent(new CustomEvent("fk-drawn"));
@@ -181,8 +181,8 @@ function showPicture(view, image, data) {
   bar.append(choice(["before", "after", "both"], "which picture", choose));
   if (after.paths.size) {
     const folding = make("div", { class: "fk-folding" });
-    folding.append(button("fold all", "Fold everything", () => { open.clear(); redraw(); }),
-      button("unfold all", "Unfold everything", () => { every().forEach((path) => open.add(path)); redraw(); }));
+    folding.append(button("fold all", "Fold all layers, groups and parts", () => { open.clear(); redraw(); }),
+      button("unfold all", "Unfold all layers, groups and parts", () => { every().forEach((path) => open.add(path)); redraw(); }));
     bar.append(folding);
   }
   bar.append(zoom);
