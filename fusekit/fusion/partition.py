@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 import heapq
 from collections.abc import Iterable
+from typing import TypeVar
 
 from fusekit.fusion.flow import Flow
 from fusekit.fusion.kernels import Kernel, Kernels
@@ -28,7 +29,9 @@ from fusekit.fusion.units import Units
 from fusekit.ir import Graph, Node
 from fusekit.specs import Reason
 
-__all__ = ["Group", "Partition", "Seam", "Step", "partition"]
+__all__ = ["Group", "Partition", "Seam", "Step", "joined", "partition", "single_units"]
+
+UnitsT = TypeVar("UnitsT", bound=Units)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,15 +99,25 @@ def partition(graph: Graph, max_arguments: int, *, recomputing: bool = True) -> 
 
     `recomputing` allows groups to compute values that others made, instead of loading them.
     """
-    flow = Flow(graph)
-    repeated = find_repeated(flow)
-    units = Units(flow, repeated, reads_through(flow, repeated), max_arguments)
-    _join_readers(units)
-    _join_siblings(units)
+    units = joined(single_units(graph, max_arguments, Units))
     kernels = Kernels(units)
     if recomputing:
         recompute(kernels, max_arguments)
     return _Result(units, kernels).run()
+
+
+def single_units(graph: Graph, max_arguments: int, kind: type[UnitsT]) -> UnitsT:
+    """The nodes of `graph`, each in a unit of its own; `kind` may watch them join."""
+    flow = Flow(graph)
+    repeated = find_repeated(flow)
+    return kind(flow, repeated, reads_through(flow, repeated), max_arguments)
+
+
+def joined(units: UnitsT) -> UnitsT:
+    """The same units, joined wherever they may be."""
+    _join_readers(units)
+    _join_siblings(units)
+    return units
 
 
 # joining

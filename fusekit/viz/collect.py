@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch.utils import _pytree as pytree
@@ -18,6 +19,7 @@ from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.program import KernelCall, Program, rebind
 from fusekit.specs import Decline
 from fusekit.viz.boxes import base_of, boxes, group_name
+from fusekit.viz.ladder import fill_ladder
 from fusekit.viz.ledger import eager_launches, ledger
 from fusekit.viz.model import (
     Compile,
@@ -26,7 +28,6 @@ from fusekit.viz.model import (
     Group,
     Model,
     Node,
-    Seam,
     Source,
     Totals,
     User,
@@ -36,6 +37,7 @@ from fusekit.viz.session import CallSession
 from fusekit.viz.stopwatch import timing_of
 from fusekit.viz.userline import user_text
 from fusekit.viz.view import FusionView
+from fusekit.viz.why import fill_why
 
 __all__ = ["collect", "explore"]
 
@@ -72,7 +74,8 @@ def model_of(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
     model["declined"] = [_declined(decline) for decline in explained.declined]
     if entry.program is not None:
         names = leaf_names(fused.function, args, kwargs)
-        _Filler(model, entry, entry.program, names, explained).fill()
+        call = (fused.function, args, kwargs)
+        _Filler(model, entry, entry.program, names, explained, call=call).fill()
     return model
 
 
@@ -86,8 +89,11 @@ class _Filler:
         program: Program,
         names: list[str],
         explained: Explanation,
+        *,
+        call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]],
     ) -> None:
         self.model = model
+        self.call = call
         self.entry = entry
         self.program = program
         self.graph = program.graph
@@ -101,7 +107,6 @@ class _Filler:
         self._nodes()
         self._edges()
         self._groups()
-        self._seams()
         self._sources()
         traced = self.program.capture.graph
         named = {
@@ -115,6 +120,15 @@ class _Filler:
             eager_launches=eager_launches(traced),
             saved_bytes=max(found["eager"] - found["fused"], 0),
         )
+        fill_why(
+            self.model,
+            self.program,
+            self.explained,
+            maker=self.maker,
+            step_end=self.step_end,
+            call=self.call,
+        )
+        fill_ladder(self.model, self.program, self.maker)
         plan = self.entry.plan
         for i, kernel in enumerate(plan.kernels if plan else ()):
             self.model["compile"].append(
@@ -244,25 +258,7 @@ class _Filler:
                 )
             )
 
-    def _seams(self) -> None:
-        found = zip(self.program.partition.seams, self.explained.seams, strict=True)
-        for seam, info in found:
-            ends = [self._step_end(index) for index in (seam.producer, seam.consumer)]
-            if None in ends:
-                continue
-            self.model["seams"].append(
-                Seam(
-                    source=str(ends[0]),
-                    target=str(ends[1]),
-                    code=info.decline.code,
-                    sentence=info.decline.reason.sentence,
-                    bytes=2 * info.nbytes,
-                    launches=1,
-                    hint=info.decline.hint,
-                )
-            )
-
-    def _step_end(self, index: int) -> str | None:
+    def step_end(self, index: int) -> str | None:
         step = self.program.partition.steps[index]
         if isinstance(step, FusionGroup):
             number = [call.group.index for call in self.program.kernels].index(step.index)

@@ -10,22 +10,24 @@ from collections.abc import Collection, Sequence
 from html import escape
 
 from fusekit.viz.graph import Picture, layers, picture
+from fusekit.viz.ladderview import ladder_headline, ladder_html
 from fusekit.viz.model import Model
 from fusekit.viz.palette import static, variables
+from fusekit.viz.seams import why_headline, why_html
 from fusekit.viz.source import source_html, user_html
-from fusekit.viz.tables import groups_html, ledger_headline, ledger_html, why_headline, why_html
+from fusekit.viz.tables import groups_html, ledger_headline, ledger_html
 from fusekit.viz.timing import timing_html
 from fusekit.viz.words import plural, summary, visible
 
 __all__ = ["SECTIONS", "block", "page", "script", "stylesheet"]
 
-SECTIONS = ("graph", "source", "why", "bytes", "timing")
+SECTIONS = ("graph", "source", "why", "ladder", "bytes", "timing")
 """The parts of a view, in the order in which they appear."""
 
-_FEATURES = ("dom", "picture", "tabs", "links", "keys")
+_FEATURES = ("dom", "picture", "tabs", "sorting", "ladder", "links", "keys")
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
-_SHEETS = ("graph", "fusekit")
+_SHEETS = ("graph", "fusekit", "why")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
@@ -38,6 +40,7 @@ def block(model: Model, *, hydrate: bool = True, sections: Collection[str] = SEC
         "graph": _graph_section,
         "source": _code_section,
         "why": lambda m: _section("why", why, why_headline(m), why_html(m), opened=True),
+        "ladder": lambda m: _section("ladder", "Ladder", ladder_headline(m), ladder_html(m)),
         "bytes": lambda m: _section("bytes", "Bytes", ledger_headline(m), ledger_html(m)),
         "timing": _timing_section,
     }

@@ -17,8 +17,10 @@ from fusekit.viz.need import need
 from fusekit.viz.text import headline, text
 
 if TYPE_CHECKING:
+    from fusekit.viz.ladderview import Ladder
     from fusekit.viz.live import LiveView
     from fusekit.viz.panels.panel import Fields, Progress, Shown
+    from fusekit.viz.seams import SeamCards
 
 __all__ = ["FusionView", "Session", "load"]
 
@@ -95,7 +97,7 @@ class FusionView:
         """The same view, displaying less.
 
         Args:
-            *sections: of "graph", "source", "why", "bytes", "timing"; none means all.
+            *sections: of "graph", "source", "why", "ladder", "bytes", "timing"; none means all.
             languages: of the generated sources to keep, first to last; none means all.
         """
         model = self.model
@@ -147,6 +149,21 @@ class FusionView:
             held = sorted({item["language"] for item in self._model["sources"]})
             raise UsageError(f"no such source in this view; it holds: {', '.join(held) or 'none'}")
         return "\n".join(found)
+
+    def seams(self, *, bytes_per_second: float | None = None) -> SeamCards:
+        """Every seam with its checks, its price and the smallest change that saves it.
+
+        With the copy bandwidth of a machine, in bytes per second, prices have a time as well.
+        """
+        from fusekit.viz.seams import SeamCards  # noqa: PLC0415  for who asks
+
+        return SeamCards(self._model, bytes_per_second)
+
+    def ladder(self) -> Ladder:
+        """The decisions of the partition, in its order, with what each saves."""
+        from fusekit.viz.ladderview import Ladder  # noqa: PLC0415  for who asks
+
+        return Ladder(self._model)
 
     def card(self) -> cards.Card:
         """One picture and one Markdown text, to paste into an issue."""
