@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fusekit.viz.ladderview import Ladder
     from fusekit.viz.live import LiveView
     from fusekit.viz.panels.panel import Fields, Progress, Shown
+    from fusekit.viz.pin import Pin
     from fusekit.viz.seams import SeamCards
 
 __all__ = ["FusionView", "Session", "load"]
@@ -164,6 +165,27 @@ class FusionView:
         from fusekit.viz.ladderview import Ladder  # noqa: PLC0415  for who asks
 
         return Ladder(self._model)
+
+    def pin(self, path: str | Path | None = None) -> Pin:
+        """The structure of this fusion, as a contract; with a path, it is written there as well.
+
+        `print(view.pin())` is what `%%fuse --expect` takes; `--expect x.pin.json` takes the file,
+        and says which edge became a seam.
+        """
+        from fusekit.viz.pin import pin_of  # noqa: PLC0415  for who asks
+
+        pin = pin_of(self._model)
+        if path is not None:
+            if not str(path).endswith(".pin.json"):
+                raise UsageError(f"pin {str(path)!r}: its name has to end in .pin.json")
+            pin.save(path)
+        return pin
+
+    def expect(self, contract: str) -> None:
+        """ContractError unless the fusion is what `contract` says, as with `%%fuse --expect`."""
+        from fusekit.viz.contract import hold, parse_contract  # noqa: PLC0415  for who asks
+
+        hold(parse_contract(contract), self._model)
 
     def card(self) -> cards.Card:
         """One picture and one Markdown text, to paste into an issue."""
