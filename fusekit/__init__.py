@@ -43,6 +43,8 @@ if TYPE_CHECKING:
         run_fusion,
     )
     from fusekit.specs import Decline, Reason
+    from fusekit.viz.quiz import quiz
+    from fusekit.viz.quizresults import quiz_results
     from fusekit.viz.view import FusionView, load
 
 __version__ = "0.1.0"
@@ -76,6 +78,8 @@ _HOMES = {
         "run_fusion",
     ),
     "specs": ("Decline", "Reason"),
+    "viz.quiz": ("quiz",),
+    "viz.quizresults": ("quiz_results",),
     "viz.view": ("FusionView", "load"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -110,6 +114,8 @@ __all__ = [
     "override_can_fuse_on_cpu",
     "override_can_fuse_on_gpu",
     "override_must_use_llvm_on_cpu",
+    "quiz",
+    "quiz_results",
     "register_fusion",
     "run_fusion",
     "stats",

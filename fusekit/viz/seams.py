@@ -9,7 +9,7 @@ from fusekit.viz.model import Declined, Model, Pair, Seam, SeamCheck
 from fusekit.viz.tables import cell, head, table
 from fusekit.viz.words import bytes_text, end_name, plural, seconds_text, visible
 
-__all__ = ["SeamCards", "change_text", "why_headline", "why_html"]
+__all__ = ["SeamCards", "card_html", "change_text", "why_headline", "why_html"]
 
 
 def why_headline(model: Model) -> str:
@@ -79,16 +79,28 @@ def _change(seam: Seam) -> str:
 
 
 def _card(model: Model, seam: Seam, columns: int) -> str:
-    """The checks in the order in which they are made, folded under the row."""
+    """The card, under the row."""
     if not seam["checks"]:
         return ""
     failing = sum(not check["holds"] for check in seam["checks"])
     said = f"{plural(len(seam['checks']), 'check')}, {failing} in the way"
+    row = f'<tr class="fk-card"><td colspan="{columns}">'
+    return f"{row}{_folded(model, seam, said)}</td></tr>"
+
+
+def card_html(model: Model, seam: Seam) -> str:
+    """A seam's checks and price, folded behind its reason."""
+    said = f"{visible(seam['code'])}: {visible(seam['sentence'])}"
+    change = f"<p>Smallest change: {escape(change_text(seam))}.</p>"
+    return f'<div class="fk-card">{_folded(model, seam, said, change)}</div>'
+
+
+def _folded(model: Model, seam: Seam, said: str, more: str = "") -> str:
+    """The checks in the order in which they are made, and the price."""
     lines = "".join(f"<li>{_check(check)}</li>" for check in seam["checks"])
     return (
-        f'<tr class="fk-card"><td colspan="{columns}"><details><summary>{said}</summary>'
-        f'<ol class="fk-checks">{lines}</ol><p>{escape(_price(model, seam))}</p>'
-        f"</details></td></tr>"
+        f'<details><summary>{escape(said)}</summary><ol class="fk-checks">{lines}</ol>'
+        f"<p>{escape(_price(model, seam))}</p>{more}</details>"
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fusekit.viz.live import LiveView
     from fusekit.viz.panels.panel import Fields, Progress, Shown
     from fusekit.viz.pin import Pin
+    from fusekit.viz.quiz import Quiz
     from fusekit.viz.seams import SeamCards
 
 __all__ = ["FusionView", "Session", "load"]
@@ -186,6 +187,12 @@ class FusionView:
         from fusekit.viz.contract import hold, parse_contract  # noqa: PLC0415  for who asks
 
         hold(parse_contract(contract), self._model)
+
+    def quiz(self) -> Quiz:
+        """Questions about this fusion, as a page that scores itself; torch need not be there."""
+        from fusekit.viz.quiz import Quiz  # noqa: PLC0415  for who asks
+
+        return Quiz(self._model)
 
     def card(self) -> cards.Card:
         """One picture and one Markdown text, to paste into an issue."""
