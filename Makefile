@@ -31,7 +31,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test test-units test-notebooks notebooks test-gpu test-slow test-browser chromium \
-	lint lint-style lint-format lint-types lint-layers format golden clean distclean
+	lint lint-style lint-format lint-types lint-layers format golden docs clean distclean
 
 # One report shows everything that is wrong, one step after the other.
 KEEP_GOING = $(MAKE) --keep-going --no-print-directory -j1
@@ -105,8 +105,12 @@ format: $(DEV) ## let ruff repair what it can
 golden: $(DEV) ## rewrite the expected texts under tests/golden; read the diff before committing
 	$(PY) -m pytest -m "not browser" --ignore=tests/browser --update-golden
 
+docs: $(DEV) ## the documentation as a site: docs/_build/html/index.html
+	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
 clean: ## remove caches and build leftovers
-	rm -rf build dist shots .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist shots docs/_build docs/_copied .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 		-type d -prune -exec rm -rf {} +
 

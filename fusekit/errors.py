@@ -10,6 +10,7 @@ __all__ = [
     "FusekitError",
     "FusionDeclined",
     "GraphError",
+    "LaunchError",
     "ParseError",
     "StackError",
     "UnknownKeyError",
@@ -59,6 +60,14 @@ class CompileError(FusekitError, RuntimeError):
         self.command = command
         self.log = log
         self.source = source
+
+
+class LaunchError(FusekitError, RuntimeError):
+    """The driver refused a launch after earlier ones had stored into arguments.
+
+    PyTorch cannot run the call again then, because it would store twice. Eager PyTorch leaves
+    arguments behind in this state, too, when a launch fails in the middle of a function.
+    """
 
 
 class EngineUnavailableError(FusekitError, RuntimeError):

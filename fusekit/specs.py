@@ -306,6 +306,8 @@ class ArgSpec:
             tensor would have an address, an index has a value.
         in_place: (input, output) for each pair that is one tensor: elements are read where their
             results are stored. All other outputs share no memory with any tensor.
+        calls: on a GPU, how many calls one launch has room for; 0 for a kernel that takes the
+            arguments of one call.
     """
 
     device: str
@@ -316,6 +318,7 @@ class ArgSpec:
     inner_multiple: int = 1
     indices: tuple[TensorDesc, ...] = ()
     in_place: tuple[tuple[int, int], ...] = ()
+    calls: int = 0
 
     @property
     def tensors(self) -> tuple[TensorDesc, ...]:

@@ -8,7 +8,6 @@ so that threads share the work evenly whatever the sizes.
 from __future__ import annotations
 
 import ctypes
-import dataclasses
 import functools
 import math
 import struct
@@ -24,7 +23,7 @@ from fusekit.ir import DType
 from fusekit.runtime.binding import Binding
 from fusekit.specs import ArgSpec, KernelSpec, Stride
 
-__all__ = ["CpuBatch", "cpu_batch"]
+__all__ = ["cpu_batch"]
 
 _MOST_PIECES = 256
 """Pieces beyond one for each call: enough for the threads of a CPU to end together."""
@@ -36,33 +35,12 @@ _CODES = {DType.F64: "d", DType.I64: "q", DType.BOOL: "?7x"}
 """How a scalar is packed into a slot; an address is a "Q"."""
 
 
-@dataclasses.dataclass(frozen=True)
-class CpuBatch:
-    """What a plan needs to run several calls as one.
+def cpu_batch(
+    artifact: Artifact, spec: KernelSpec, bindings: Sequence[Binding]
+) -> Callable[..., int]:
+    """What runs the calls of a compiled kernel with these bindings as one.
 
-    Attributes:
-        function: called with the kernel's address, the table of calls, the address of that of the
-            pieces, how many there are and how many threads are worth waking; 1 means that a call
-            trapped.
-        kernel: the address.
-        pack: makes the table of calls from the scalars and addresses of one after the other.
-        pieces: the address of the table of pieces.
-        count: how many there are.
-        threads: how many are worth waking.
-        keepalive: what must live as long as the addresses are used.
-    """
-
-    function: Callable[[int, bytes, int, int, int], int]
-    kernel: int
-    pack: Callable[..., bytes]
-    pieces: int
-    count: int
-    threads: int
-    keepalive: Any
-
-
-def cpu_batch(artifact: Artifact, spec: KernelSpec, bindings: Sequence[Binding]) -> CpuBatch:
-    """The batch of a compiled kernel's calls with these bindings.
+    It is given the scalars and addresses of one call after the other; 1 means that a call trapped.
 
     Raises:
         CompileError: the loop over the tables does not compile.
@@ -80,15 +58,15 @@ def cpu_batch(artifact: Artifact, spec: KernelSpec, bindings: Sequence[Binding])
     pieces = _array(table)
     parameters = artifact.source.parameters
     codes = [_CODES[p.dtype] if p.kind == "scalar" else "Q" for p in parameters[1:]]
-    return CpuBatch(
-        function=_loop(parameters),
-        kernel=artifact.address,
-        pack=struct.Struct("=" + "".join(codes) * len(bindings)).pack,
-        pieces=ctypes.addressof(pieces),
-        count=len(layouts),
-        threads=total // schedule.grain + 1,
-        keepalive=(artifact, pieces, layouts),
-    )
+    loop, kernel, where = _loop(parameters), artifact.address, ctypes.addressof(pieces)
+    pack = struct.Struct("=" + "".join(codes) * len(bindings)).pack
+    count, threads = len(layouts), total // schedule.grain + 1
+
+    def run(*slots: Any) -> int:
+        return loop(kernel, pack(*slots), where, count, threads)
+
+    vars(run)["keepalive"] = (artifact, pieces, layouts)  # they live as long as the function does
+    return run
 
 
 def _array(numbers: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:

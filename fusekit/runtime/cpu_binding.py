@@ -9,7 +9,7 @@ from fusekit.runtime.operand import Operand, Operands, Walked, stride_class
 from fusekit.runtime.tiling import Dim, tile
 from fusekit.specs import ArgSpec, KernelSpec, TensorDesc
 
-__all__ = ["batch_key", "walk_on_cpu"]
+__all__ = ["args_of_batch", "batch_key", "walk_on_cpu"]
 
 _LONG = 1 << 24
 """Elements of a call that gains nothing in a batch: to start it costs nothing beside it, and in one
@@ -31,6 +31,11 @@ def _described(operand: Operand, steps: Sequence[int]) -> TensorDesc:
         stride_class(step, may_be_unit=dim == len(steps) - 1) for dim, step in enumerate(steps)
     )
     return TensorDesc(operand.dtype, strides, operand.dtype.itemsize)
+
+
+def args_of_batch(_spec: KernelSpec, each: Sequence[ArgSpec], _calls: int) -> ArgSpec:
+    """A loop over a table calls the kernel for one call."""
+    return each[0]
 
 
 def batch_key(form: tuple[KernelSpec, ArgSpec], shape: Sequence[int]) -> Hashable | None:

@@ -9,8 +9,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 import torch
 
 from fusekit.ir import Graph
-from fusekit.runtime.cpu_binding import batch_key, walk_on_cpu
-from fusekit.runtime.gpu_binding import max_tensors, walk_on_gpu
+from fusekit.runtime import cpu_binding, gpu_binding
 from fusekit.runtime.memory import LARGE
 from fusekit.runtime.operand import Operands, Walked
 from fusekit.runtime.tiling import Dim
@@ -29,6 +28,8 @@ class DeviceKind:
         failure: what it means that a launch returns something.
         may_always_fail: any launch may; otherwise only that of a kernel that traps.
         current: index of the device in use; None where there is but one.
+        args_of_batch: what the kernel is specialised on that runs so many calls of a kernel as one,
+            given what it is for each of them.
         batch_key: equal for kernel calls that one launch may run, given what they share with others
             of the same kernel, and the map shape; None for those that are launched alone.
         large: bytes from which results are asked to lie on huge pages.
@@ -40,27 +41,30 @@ class DeviceKind:
     may_always_fail: bool
     current: Callable[[], int] | None
     batch_key: Callable[[tuple[KernelSpec, ArgSpec], Sequence[int]], Hashable | None]
+    args_of_batch: Callable[[KernelSpec, Sequence[ArgSpec], int], ArgSpec]
     large: int
 
 
 DEVICES: Mapping[str, DeviceKind] = {
     "cpu": DeviceKind(
-        walk=walk_on_cpu,
+        walk=cpu_binding.walk_on_cpu,
         max_tensors=lambda _: sys.maxsize,
         failure=Reason.TRAP,
         may_always_fail=False,
         current=None,
-        batch_key=batch_key,
+        batch_key=cpu_binding.batch_key,
+        args_of_batch=cpu_binding.args_of_batch,
         large=LARGE,
     ),
     "cuda": DeviceKind(
-        walk=walk_on_gpu,
-        max_tensors=max_tensors,
+        walk=gpu_binding.walk_on_gpu,
+        max_tensors=gpu_binding.max_tensors,
         failure=Reason.LAUNCH_FAILED,
         may_always_fail=True,
         # a tenth of the public one's price; absent from builds without CUDA
         current=getattr(torch._C, "_cuda_getDevice", None),  # noqa: SLF001
-        batch_key=lambda _form, _shape: None,
+        batch_key=gpu_binding.batch_key,
+        args_of_batch=gpu_binding.args_of_batch,
         large=sys.maxsize,
     ),
 }

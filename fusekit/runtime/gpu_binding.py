@@ -10,13 +10,22 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 
-from fusekit.codegen.gpu_schedule import MAX_VECTOR_BYTES, transposed_dim
+from fusekit.codegen.geometry import Geometry
+from fusekit.codegen.gpu_schedule import MAX_VECTOR_BYTES, choose_gpu, transposed_dim
 from fusekit.ir import Graph
 from fusekit.runtime.operand import Operand, Operands, Walked, stride_class
 from fusekit.runtime.tiling import Dim
-from fusekit.specs import ArgSpec, Stride, TensorDesc
+from fusekit.specs import ArgSpec, KernelSpec, Stride, TensorDesc
 
-__all__ = ["index_bits", "inner_multiple", "max_tensors", "realigned", "walk_on_gpu"]
+__all__ = [
+    "args_of_batch",
+    "batch_key",
+    "index_bits",
+    "inner_multiple",
+    "max_tensors",
+    "realigned",
+    "walk_on_gpu",
+]
 
 _ARGUMENT_BYTES = 32764
 """What a kernel may take, from compute capability 7.0 on (CUDA 12.1 and later)."""
@@ -109,6 +118,37 @@ def inner_multiple(dims: Sequence[Dim], transposed: int | None = None) -> int:
     # no finer, or a function of vectors would have five kernels in place of two
     is_whole = all(extent % MAX_VECTOR_BYTES == 0 for extent, _ in dims)
     return MAX_VECTOR_BYTES if is_whole else 0
+
+
+def batch_key(form: tuple[KernelSpec, ArgSpec], shape: Sequence[int]) -> tuple[str, ArgSpec] | None:
+    """Equal for calls of one kernel, whatever their sizes and alignments; None for empty ones."""
+    spec, args = form
+    return (spec.key, args_of_batch(spec, [args], 0)) if math.prod(shape) else None
+
+
+def args_of_batch(spec: KernelSpec, each: Sequence[ArgSpec], calls: int) -> ArgSpec:
+    """What serves all of these, which differ in how much is known of sizes and alignments.
+
+    There is room for `calls` of them, or for as many as a launch can be given; 0 leaves open how
+    many.
+    """
+    args = each[0]
+    if args.ndim == 1:  # rows are as they are; of a line, the rest is masked
+        args = dataclasses.replace(args, inner_multiple=0)
+    return dataclasses.replace(args, calls=min(_room(calls), _most(spec, args)) if calls else 0)
+
+
+def _room(calls: int) -> int:
+    """A power of two: the number of tensors rarely makes another kernel."""
+    return 1 << max(calls - 1, 1).bit_length()
+
+
+def _most(spec: KernelSpec, args: ArgSpec) -> int:
+    """How many calls the parameters of a launch have room for, as a power of two; at least 2."""
+    words = len(Geometry(args, choose_gpu(args)).words)
+    slots = len(spec.graph.scalar_inputs) + len(args.tensors)
+    bytes_of_call = 4 + words * args.index_bits // 8 + _WORD * slots
+    return max(1 << (_ARGUMENT_BYTES // bytes_of_call).bit_length() - 1, 2)
 
 
 def realigned(args: ArgSpec, addresses: Sequence[int]) -> ArgSpec:

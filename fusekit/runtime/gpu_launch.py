@@ -20,6 +20,7 @@ from fusekit.codegen import KernelSource
 from fusekit.compilers.base import Artifact
 from fusekit.ir import DType
 from fusekit.runtime.binding import Binding
+from fusekit.runtime.gpu_batches import gpu_batch
 from fusekit.specs import KernelSpec
 
 __all__ = ["CudaLauncher", "cuda_launcher", "through_core", "through_torch"]
@@ -56,8 +57,12 @@ class CudaLauncher:
         words = tuple(self.word(value) for value in geometry.values(binding.layout))
         return geometry.blocks(binding.layout), words, device
 
-    def batch(self, spec: KernelSpec, bindings: Sequence[Binding]) -> None:
-        """Each takes a launch of its own."""
+    def batch(
+        self, spec: KernelSpec, bindings: Sequence[Binding], device: int, *, stores: bool
+    ) -> Callable[..., str]:
+        """A table of calls, which the kernel was compiled for."""
+        del spec
+        return gpu_batch(self.artifact, bindings, device, stores=stores)
 
 
 def cuda_launcher(artifact: Artifact) -> CudaLauncher:

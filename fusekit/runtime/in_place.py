@@ -7,9 +7,9 @@ store such a value straight into the argument, nothing is left to copy. That tak
   neither a result nor written anywhere else;
 - whatever reads the argument's old value has run before; or is the same group, and reads each
   element where it stores it;
-- nothing may fail from then on: a call that PyTorch has to run again finds its arguments as they
-  were. So neither the group itself nor a later one traps, PyTorch runs nothing later, and where
-  every launch may fail there is no later launch.
+- nothing gives up from then on: a call that PyTorch has to run again finds its arguments as they
+  were. So neither the group itself nor a later one traps, and PyTorch runs nothing later. If a GPU
+  refuses a launch, the program ends, as it does in eager PyTorch.
 
 Capture takes no argument whose elements share memory among them; that no other argument does is for
 the plan to check at each call.
@@ -39,8 +39,6 @@ def moved_in_place(
     places: Mapping[int, Place],
     results: Sequence[int],
     writes: Sequence[tuple[int, int]],
-    *,
-    may_always_fail: bool,
 ) -> dict[int, Place]:
     """Value that is a tensor of its own -> its place in the argument that it may be stored in.
 
@@ -50,12 +48,11 @@ def moved_in_place(
         places: where the values lie if nothing is written in place.
         results: what the function returns.
         writes: (graph input, value that it holds at the end).
-        may_always_fail: any launch may fail, not only that of a kernel that traps.
     """
     if not writes:
         return {}
     judge = _Judge(graph, places, results)
-    judge.gather(steps, writes, fails=may_always_fail)
+    judge.gather(steps, writes)
     found = {}
     for target, value in writes:
         place = judge.place_for(target, value)
@@ -85,25 +82,19 @@ class _Judge:
         self.reads: dict[int, list[_Read]] = collections.defaultdict(list)
         self.last_to_fail = -1
 
-    def gather(
-        self,
-        steps: Sequence[tuple[Step, int]],
-        writes: Sequence[tuple[int, int]],
-        *,
-        fails: bool,
-    ) -> None:
+    def gather(self, steps: Sequence[tuple[Step, int]], writes: Sequence[tuple[int, int]]) -> None:
         """Note who makes, reads and writes what."""
         for step, stage in steps:
-            self._add(step, stage, fails=fails)
+            self._add(step, stage)
         end = max((stage for _, stage in steps), default=0) + 1
         for _, value in writes:
             self._add_read(value, end, None)
         self.written.update(self.places[v].base for _, v in writes if v in self.places)
 
-    def _add(self, step: Step, stage: int, *, fails: bool) -> None:
+    def _add(self, step: Step, stage: int) -> None:
         if isinstance(step, Group):
             self.maker.update((value, (stage, step)) for value in step.outputs)
-            may_fail = fails or self._traps(step)
+            may_fail = self._traps(step)
             read = step.inputs
         else:  # a view is read by its readers, the pieces of a cat by nobody
             may_fail = step.op == "call"

@@ -11,7 +11,7 @@ from fusekit.compilers.base import Artifact
 from fusekit.errors import CompileError
 from fusekit.ir import DType
 from fusekit.runtime.binding import Binding
-from fusekit.runtime.cpu_batches import CpuBatch, cpu_batch
+from fusekit.runtime.cpu_batches import cpu_batch
 from fusekit.specs import KernelSpec
 
 __all__ = ["CpuLauncher", "Launcher", "cpu_launcher"]
@@ -29,8 +29,14 @@ class Launcher(Protocol):
     def layout(self, binding: Binding, device: int) -> Any:
         """What `function` takes first, for one binding on the device of that index."""
 
-    def batch(self, spec: KernelSpec, bindings: Sequence[Binding]) -> CpuBatch | None:
-        """What runs all the bindings as one; None if each takes a launch of its own."""
+    def batch(
+        self, spec: KernelSpec, bindings: Sequence[Binding], device: int, *, stores: bool
+    ) -> Callable[..., Any] | None:
+        """What runs all the bindings as one; None if each takes a launch of its own.
+
+        It is given the scalars and addresses of one call after the other, and returns what
+        `function` does. `stores` says that arguments are stored into.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +56,11 @@ class CpuLauncher:
         del device  # there is one CPU
         return binding.layout_array()
 
-    def batch(self, spec: KernelSpec, bindings: Sequence[Binding]) -> CpuBatch | None:
+    def batch(
+        self, spec: KernelSpec, bindings: Sequence[Binding], device: int, *, stores: bool
+    ) -> Callable[..., Any] | None:
         """A table of calls; None where LLVM, which compiles the loop over it, does not work."""
+        del device, stores
         try:
             return cpu_batch(self.artifact, spec, bindings)
         except CompileError:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,13 +31,14 @@ from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.fusion import Group
 from fusekit.ir import Node, Ref
 from fusekit.ir.graph import Attr
+from fusekit.runtime.devices import kind_of
 from fusekit.runtime.engines import Engine
 from fusekit.runtime.guard import overlap, shares_memory, unpack, write_guard
 from fusekit.runtime.kernels import Kernel, kernel_for
 from fusekit.runtime.plan_launches import Fallback, LaunchWriter
 from fusekit.runtime.program import KernelCall, Program
 from fusekit.runtime.stats import CallCounter, counters
-from fusekit.specs import Decline, Reason
+from fusekit.specs import ArgSpec, Decline, Reason
 
 __all__ = ["MISS", "Plan", "make_plan"]
 
@@ -52,7 +53,7 @@ class Plan:
     Attributes:
         program: what it carries out.
         engine: whose kernels it launches.
-        kernels: compiled, in order.
+        kernels: compiled, in order; what runs many groups at once, once for each.
         text: the generated Python.
         run: called with the argument leaves; MISS if they are not of this signature.
         counter: its calls.
@@ -72,9 +73,19 @@ def make_plan(program: Program, engine: Engine, leaves: Sequence[Any], fallback:
     Raises:
         FusionDeclined: a kernel did not compile.
     """
-    live = [call for call in program.kernels if call.binding.numel] if engine.compiler else []
-    kernels = tuple(kernel_for(engine, call.spec, call.binding.args) for call in live)
-    return _Writer(program, engine, kernels, leaves, fallback).plan()
+    compiled: dict[int, Kernel] = {}
+    for launch in program.launches if engine.compiler else ():
+        kernel = kernel_for(engine, launch[0].spec, _args_of(launch, program.device))
+        compiled.update((call.group.index, kernel) for call in launch)
+    return _Writer(program, engine, compiled, leaves, fallback).plan()
+
+
+def _args_of(launch: Sequence[KernelCall], device: str) -> ArgSpec:
+    """What the kernel of a launch is specialised on."""
+    each = [call.binding.args for call in launch]
+    if len(launch) == 1:
+        return each[0]
+    return kind_of(device).args_of_batch(launch[0].spec, each, len(launch))
 
 
 class _Writer(LaunchWriter):
@@ -84,12 +95,11 @@ class _Writer(LaunchWriter):
         self,
         program: Program,
         engine: Engine,
-        kernels: tuple[Kernel, ...],
+        kernels: Mapping[int, Kernel],
         leaves: Sequence[Any],
         fallback: Fallback,
     ) -> None:
         super().__init__(program, engine, kernels, fallback)
-        self.compiled = kernels
         self.leaves = leaves
         self.names |= {"MISS": MISS, "new": _allocator(program.capture.device)}
         self.calls = {call.group.index: call for call in program.kernels}
@@ -119,7 +129,8 @@ class _Writer(LaunchWriter):
         run = types.FunctionType(_compiled(text), self.names, "run")
         if "elsewhere" in self.names:
             self.names["run"] = run
-        return Plan(self.program, self.engine, self.compiled, text, run, counter)
+        kernels = tuple(self.kernels[index] for index in sorted(self.kernels))
+        return Plan(self.program, self.engine, kernels, text, run, counter)
 
     # arguments
 

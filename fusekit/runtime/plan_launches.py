@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from fusekit.errors import LaunchError
 from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.ir import DType
-from fusekit.runtime.cpu_batches import CpuBatch
 from fusekit.runtime.devices import kind_of
 from fusekit.runtime.engines import Engine
 from fusekit.runtime.kernels import Kernel
@@ -16,7 +16,7 @@ from fusekit.runtime.memory import with_huge_pages
 from fusekit.runtime.place import Place
 from fusekit.runtime.program import KernelCall, Program
 from fusekit.runtime.reasons import failure_of
-from fusekit.runtime.unaligned import Unaligned
+from fusekit.runtime.unaligned import OneByOne, Unaligned
 from fusekit.specs import Decline
 
 __all__ = ["Fallback", "LaunchWriter"]
@@ -36,12 +36,13 @@ class LaunchWriter:
     """
 
     def __init__(
-        self, program: Program, engine: Engine, kernels: Sequence[Kernel], fallback: Fallback
+        self, program: Program, engine: Engine, kernels: Mapping[int, Kernel], fallback: Fallback
     ) -> None:
+        """`kernels` has each group's."""
         self.program = program
         self.graph = program.graph
         self.engine = engine
-        self.kernels = {(kernel.spec.key, kernel.args): kernel for kernel in kernels}
+        self.kernels = kernels
         self.fallback = fallback
         self.device = program.capture.device
         self.kind = kind_of(self.device.type)
@@ -51,40 +52,47 @@ class LaunchWriter:
         self.pointer: dict[int, str] = {}
         self._arguments = set(program.graph.inputs)
         self._scalars: dict[str, str] = {}
+        self._has_stored = False
         self._position = {value: i for i, value in enumerate(self.graph.scalar_inputs)}
 
     def write_launch(self, launch: Sequence[KernelCall]) -> None:
         """One call, or a batch of them."""
         batch = None
+        stores = any(self._stores(call) for call in launch)
         if len(launch) > 1 and self.engine.compiler:
-            kernel = self.kernels[launch[0].spec.key, launch[0].binding.args]
-            batch = kernel.launcher.batch(kernel.spec, [call.binding for call in launch])
+            kernel = self.kernels[launch[0].group.index]
+            bindings = [call.binding for call in launch]
+            device = self.device.index or 0
+            batch = kernel.launcher.batch(kernel.spec, bindings, device, stores=stores)
         if batch is None:
             for call in launch:
                 self._write_call_of(call)
         else:
             self._write_batch(launch, batch)
+        self._has_stored |= stores
 
-    def _write_batch(self, launch: Sequence[KernelCall], batch: CpuBatch) -> None:
+    def _stores(self, call: KernelCall) -> bool:
+        """True if a call writes into an argument."""
+        return any(place.base in self._arguments for place in call.writes)
+
+    def _write_batch(self, launch: Sequence[KernelCall], batch: Callable[..., Any]) -> None:
         index = launch[0].group.index
-        self.names |= {
-            f"batch{index}": batch.function,
-            f"pack{index}": batch.pack,
-            f"entry{index}": batch.kernel,
-            f"pieces{index}": batch.pieces,
-            f"kept{index}": batch.keepalive,
-        }
-        slots = []
+        self.names[f"batch{index}"] = batch
+        slots, addresses = [], []
         for call in launch:
             self._allocate_results(call)
             slots += [self._named(self._scalar(i)) for i in call.scalars]
-            places = (*call.reads, *call.writes)
-            for place, desc in zip(places, call.binding.args.tensors, strict=True):
-                slots.append(self._address(place, desc.dtype))
-        table = f"pack{index}({', '.join(slots)})"
-        given = f"entry{index}, {table}, pieces{index}, {batch.count}, {batch.threads}"
-        text = f"batch{index}({given})"
-        self._write_checked(launch[0], text)
+            addresses.append(self._addresses(call))
+            slots += addresses[-1]
+        text = f"batch{index}({', '.join(slots)})"
+        self._write_checked(launch[0], self._aligned(launch, addresses, slots, text))
+
+    def _addresses(self, call: KernelCall) -> list[str]:
+        places = (*call.reads, *call.writes)
+        return [
+            self._address(place, desc.dtype)
+            for place, desc in zip(places, call.binding.args.tensors, strict=True)
+        ]
 
     def _named(self, text: str) -> str:
         """A variable for what several calls are given."""
@@ -103,46 +111,53 @@ class LaunchWriter:
         self._allocate_results(call)
         index = call.group.index
         scalars = [self._scalar(i) for i in call.scalars]
-        places = (*call.reads, *call.writes)
         if not self.engine.compiler:
+            places = (*call.reads, *call.writes)
             launch = self.engine.load_launcher()(call.spec, call.group.shape, call.counts)
             self.names[f"k{index}"] = launch
             arguments = ["None", *scalars, *(self._strided(place) for place in places)]
             self._write_checked(call, f"k{index}({', '.join(arguments)})")
             return
-        launcher = self.kernels[call.spec.key, call.binding.args].launcher
+        launcher = self.kernels[index].launcher
         self.names[f"k{index}"] = launcher.function
         self.names[f"l{index}"] = launcher.layout(call.binding, self.device.index or 0)
-        dtypes = [desc.dtype for desc in call.binding.args.tensors]
-        addresses = [
-            self._address(place, dtype) for place, dtype in zip(places, dtypes, strict=True)
-        ]
-        launch = f"k{index}({', '.join([f'l{index}', *scalars, *addresses])})"
-        self._write_checked(call, self._aligned(call, addresses, [*scalars, *addresses], launch))
+        addresses = self._addresses(call)
+        given = [*scalars, *addresses]
+        launch = f"k{index}({', '.join([f'l{index}', *given])})"
+        self._write_checked(call, self._aligned([call], [addresses], given, launch))
 
     def _write_checked(self, call: KernelCall, launch: str) -> None:
         """The launch; what it returns, if anything, means that PyTorch has to run the call."""
         if call.spec.traps or self.kind.may_always_fail:
             failed = f"failed{call.group.index}"
-            self.names[failed] = functools.partial(self._failed, call)
+            self.names[failed] = functools.partial(
+                self._lost if self._has_stored else self._failed, call
+            )
             self.lines += [f"error = {launch}", "if error:", f"    return {failed}(error, a)"]
         else:
             self.lines.append(launch)
 
     def _aligned(
-        self, call: KernelCall, addresses: Sequence[str], arguments: Sequence[str], launch: str
+        self,
+        calls: Sequence[KernelCall],
+        addresses: Sequence[Sequence[str]],
+        arguments: Sequence[str],
+        launch: str,
     ) -> str:
-        """The launch of the kernel that fits the alignment of this call's arguments."""
-        index, args = call.group.index, call.binding.args
+        """The launch of the kernel that fits the alignment of these calls' arguments."""
+        index = calls[0].group.index
         loose: dict[int, dict[str, None]] = {}
-        # results that are allocated here are aligned
-        given = [*(True for _ in call.reads), *(p.base in self._arguments for p in call.writes)]
-        for desc, address, is_given in zip(args.tensors, addresses, given, strict=True):
-            if desc.alignment > desc.dtype.itemsize and is_given:
-                loose.setdefault(desc.alignment, {})[address] = None
+        for call, each in zip(calls, addresses, strict=True):
+            # results that are allocated here are aligned
+            given = [*(True for _ in call.reads), *(p.base in self._arguments for p in call.writes)]
+            for desc, address, is_given in zip(call.binding.args.tensors, each, given, strict=True):
+                if desc.alignment > desc.dtype.itemsize and is_given:
+                    loose.setdefault(desc.alignment, {})[address] = None
         if not loose:
             return launch
-        self.names[f"u{index}"] = Unaligned(self.engine, call, self.device.index or 0)
+        others = [Unaligned(self.engine, call, self.device.index or 0) for call in calls]
+        stores = any(self._stores(call) for call in calls)
+        self.names[f"u{index}"] = OneByOne(others, stores=stores) if others[1:] else others[0]
         tests = [f"({' | '.join(each)}) & {alignment - 1}" for alignment, each in loose.items()]
         other = f"u{index}({', '.join(arguments)})"
         return f"{other} if {' or '.join(tests)} else {launch}"
@@ -152,6 +167,10 @@ class LaunchWriter:
             detail = error if isinstance(error, str) else ""
             error = failure_of(self.kind.failure, call.group.nodes, detail)
         return self._give_up(error, leaves)
+
+    def _lost(self, call: KernelCall, error: Any, leaves: Sequence[Any]) -> Any:
+        del leaves  # not what they were
+        raise LaunchError(f"{call.spec.symbol}, after others had stored into arguments: {error}")
 
     def _give_up(self, decline: Decline, leaves: Sequence[Any]) -> Any:
         return self.fallback(leaves, decline)

@@ -89,6 +89,12 @@ class Program:
     writes: tuple[tuple[int, int], ...]
     moved: Mapping[int, Place]
 
+    @property
+    def device(self) -> str:
+        """The type of the device that its kernels are bound for."""
+        bound = (call.binding.args.device for call in self.kernels)
+        return next(bound, self.capture.device.type)
+
     @functools.cached_property
     def launches(self) -> tuple[tuple[KernelCall, ...], ...]:
         """The kernels, in order, those together that one launch runs."""
@@ -97,11 +103,12 @@ class Program:
             for step, stage in zip(self.partition.steps, self.stages, strict=True)
             if isinstance(step, Group)
         }
+        key_of = kind_of(self.device).batch_key
         found: dict[Hashable, list[KernelCall]] = {}
         for call in self.kernels:
             if call.binding.numel:
                 stage = stage_of[call.group.index]
-                found.setdefault((stage, call.spec.key, call.binding.args), []).append(call)
+                found.setdefault((stage, key_of(call.form, call.group.shape)), []).append(call)
         return tuple(map(tuple, found.values()))
 
     def is_in_place(self, value: int) -> bool:
@@ -154,7 +161,6 @@ def _stored_in_place(program: Program, device: str) -> Program:
         program.places,
         program.results,
         program.writes,
-        may_always_fail=kind_of(device).may_always_fail,
     )
     graph, places = program.graph, _located(program.places, moved)
     groups = {group.index: group for group in program.partition.groups}

@@ -101,11 +101,9 @@ def _edge(edge: Edge, labels: dict[str, str]) -> str:
 def _user(model: Model) -> str:
     if not model["user"]["text"]:
         return ""
-    return f'<pre class="fk-layers">{escape(_lines(model["user"]["text"]))}</pre>'
-
-
-def _lines(text: str) -> str:
-    return "\n".join(map(visible, text.splitlines()))
+    lines = enumerate(model["user"]["text"].splitlines(), start=model["user"]["first"])
+    text = "\n".join(f"{number:>4}  {visible(line)}" for number, line in lines)
+    return f'<pre class="fk-layers">{escape(text)}</pre>'
 
 
 def _graph(model: Model) -> str:

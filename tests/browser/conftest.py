@@ -68,7 +68,8 @@ def _command(work: Path, port: int, token: str) -> list[str]:
         *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"),
         *("--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
         *(f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={work / 'root'}"),
-        *("--expose-app-in-browser", "--LabApp.news_url=None"),
+        *("--expose-app-in-browser", "--JupyterNotebookApp.expose_app_in_browser=True"),
+        "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         *("--LabApp.extension_manager=readonly", "--LanguageServerManager.autodetect=False"),
     ]

@@ -22,14 +22,15 @@ needs_nvrtc = pytest.mark.skipif(bool(_MISSING), reason=str(_MISSING))
 
 
 def cuda_kernels(
-    function: Callable[..., Any], *args: Any, index_bits: int | None = None
+    function: Callable[..., Any], *args: Any, index_bits: int | None = None, calls: int = 0
 ) -> list[KernelSource]:
-    """The kernels of a function, with indices of a width of one's choice."""
+    """The kernels of a function, with indices of a width, for batches of a size of one's choice."""
     program = rebind(build(capture(function, args, {}, name="f"), 1024), "cuda")
     made = []
     for call in program.kernels:
         bound = call.binding.args
-        bound = dataclasses.replace(bound, index_bits=index_bits or bound.index_bits)
+        bits = index_bits or bound.index_bits
+        bound = dataclasses.replace(bound, index_bits=bits, calls=calls)
         made.append(generate(ENGINES["cuda"], call.spec, bound))
     return made
 

@@ -28,6 +28,7 @@ KERNELS = {
     "bf16_row": lambda: cuda_kernel(scaled, ROWS.bfloat16(), torch.zeros(128).bfloat16(), 2.0),
     "cat": lambda: cuda_kernel(cat, ROWS, ROWS.clone()),
     "in_place": lambda: cuda_kernel(lambda p, g: p.add_(g, alpha=2), ROWS, ROWS.clone()),
+    "batch": lambda: cuda_kernel(scaled, ROWS, ROWS.clone(), 2.0, calls=4),
     "wrapping": lambda: cuda_kernel(lambda x, y: abs(x * y - x), ROWS.int(), ROWS.int()),
 }
 

@@ -5,6 +5,7 @@ None of this needs a GPU: machine code for any of them is made on any machine.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import os
@@ -120,6 +121,28 @@ def test_every_schedule_compiles(schedule: str, index_bits: int, arch: str) -> N
     built = nvrtc.build(kernel, arch)
     assert not built.log
     assert resources(built.cubin).stack_bytes == 0
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("index_bits", [32, 64])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_batches_compile_and_their_table_is_what_the_host_packs(
+    schedule: str, index_bits: int
+) -> None:
+    """Every kind of scalar and of walk."""
+    function, given, sign = SCHEDULES[schedule]
+
+    def scaled(x: torch.Tensor, y: torch.Tensor, s: float, n: int, b: bool) -> torch.Tensor:
+        return torch.where(function(x, y) > s, function(x, y) * n, b)
+
+    arguments = (*given, 2.0, 3, True)
+    for kernel in cuda_kernels(scaled, *arguments, index_bits=index_bits, calls=4):
+        assert sign in kernel.text
+        slots = sum(item.kind != "word" for item in kernel.parameters)
+        words = len(kernel.parameters) - slots
+        nbytes = 4 * (4 + words * index_bits // 8 + 8 * slots)
+        text = f'{kernel.text}\nstatic_assert(sizeof(table) == {nbytes}, "");\n'
+        assert not nvrtc.build(dataclasses.replace(kernel, text=text), USUAL).log
 
 
 @needs_nvrtc

@@ -86,7 +86,27 @@ def single() -> Iterator[Case]:
     yield "a single element", mix, (filled(()), filled((1,)))
 
 
-CASES = (vectors, rows, unaligned, spread, tiled, joined, several, single)
+def batches() -> Iterator[Case]:
+    def each(*xs: torch.Tensor) -> list[torch.Tensor]:
+        return [mix(x, x * 2) for x in xs]
+
+    def updated(*given: torch.Tensor) -> list[torch.Tensor]:
+        made = [x.clone() for x in given]
+        for x in made:
+            x.mul_(0.5).add_(1)
+        return made
+
+    for dtype in DTYPES:
+        yield f"a batch {dtype}", each, tuple(filled((n,), dtype) for n in (2, 17, 1029, 4096, 5))
+    for shape in ((7, 33), (65, 4)):
+        xs = tuple(filled((n, *shape)).transpose(1, 2) for n in (2, 3, 9))
+        yield f"a batch of transposed {list(shape)}", each, xs
+    yield "a batch in place", updated, tuple(filled((n,)) for n in (2, 17, 1029, 70_000))
+    xs = tuple(filled((n + 1,))[1:] for n in (2, 17, 1029))
+    yield "an unaligned batch", each, xs
+
+
+CASES = (vectors, rows, unaligned, spread, tiled, joined, several, single, batches)
 
 
 def draws() -> Iterator[tuple[str, bool]]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from fusekit.codegen.dialects.c_helpers import Helper
 from fusekit.codegen.dialects.clike import CLike, Line, half_bits, spans
+from fusekit.codegen.dialects.cuda_batches import CallTable
 from fusekit.codegen.dialects.cuda_helpers import CUDA_HELPERS, typedefs
 from fusekit.codegen.dialects.cuda_tiles import TileWalk, WideTileWalk
 from fusekit.codegen.dialects.cuda_vectors import FlatWalk, VectorWalk
@@ -59,7 +60,8 @@ _STORED: Mapping[DType, str] = {DType.BOOL: "uint8_t", DType.BF16: "bfloat_t"}
 class CudaDialect(CLike):
     """One kernel in CUDA C++.
 
-    The entry point takes the scalars, the inputs, the outputs and the words of its `Geometry`.
+    The entry point takes the scalars, the inputs, the outputs and the words of its `Geometry`; or a
+    table of these, for many calls at once.
     """
 
     language = "cuda"
@@ -256,12 +258,35 @@ class CudaDialect(CLike):
         )
 
     def _entry(self) -> Iterator[Line]:
+        if self.geometry.args.calls:
+            yield from self._entry_of_many()
+            return
         declared = [(self._declared(item), item) for item in self._parameters()]
-        block = self.geometry.schedule.block
-        yield f'extern "C" __global__ void __launch_bounds__({block}) {self.spec.symbol}(', None
+        yield f"{self._signature()}(", None
         for index, (text, item) in enumerate(declared):
             value = int(item.name[1:]) if item.kind == "scalar" else None
             yield f"    {text}{',' if index + 1 < len(declared) else ') {'}", value
+
+    def _signature(self) -> str:
+        block = self.geometry.schedule.block
+        return f'extern "C" __global__ void __launch_bounds__({block}) {self.spec.symbol}'
+
+    def _entry_of_many(self) -> Iterator[Line]:
+        """The table, and the block's call in it under the names that a kernel for one call has."""
+        parameters = self._parameters()
+        table = CallTable(parameters, self.geometry.args.calls, self.walk.index)
+        for text in table.definition(self._member):
+            yield text, None
+        yield "", None
+        yield f"{self._signature()}(const __grid_constant__ table given) {{", None
+        yield from self._indented(table.opening(numbered=self.geometry.args.ndim > 0))
+        for item in parameters:
+            value = int(item.name[1:]) if item.kind == "scalar" else None
+            yield f"  {self._declared(item)} = {table.value(item)};", value
+
+    def _member(self, parameter: Parameter) -> str:
+        """A parameter as a member of a struct, where nothing is constant by itself."""
+        return self._declared(parameter).removeprefix("const ").replace("__restrict__ ", "")
 
     def _declared(self, parameter: Parameter) -> str:
         kind = self._stored(parameter.dtype)

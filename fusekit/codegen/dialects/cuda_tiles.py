@@ -27,7 +27,7 @@ class TileWalk(Walk):
     def head(self) -> Iterator[str]:
         """The block's place."""
         side = self.number(self.side)
-        yield f"{self.index} rest = blockIdx.x;"
+        yield f"{self.index} rest = {self.block};"
         for dim in (self.last, self.cross):
             up = self.number(self.side - 1)
             yield self.declared(f"tiles{dim}", f"(size{dim} + {up}) / {side}")

@@ -78,6 +78,7 @@ class Walk(abc.ABC):
     Attributes:
         depth: indentation of the body, in steps.
         index: the type of indices.
+        block: the number of the block, among those of its call.
     """
 
     depth = 2
@@ -88,6 +89,7 @@ class Walk(abc.ABC):
         self.geometry = geometry
         self.is_wide = self.args.index_bits == 64
         self.index = "int64_t" if self.is_wide else "uint32_t"
+        self.block = "block" if self.args.calls else "blockIdx.x"
         self.coordinates = [f"i{dim}" for dim in range(self.args.ndim)]
         self.last = self.args.ndim - 1
 
@@ -142,7 +144,7 @@ class Walk(abc.ABC):
 
     def position(self, scale: int) -> str:
         """`scale` times the block's number, plus the thread's."""
-        block = f"{self.index}(blockIdx.x)" if self.is_wide else "blockIdx.x"
+        block = f"{self.index}({self.block})" if self.is_wide else self.block
         return f"{block} * {self.number(scale)} + threadIdx.x"
 
     def decomposed(self, position: str, step: int = 1) -> Iterator[str]:
