@@ -25,10 +25,12 @@ if TYPE_CHECKING:
         FusionDeclined,
         GraphError,
         ParseError,
+        PlanRefused,
         StackError,
         UnknownKeyError,
         UsageError,
     )
+    from fusekit.fusion.plan import Plan
     from fusekit.interface import (
         CPU_DEVICE,
         can_fuse_on_cpu,
@@ -60,10 +62,12 @@ _HOMES = {
         "FusionDeclined",
         "GraphError",
         "ParseError",
+        "PlanRefused",
         "StackError",
         "UnknownKeyError",
         "UsageError",
     ),
+    "fusion.plan": ("Plan",),
     "interface": (
         "CPU_DEVICE",
         "can_fuse_on_cpu",
@@ -95,6 +99,8 @@ __all__ = [
     "FusionView",
     "GraphError",
     "ParseError",
+    "Plan",
+    "PlanRefused",
     "Reason",
     "StackError",
     "UnknownKeyError",

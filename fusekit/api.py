@@ -6,11 +6,13 @@ import functools
 import importlib
 import types
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, overload
 
 from fusekit.errors import FusionDeclined, UsageError
 from fusekit.frontends.scripted import readable
+from fusekit.fusion import Plan, as_plan
 from fusekit.ir import print_graph
 from fusekit.runtime.compiled import ProgramExplanation, explain_compiled
 from fusekit.runtime.diagnosis import Doctor, doctor
@@ -20,6 +22,7 @@ from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.explanation import Explanation, explanation_of
 from fusekit.runtime.history import History
 from fusekit.runtime.kernels import generate
+from fusekit.runtime.plans import Verdict, judge_plan, plan_of
 from fusekit.runtime.program import KernelCall, rebind
 from fusekit.runtime.stats import Stats, counters
 from fusekit.runtime.tracing import trace
@@ -40,6 +43,11 @@ __all__ = [
 _EXPLORE = "fusekit.viz.collect"
 """Imported when asked for: everything below the notebook layer works without it."""
 
+_WHAT_IF = "fusekit.bench.variants"
+"""Likewise: it measures."""
+
+PlanLike = Plan | Mapping[str, Any] | str | Path
+
 _LANGUAGES = {"llvm": "llvm", "cpp": "cpp", "cuda": "cuda", "ptx": "cuda", "sass": "cuda"}
 """Language -> the engine that writes it; "ir" needs none, "asm" is the running engine's."""
 
@@ -54,14 +62,20 @@ class FusedFunction(Dispatcher):
     """
 
     def __init__(
-        self, function: Callable[..., Any], *, engine: str, name: str | None, dynamic: bool
+        self,
+        function: Callable[..., Any],
+        *,
+        engine: str,
+        name: str | None,
+        dynamic: bool,
+        plan: Plan | None = None,
     ) -> None:
         """See `fuse`."""
         if engine != "auto" and engine not in ENGINES:
             raise UsageError(f"no engine {engine!r}; there are auto, {', '.join(ENGINES)}")
         function = readable(function)
         label = name or getattr(function, "__name__", type(function).__name__)
-        super().__init__(function, engine, str(label), dynamic=dynamic)
+        super().__init__(function, engine, str(label), dynamic=dynamic, plan=plan)
         functools.update_wrapper(self, function, updated=())
         self._bound: weakref.WeakKeyDictionary[Any, FusedFunction] = weakref.WeakKeyDictionary()
 
@@ -72,7 +86,11 @@ class FusedFunction(Dispatcher):
         if instance not in self._bound:
             method = types.MethodType(self.function, instance)
             self._bound[instance] = FusedFunction(
-                method, engine=self.engine, name=self.name, dynamic=self.dynamic
+                method,
+                engine=self.engine,
+                name=self.name,
+                dynamic=self.dynamic,
+                plan=self.planned,
             )
         return self._bound[instance]
 
@@ -131,6 +149,60 @@ class FusedFunction(Dispatcher):
     def explore(self, *args: Any, **kwargs: Any) -> Any:
         """A `FusionView` of a call with these arguments: graph, source, bytes, timing."""
         return importlib.import_module(_EXPLORE).explore(self, *args, **kwargs)
+
+    def plan(self, *args: Any, **kwargs: Any) -> Plan:
+        """How a call with these arguments is divided into kernels, as a value to keep and replay.
+
+        `fusekit.fuse(fn, plan=...)` takes it, also from the file that `Plan.save` writes;
+        `Plan.but` gives another.
+
+        Args:
+            *args: as for the call, which is not made.
+            **kwargs: as for the call.
+
+        Raises:
+            FusionDeclined: the call would not be fused; the decline says why.
+            EngineUnavailableError: the engine asked for by name cannot run here.
+        """
+        entry = self.entry(args, kwargs)
+        if entry.program is None:
+            raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
+        return plan_of(entry.program, self.planned)
+
+    def legality(self, *args: Any, change: str, **kwargs: Any) -> Verdict:
+        """Whether a change of the plan would be legal; nothing is compiled for it.
+
+        Args:
+            *args: as for the call, which is not made.
+            change: as `Plan.but` reads it: "mul_3 + g2".
+            **kwargs: as for the call.
+
+        Raises:
+            FusionDeclined: the call would not be fused; the decline says why.
+            UsageError: the change cannot be read, or names what is not there.
+        """
+        program = self.entry(args, kwargs).program
+        division = self.plan(*args, **kwargs)
+        assert program is not None
+        return judge_plan(program, division.but(change))
+
+    def what_if(self, *args: Any, change: str = "", **kwargs: Any) -> Any:
+        """One variant of a call: another plan, engine, dtype ..., compiled, checked and timed.
+
+        Args:
+            *args: as for the call.
+            change: what to change of the plan in force, as `Plan.but` reads it: "mul_3 + g2".
+            **kwargs: as for the call, and the options of `fusekit.bench.what_if`, which have
+                precedence: plan, engine, threads, fast, dtype, shape, layout, target, settings.
+
+        Returns:
+            A `fusekit.bench.Variant`.
+
+        Raises:
+            PlanRefused: the plan is illegal; the decline names the rule and the operators.
+            UsageError: an option makes no sense.
+        """
+        return importlib.import_module(_WHAT_IF).called(self, args, kwargs, change)
 
     def trace(
         self,
@@ -191,13 +263,23 @@ def _source(call: KernelCall, engine: Engine, language: str | None) -> str:
 
 @overload
 def fuse(
-    fn: Callable[..., Any], *, engine: str = "auto", name: str | None = None, dynamic: bool = True
+    fn: Callable[..., Any],
+    *,
+    engine: str = "auto",
+    name: str | None = None,
+    dynamic: bool = True,
+    plan: PlanLike | None = None,
 ) -> FusedFunction: ...
 
 
 @overload
 def fuse(
-    fn: None = None, *, engine: str = "auto", name: str | None = None, dynamic: bool = True
+    fn: None = None,
+    *,
+    engine: str = "auto",
+    name: str | None = None,
+    dynamic: bool = True,
+    plan: PlanLike | None = None,
 ) -> Callable[[Callable[..., Any]], FusedFunction]: ...
 
 
@@ -207,6 +289,7 @@ def fuse(
     engine: str = "auto",
     name: str | None = None,
     dynamic: bool = True,
+    plan: PlanLike | None = None,
 ) -> FusedFunction | Callable[[Callable[..., Any]], FusedFunction]:
     """Fuse a function over tensors; also a decorator, with or without arguments.
 
@@ -217,20 +300,26 @@ def fuse(
         name: what to call it in displays; its own name if not given.
         dynamic: Python numbers among the arguments stay arguments of the kernel; False compiles
             their values in.
+        plan: how to divide it into kernels: a `Plan`, a dict of one, or the path of a file that
+            holds one. It is for calls as they run without recording gradients; a backward, and
+            functions that draw random numbers while gradients are recorded, are divided freely.
 
     Returns:
-        A `FusedFunction`. Nothing is captured or compiled before its first call.
+        A `FusedFunction`. Nothing is captured or compiled before its first call. A call whose
+        operators are not the plan's raises UsageError, one that cannot be divided as the plan
+        demands `PlanRefused`.
 
     Raises:
-        UsageError: there is no such engine, or `fn` is not callable.
+        UsageError: there is no such engine, `fn` is not callable, or `plan` is none.
     """
+    made = as_plan(plan)
     if fn is None:
-        return functools.partial(fuse, engine=engine, name=name, dynamic=dynamic)
+        return functools.partial(fuse, engine=engine, name=name, dynamic=dynamic, plan=made)
     if not callable(fn):
         raise UsageError(f"fuse takes a function, got {type(fn).__name__}")
     if isinstance(fn, FusedFunction):
         fn = fn.function
-    return FusedFunction(fn, engine=engine, name=name, dynamic=dynamic)
+    return FusedFunction(fn, engine=engine, name=name, dynamic=dynamic, plan=made)
 
 
 def explain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation | ProgramExplanation:

@@ -12,6 +12,7 @@ __all__ = [
     "GraphError",
     "LaunchError",
     "ParseError",
+    "PlanRefused",
     "StackError",
     "UnknownKeyError",
     "UsageError",
@@ -41,6 +42,10 @@ class FusionDeclined(FusekitError, RuntimeError):
         """Keep the decline and use its text as the message."""
         super().__init__(str(decline))
         self.decline = decline
+
+
+class PlanRefused(FusionDeclined):
+    """A plan demands what cannot be; the decline names the rule and the operators."""
 
 
 class CompileError(FusekitError, RuntimeError):

@@ -71,6 +71,11 @@ class Reason(enum.Enum):
         "writes to a tensor that others still see",
         "write the operation out of place",
     )
+    PLAN = (
+        "FK0111",
+        "the plan says so",
+        "take the constraint out of the plan",
+    )
     DATA_DEPENDENT = (
         "FK0201",
         "Python control flow or a size depends on tensor values",

@@ -6,6 +6,8 @@ from fusekit.bench.comparison import Comparison, Row, compare
 from fusekit.bench.contenders import Skipped
 from fusekit.bench.sweeping import Point, Sweep, sweep
 from fusekit.bench.timing import Settings, Timing, Verdict, judge, measure
+from fusekit.bench.variant import Variant
+from fusekit.bench.variants import what_if
 
 __all__ = [
     "Comparison",
@@ -15,9 +17,11 @@ __all__ = [
     "Skipped",
     "Sweep",
     "Timing",
+    "Variant",
     "Verdict",
     "compare",
     "judge",
     "measure",
     "sweep",
+    "what_if",
 ]

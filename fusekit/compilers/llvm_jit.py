@@ -22,7 +22,7 @@ from fusekit.compilers import cache
 from fusekit.compilers.base import Artifact
 from fusekit.errors import CompileError
 
-__all__ = ["LlvmJit"]
+__all__ = ["LlvmJit", "assembly_for"]
 
 _VECTOR_BYTES = {"avx512f": 64, "avx2": 32}
 """CPU feature -> the width of the registers it brings; 16 without any of them."""
@@ -61,7 +61,7 @@ class LlvmJit:
         if kept is not None and (artifact := self._load_kept(source, kept)):
             return artifact
         with _lock:
-            image = _machine().emit_object(_optimised(source))
+            image = _machine().emit_object(_optimised(source, _machine()))
             artifact = self._load(source, image)
         cache.put(key, image)
         return artifact
@@ -70,7 +70,7 @@ class LlvmJit:
         """The machine code as assembly text."""
         del language  # there is one
         with _lock:
-            return str(_machine().emit_assembly(_optimised(source)))
+            return str(_machine().emit_assembly(_optimised(source, _machine())))
 
     def _load_kept(self, source: KernelSource, image: bytes) -> Artifact | None:
         """Load an entry of the cache; None if it does not link, whatever the reason."""
@@ -103,8 +103,14 @@ def _key(source: KernelSource) -> str:
     return cache.digest("llvm", llvmlite.__version__, host.name, host.features, _FLAGS, source.text)
 
 
-def _optimised(source: KernelSource) -> llvm.ModuleRef:
-    machine = _machine()
+def assembly_for(source: KernelSource, target: Target) -> str:
+    """The machine code of a text for a CPU of this kind that need not be there, as assembly."""
+    with _lock:
+        machine = _new_machine(target)
+        return str(machine.emit_assembly(_optimised(source, machine)))
+
+
+def _optimised(source: KernelSource, machine: llvm.TargetMachine) -> llvm.ModuleRef:
     try:
         module = llvm.parse_assembly(source.text)
         module.verify()
@@ -133,11 +139,11 @@ def _host() -> Target:
     return Target(llvm.get_host_cpu_name(), features.flatten(), next(widths, 16))
 
 
-def _new_machine() -> llvm.TargetMachine:
+def _new_machine(target: Target | None = None) -> llvm.TargetMachine:
     _start()
-    host = _host()
+    cpu = target or _host()
     return llvm.Target.from_default_triple().create_target_machine(
-        cpu=host.name, features=host.features, opt=2, reloc="pic", codemodel="small"
+        cpu=cpu.name, features=cpu.features, opt=2, reloc="pic", codemodel="small"
     )
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import enum
 import logging
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -100,11 +100,13 @@ def capture(
     grad: bool = False,
     frees: Sequence[Free] | None = None,
     functional: bool = False,
+    opaque: Collection[int] = (),
 ) -> Capture:
     """Trace `function` on fake versions of the arguments.
 
     What it closes over is looked for in it, unless `frees` says. A `functional` one writes nothing
-    but, at its end, what it copies into arguments.
+    but, at its end, what it copies into arguments. The operators at the sites in `opaque` become
+    calls.
 
     Raises:
         FusionDeclined: it cannot be captured; the decline says why. Eager PyTorch decides whether
@@ -113,6 +115,7 @@ def capture(
     if frees is None:
         frees = free_variables(function)
     attempt = _Attempt(function, args, kwargs, frees, name, dynamic=dynamic, grad=grad)
+    attempt.opaque = opaque
     with torch.set_grad_enabled(grad), optimising(value=False):
         if functional:
             attempt.writes = _Writes.AT_THE_END
@@ -174,6 +177,7 @@ class _Attempt:
         self.writes = _Writes.UNEXPECTED
         self.first_write: tuple[Any, Loc | None] | None = None
         self.written: list[bool] = []
+        self.opaque: Collection[int] = ()
 
     def run(self) -> Capture:
         self.builder = GraphBuilder(self.name)
@@ -181,7 +185,7 @@ class _Attempt:
         self.fakes = Fakes()
         self.sources: dict[int, Source] = {}
         self.by_real: dict[int, FakeTensor] = {}
-        self.tracer = Tracer(self.fakes, self.builder, self._adopt)
+        self.tracer = Tracer(self.fakes, self.builder, self._adopt, self.opaque)
         self.tracer.functional = self.writes is not _Writes.UNEXPECTED
         tensors = [leaf for leaf in self.leaves if isinstance(leaf, torch.Tensor)]
         tensors += [free.value for free in self.frees if free.is_tensor]

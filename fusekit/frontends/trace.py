@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -40,7 +40,7 @@ from fusekit.frontends.obstacles import encoded_call, obstacle, unwritable
 from fusekit.frontends.rehearsal import MutationError, Rehearsal
 from fusekit.frontends.scalars import ScalarNode, concrete_tree, pinned_tree
 from fusekit.ir import DType, GraphBuilder
-from fusekit.specs import Decline
+from fusekit.specs import Decline, Reason
 
 __all__ = ["Tracer"]
 
@@ -66,9 +66,14 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         fakes: Fakes,
         builder: GraphBuilder,
         adopt: Callable[[torch.Tensor], FakeTensor],
+        opaque: Collection[int] = (),
     ) -> None:
-        """Trace into `builder`; `adopt` makes an input of a real tensor that turns up."""
+        """Trace into `builder`; `adopt` makes an input of a real tensor that turns up.
+
+        The operators at the sites in `opaque` become calls, whatever they are.
+        """
         super().__init__()  # type: ignore[no-untyped-call]
+        self.opaque = opaque
         self.fakes = fakes
         self.builder = builder
         self.scalars: dict[str, int] = {}
@@ -157,7 +162,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._stamp(func)
         mark = self._mark()
         if not self._is_write_back(func):
-            result = self._pointwise(func, args, kwargs)
+            take = self._left if self._is_left(func) else self._pointwise
+            result = take(func, args, kwargs)
             if result is not None:
                 self._owned.update(map(id, tensors_in(result)))
                 return result
@@ -184,16 +190,38 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         mark = self._mark()
         self._stamp(func)
         args, kwargs = map_tensors(self._known, (args, kwargs))
-        if name_of(twin) in DRAWS:
+        if self._is_left(twin):
+            made = self._left(twin, args, kwargs)
+        elif name_of(twin) in DRAWS:
             made = self._drawn(func, args, kwargs)
         else:
             made = self._pointwise(twin, args, kwargs)
         if made is None or (made.dtype, made.shape) != (target.dtype, target.shape):
             self._rollback(mark)
             return None
-        self.builder.set_strides(self.names.identify(made), target.stride())
-        self.names.bind(target, self.names.identify(made))
+        value = self.names.identify(made)
+        if self._is_left(twin) and made.stride() != target.stride():
+            value = self.builder.apply("copy", value, shape=tuple(made.shape))
+        self.builder.set_strides(value, target.stride())
+        self.names.bind(target, value)
         return target
+
+    def _is_left(self, func: Any) -> bool:
+        """True if the current operator is to be left to PyTorch; one of memory of its own can."""
+        if self._depth or self.builder.site not in self.opaque or is_view(func):
+            return False
+        returned = func._schema.returns  # noqa: SLF001  no public spelling
+        return all(item.alias_info is None for item in returned)
+
+    def _left(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call in place of IR: what it returns is new memory, as a kernel's result is."""
+        owned = set(self._owned)
+        result = self._call(func, args, kwargs)
+        self.obstacles[self.builder.site] = Decline(
+            Reason.PLAN, "it leaves the operator to PyTorch", self.builder.origin, self.builder.loc
+        )
+        self._owned = owned.union(map(id, tensors_in(result)))
+        return result
 
     def _made_here(self, tensor: torch.Tensor) -> bool:
         """True for the result of an operator of this trace."""

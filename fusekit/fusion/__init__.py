@@ -4,8 +4,25 @@ Groups that do the same to different tensors are then put together, to be launch
 """
 
 from fusekit.fusion.batches import in_stages
+from fusekit.fusion.flow import Flow
 from fusekit.fusion.motion import move
 from fusekit.fusion.partition import Group, Partition, Seam, partition
+from fusekit.fusion.plan import Plan, as_plan
+from fusekit.fusion.rules import Rules, check_fits, operators_of
 from fusekit.fusion.simplify import simplify
 
-__all__ = ["Group", "Partition", "Seam", "in_stages", "move", "partition", "simplify"]
+__all__ = [
+    "Flow",
+    "Group",
+    "Partition",
+    "Plan",
+    "Rules",
+    "Seam",
+    "as_plan",
+    "check_fits",
+    "in_stages",
+    "move",
+    "operators_of",
+    "partition",
+    "simplify",
+]

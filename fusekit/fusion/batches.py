@@ -47,7 +47,7 @@ def in_stages(
         )
         for seam in partition.seams
     )
-    return Partition(partition.graph, moved, seams), stages
+    return dataclasses.replace(partition, steps=moved, seams=seams), stages
 
 
 def _numbered(step: Step, index: int) -> Step:

@@ -8,16 +8,18 @@ joins the nodes of one operator is therefore no decision here.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping
 
 from fusekit.fusion.flow import Flow
 from fusekit.fusion.kernels import Kernels
 from fusekit.fusion.partition import joined, single_units
 from fusekit.fusion.recompute import recompute
+from fusekit.fusion.rules import Rules
 from fusekit.fusion.units import Units
 from fusekit.ir import Graph
 
-__all__ = ["Decision", "Decisions", "decisions"]
+__all__ = ["Decision", "Decisions", "decisions", "division_after"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,29 +63,51 @@ class Decisions:
 class _Watched(Units):
     """Units that remember who joined whom."""
 
-    log: list[tuple[int, int]]
+    @property
+    def log(self) -> list[tuple[int, int]]:
+        """The pairs, in order."""
+        found: list[tuple[int, int]] = self.__dict__.setdefault("_log", [])
+        return found
 
-    def join(self, first: int, second: int) -> bool:
-        """As in `Units`."""
-        done = super().join(first, second)
-        if done and first != second:
-            self.__dict__.setdefault("log", []).append((first, second))
+    def _join(self, first: int, second: int) -> bool:
+        done = super()._join(first, second)
+        if done:
+            self.log.append((first, second))
         return done
 
 
-def decisions(graph: Graph, max_arguments: int) -> Decisions:
-    """What `partition(graph, max_arguments)` decides."""
-    final = joined(single_units(graph, max_arguments, _Watched))
-    replay = single_units(graph, max_arguments, Units)
-    _join_operators(replay, final)
+def decisions(graph: Graph, max_arguments: int, rules: Rules | None = None) -> Decisions:
+    """What `partition(graph, max_arguments, rules=rules)` decides."""
+    final, replay = _begun(graph, max_arguments, rules)
     start, before = _count(replay), _moved(replay)
-    joins = tuple(_replayed(replay, final.__dict__.get("log", [])))
+    joins = tuple(_replayed(replay, final.log))
     kernels = Kernels(final)
     stored, moved = set(kernels.stored), _loaded_and_stored(kernels)
     recompute(kernels, max_arguments)
     again = tuple(sorted(stored - set(kernels.stored)))
     saved = moved - _loaded_and_stored(kernels)
     return Decisions(start, before, joins, again, saved, len(kernels.groups))
+
+
+def division_after(
+    graph: Graph, max_arguments: int, count: int, rules: Rules | None = None
+) -> tuple[tuple[int, ...], ...]:
+    """The values that each kernel computes after so many decisions, before any is recomputed."""
+    final, replay = _begun(graph, max_arguments, rules)
+    for _ in itertools.islice(_replayed(replay, final.log), count):
+        pass
+    nodes = graph.nodes
+    return tuple(
+        tuple(sorted(nodes[i].output for i in unit.members)) for unit in replay.groups.values()
+    )
+
+
+def _begun(graph: Graph, max_arguments: int, rules: Rules | None) -> tuple[_Watched, Units]:
+    """The units in the end, and those of one kernel for each operator."""
+    final = joined(single_units(graph, max_arguments, _Watched, rules))
+    replay = single_units(graph, max_arguments, Units, rules)
+    _join_operators(replay, final)
+    return final, replay
 
 
 def _join_operators(replay: Units, final: Units) -> None:
@@ -93,7 +117,7 @@ def _join_operators(replay: Units, final: Units) -> None:
         site = replay.flow.nodes[i].site
         if site >= 0:
             head = heads.setdefault((site, final.of(i)), i)
-            replay.join(replay.of(head), replay.of(i))
+            replay.force(replay.of(head), replay.of(i))
 
 
 def _replayed(replay: Units, log: Iterable[tuple[int, int]]) -> Iterable[Decision]:
@@ -107,7 +131,7 @@ def _replayed(replay: Units, log: Iterable[tuple[int, int]]) -> Iterable[Decisio
             for each in list(waiting):
                 first, second = (replay.of(i) for i in each)
                 saved = 0 if first == second else _saving(replay, first, second)
-                if not replay.join(first, second):
+                if not replay.force(first, second):
                     continue
                 waiting.remove(each)
                 done = True

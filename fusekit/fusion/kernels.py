@@ -46,6 +46,7 @@ class Kernels:
 
     Attributes:
         flow: the graph.
+        rules: what a plan allows, if there is one.
         groups: name of the unit -> what it computes; groups that store nothing are absent.
         stored: value -> the group that stores it.
         loaders: value -> the groups that load it.
@@ -54,6 +55,7 @@ class Kernels:
     def __init__(self, units: Units) -> None:
         """Follow each unit's stores back to memory."""
         self.flow: Flow = units.flow
+        self.rules = units.rules
         self.groups = {
             name: Kernel(min(unit.members), unit.shape, unit.stores)
             for name, unit in units.groups.items()

@@ -13,7 +13,7 @@ before a call that comes before the other, which is known from the start, no sea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["AcyclicOrder"]
 
@@ -88,6 +88,30 @@ class AcyclicOrder:
             self._unlink(gone)
         self._rename(gone, kept)
         return kept
+
+    def between(self, units: Collection[int]) -> set[int]:
+        """The units that a path from one of some to another leads through, without these."""
+        places = [self._place[unit] for unit in units]
+        ends = min(places), max(places)
+        reached = [self._reach(units, edges, ends) for edges in (self.after, self.before)]
+        return (reached[0] & reached[1]).difference(units)
+
+    def in_line(self, units: Iterable[int]) -> list[int]:
+        """Units in an order that respects the edges."""
+        return sorted(units, key=self._place.__getitem__)
+
+    def _reach(
+        self, units: Iterable[int], edges: Mapping[int, set[int]], ends: tuple[int, int]
+    ) -> set[int]:
+        """Everything between two places to which edges lead from some units."""
+        found: set[int] = set()
+        pending = list(units)
+        while pending:
+            for other in edges[pending.pop()]:
+                if other not in found and ends[0] <= self._place[other] <= ends[1]:
+                    found.add(other)
+                    pending.append(other)
+        return found
 
     # looking for a path
 

@@ -22,9 +22,11 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from fusekit.fusion.flow import Flow
+from fusekit.fusion.forcing import divide, force, scattered
 from fusekit.fusion.kernels import Kernel, Kernels
 from fusekit.fusion.recompute import recompute
 from fusekit.fusion.repeated import find_repeated, reads_through
+from fusekit.fusion.rules import Rules
 from fusekit.fusion.units import Units
 from fusekit.ir import Graph, Node
 from fusekit.specs import Reason
@@ -82,11 +84,14 @@ class Partition:
         graph: the whole.
         steps: groups and other nodes, in execution order.
         seams: every value that crosses between two steps of which one is a group.
+        units: the values that each joined group of nodes makes, also those that were then left to
+            their readers: what a plan's division says.
     """
 
     graph: Graph
     steps: tuple[Step, ...]
     seams: tuple[Seam, ...]
+    units: tuple[tuple[int, ...], ...] = ()
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -94,27 +99,48 @@ class Partition:
         return tuple(step for step in self.steps if isinstance(step, Group))
 
 
-def partition(graph: Graph, max_arguments: int, *, recomputing: bool = True) -> Partition:
+def partition(
+    graph: Graph, max_arguments: int, *, recomputing: bool = True, rules: Rules | None = None
+) -> Partition:
     """Divide `graph` into groups of at most `max_arguments` tensors and the rest.
 
     `recomputing` allows groups to compute values that others made, instead of loading them.
+    `rules`, made for this graph, are what a plan says of it.
+
+    Raises:
+        PlanRefused: the plan demands a group that cannot be.
+        UsageError: the plan's division is not one of this graph.
     """
-    units = joined(single_units(graph, max_arguments, Units))
+    units = joined(single_units(graph, max_arguments, Units, rules))
     kernels = Kernels(units)
     if recomputing:
         recompute(kernels, max_arguments)
+    found = scattered(kernels, rules) if rules else None
+    if found and rules:
+        names, refusal = found
+        if not rules.hold(names):
+            raise refusal
+        return partition(graph, max_arguments, recomputing=recomputing, rules=rules)
     return _Result(units, kernels).run()
 
 
-def single_units(graph: Graph, max_arguments: int, kind: type[UnitsT]) -> UnitsT:
+def single_units(
+    graph: Graph, max_arguments: int, kind: type[UnitsT], rules: Rules | None = None
+) -> UnitsT:
     """The nodes of `graph`, each in a unit of its own; `kind` may watch them join."""
-    flow = Flow(graph)
-    repeated = find_repeated(flow)
-    return kind(flow, repeated, reads_through(flow, repeated), max_arguments)
+    flow = rules.flow if rules else Flow(graph)
+    repeated = find_repeated(flow, rules.held if rules else ())
+    return kind(flow, repeated, reads_through(flow, repeated), max_arguments, rules)
 
 
 def joined(units: UnitsT) -> UnitsT:
-    """The same units, joined wherever they may be."""
+    """The same units, joined as a plan says, and wherever they may be."""
+    rules = units.rules
+    if rules and rules.plan.groups is not None:
+        divide(units, rules)
+        return units
+    if rules:
+        force(units, rules)
     _join_readers(units)
     _join_siblings(units)
     return units
@@ -184,7 +210,13 @@ class _Result:
             else self.flow.nodes[name]
             for position, name in enumerate(order)
         )
-        return Partition(self.flow.graph, steps, tuple(self._seams(steps, order, number)))
+        seams = tuple(self._seams(steps, order, number))
+        return Partition(self.flow.graph, steps, seams, tuple(self._units()))
+
+    def _units(self) -> Iterable[tuple[int, ...]]:
+        nodes = self.flow.nodes
+        for unit in self.units.groups.values():
+            yield tuple(nodes[i].output for i in sorted(unit.members))
 
     def _schedule(self) -> list[int]:
         """Steps in an order that respects data flow, calls in the user's order."""
@@ -249,4 +281,5 @@ class _Result:
         both = self.kernels.groups.keys() >= {source, unit}
         if is_view and both:
             return Reason.VIEW_OF_INTERMEDIATE
-        return self.units.why_not(source, unit) or Reason.CYCLE
+        known = self.units.why_not(source, unit)
+        return known or (Reason.PLAN if self.units.rules else Reason.CYCLE)

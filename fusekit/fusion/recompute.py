@@ -46,7 +46,8 @@ limit on additions forbids nearly all of them anyway."""
 def recompute(kernels: Kernels, max_arguments: int) -> None:
     """Change `kernels` to store less, where computing anew moves fewer bytes.
 
-    `max_arguments` is the most tensors that a group may take.
+    `max_arguments` is the most tensors that a group may take. What a plan keeps apart, or
+    together, stays that.
     """
     candidates: dict[int, list[int]] = {}
     for value in sorted(kernels.stored, key=kernels.flow.makers.__getitem__, reverse=True):
@@ -61,6 +62,8 @@ def recompute(kernels: Kernels, max_arguments: int) -> None:
 def _is_private(kernels: Kernels, value: int) -> bool:
     """True if only groups read it."""
     flow = kernels.flow
+    if kernels.rules and kernels.rules.keeps(value):
+        return False
     readers = flow.readers.get(value, ())
     return value not in flow.kept and all(flow.nodes[r].is_pointwise for r in readers)
 
@@ -76,7 +79,7 @@ def _improve(kernels: Kernels, name: int, values: set[int], max_arguments: int) 
     additions: list[tuple[int, set[int], set[int]]] = []
     for reader, read in wanted.items():
         nodes, loads = kernels.cone(read, values, most=_MOST_NODES)
-        if not nodes or not _is_repeatable(kernels, nodes):
+        if not nodes or not _is_repeatable(kernels, nodes) or _is_forbidden(kernels, reader, nodes):
             return False
         group = kernels.groups[reader]
         loads -= group.loads
@@ -100,6 +103,15 @@ def _improve(kernels: Kernels, name: int, values: set[int], max_arguments: int) 
 def _is_repeatable(kernels: Kernels, nodes: Iterable[int]) -> bool:
     rows = (kernels.flow.nodes[i].row for i in nodes)
     return not any(row.traps or row.name == "philox" for row in rows)
+
+
+def _is_forbidden(kernels: Kernels, name: int, nodes: Iterable[int]) -> bool:
+    """True if a plan does not let a group compute these nodes as well."""
+    rules = kernels.rules
+    if rules is None:
+        return False
+    sites = rules.sites_of(kernels.groups[name].nodes) | rules.sites_of(nodes)
+    return rules.forbid(sites, sites)
 
 
 def _flops(kernels: Kernels, name: int, nodes: Iterable[int]) -> int:

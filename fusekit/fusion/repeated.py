@@ -6,11 +6,11 @@ without a tensor among their operands at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from fusekit.fusion.flow import Flow
 
-__all__ = ["find_repeated", "reads_through"]
+__all__ = ["find_repeated", "find_uniform", "reads_through"]
 
 _INLINE_FLOPS = 8
 """A node of a smaller shape is repeated for every element it is broadcast to up to this cost."""
@@ -19,14 +19,14 @@ _MOST_NOTED = 64
 """What a repeated node reads is noted if it is no more; for all, that would take the square."""
 
 
-def find_repeated(flow: Flow) -> set[int]:
-    """The nodes that are repeated in each group that reads them."""
-    uniform, drawn = _find_uniform(flow), _find_drawn(flow)
+def find_repeated(flow: Flow, held: Collection[int] = ()) -> set[int]:
+    """The nodes that are repeated in each group that reads them; none of those that are `held`."""
+    uniform, drawn = find_uniform(flow), _find_drawn(flow)
     found: set[int] = set()
     cost: dict[int, int] = {}
     for i in reversed(range(len(flow.nodes))):
         node = flow.nodes[i]
-        if not node.is_pointwise or node.output in flow.kept:
+        if not node.is_pointwise or node.output in flow.kept or i in held:
             continue
         readers = flow.readers.get(node.output, [])
         if not all(flow.nodes[r].is_pointwise for r in readers):
@@ -77,7 +77,7 @@ def _reads(
     return reads
 
 
-def _find_uniform(flow: Flow) -> set[int]:
+def find_uniform(flow: Flow) -> set[int]:
     """Nodes without a tensor in memory among their operands, however far back."""
     found: set[int] = set()
     free = set(flow.scalars)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from fusekit.fusion.flow import Flow
 from fusekit.fusion.order import AcyclicOrder
+from fusekit.fusion.rules import Rules
 from fusekit.specs import Reason
 
 __all__ = ["Unit", "Units"]
@@ -42,6 +43,7 @@ class Units:
         reads: for each of these nodes the values that it reads (see `reads_through`).
         order: the units' order.
         groups: name -> unit, for those of pointwise nodes.
+        rules: what a plan allows, if there is one.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class Units:
         repeated: set[int],
         reads: Mapping[int, tuple[int, ...]],
         max_arguments: int,
+        rules: Rules | None = None,
     ) -> None:
         """Start with a unit for each node; units get the name of one of their nodes."""
+        self.rules = rules
         self.flow = flow
         self.reads = reads
         self.max_arguments = max_arguments
@@ -67,6 +71,7 @@ class Units:
             for value in reads[i]:
                 self._outside[value] = self._outside.get(value, 0) + 1
         self.groups = {i: self._unit(i) for i in self.single if flow.nodes[i].is_pointwise}
+        self._sites = {i: rules.sites_of([i]) for i in self.groups} if rules else {}
 
     def of(self, i: int) -> int:
         """The name of a node's unit."""
@@ -79,15 +84,24 @@ class Units:
         """Make two units one if they may be."""
         if first == second:
             return True
-        groups = self.groups
         if self._differ(first, second) or self._has_too_many(first, second):
             return False
+        return self._join(first, second)
+
+    def force(self, first: int, second: int) -> bool:
+        """The same, however many tensors they take for now."""
+        return first == second or (not self._differ(first, second) and self._join(first, second))
+
+    def _join(self, first: int, second: int) -> bool:
+        groups = self.groups
         kept = self.order.join(first, second)
         if kept is None:
             return False
         gone = second if kept == first else first
         self._name[gone] = kept
         groups[kept] = self._joined(groups[kept], groups.pop(gone))
+        if self.rules:
+            self._sites[kept] |= self._sites.pop(gone)
         return True
 
     def why_not(self, first: int, second: int) -> Reason | None:
@@ -98,6 +112,10 @@ class Units:
         if reason is None and self._has_too_many(first, second):
             reason = Reason.ARGUMENT_LIMIT
         return reason
+
+    def n_tensors(self, name: int) -> int:
+        """How many tensors the kernel of a unit takes."""
+        return len(self.groups[name].loads) + len(self.groups[name].stores)
 
     def _edges(self) -> Iterable[tuple[int, int]]:
         makers = self.flow.makers
@@ -114,7 +132,11 @@ class Units:
         one, other = self.groups.get(first), self.groups.get(second)
         if first == second or one is None or other is None:
             return Reason.OPAQUE_OP
-        return None if one.shape == other.shape else Reason.ITERATION_SPACE
+        if one.shape != other.shape:
+            return Reason.ITERATION_SPACE
+        if self.rules and self.rules.forbid(self._sites[first], self._sites[second]):
+            return Reason.PLAN
+        return None
 
     def _has_too_many(self, first: int, second: int) -> bool:
         """True if a kernel of both would load and store more tensors than it may."""

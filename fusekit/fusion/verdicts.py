@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from fusekit.fusion.partition import Group, Partition, Seam, Step, joined, single_units
+from fusekit.fusion.rules import Rules
 from fusekit.fusion.units import Units
 from fusekit.ir import Graph, Node
 from fusekit.specs import Reason
@@ -31,22 +32,30 @@ class Check:
     operands: str
 
 
+_PLANNED = "a constraint, or the plan's division, keeps the two apart"
+
+
 class Verdicts:
     """A partition's units as they are when nothing joins any more."""
 
-    def __init__(self, partition: Partition, max_arguments: int) -> None:
-        """Divide the graph of `partition` once more; `max_arguments` as it was then."""
+    def __init__(
+        self, partition: Partition, max_arguments: int, rules: Rules | None = None
+    ) -> None:
+        """Divide the graph of `partition` once more; with what it was divided by then."""
         self.graph: Graph = partition.graph
         self.steps = partition.steps
         self.max_arguments = max_arguments
-        self.units = joined(single_units(self.graph, max_arguments, Units))
+        self.units = joined(single_units(self.graph, max_arguments, Units, rules))
 
     def of_seam(self, seam: Seam) -> list[Check]:
         """What keeps the two ends of a seam apart, and what does not."""
         is_view = seam.reason is Reason.VIEW_OF_INTERMEDIATE
         ends = self.steps[seam.producer], self.steps[seam.consumer]
         maker, reader = ends_of(self.graph, seam, ends[1])
-        return self._checks(*ends, (maker, reader), seam.value if is_view else None)
+        checks = self._checks(*ends, (maker, reader), seam.value if is_view else None)
+        if seam.reason is Reason.PLAN and all(check.holds for check in checks):
+            checks.append(Check(Reason.PLAN, False, _PLANNED))  # noqa: FBT003
+        return checks
 
     def of_pair(self, one: Step, other: Step) -> list[Check]:
         """The same for any two steps."""
@@ -80,8 +89,14 @@ class Verdicts:
             checks.append(self._view(viewed))
         checks.append(_shapes(one, other, ends))
         if checks[-1].holds:
+            if self.units.rules:
+                checks.append(self._plan(one, other))
             checks += [self._order(one, other), self._arguments(one, other)]
         return checks
+
+    def _plan(self, one: Group, other: Group) -> Check:
+        apart = self.units.why_not(self._unit(one), self._unit(other)) is Reason.PLAN
+        return Check(Reason.PLAN, not apart, _PLANNED if apart else "no constraint between the two")
 
     def _view(self, value: int) -> Check:
         graph = self.graph

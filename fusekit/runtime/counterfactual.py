@@ -53,11 +53,11 @@ class Outcome:
 
     Attributes:
         remedy: the smallest change that saves it; None if none of those tried does.
-        tried: how many were.
+        tried: how many were; None if none was looked for.
     """
 
     remedy: Remedy | None
-    tried: int
+    tried: int | None
 
 
 _Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
@@ -72,7 +72,7 @@ def remedies(program: Program, max_arguments: int, call: _Call | None = None) ->
     seams = program.partition.seams
     limit = argument_limit(program, max_arguments)
     if len(program.capture.graph.nodes) > _MOST_NODES:
-        return [Outcome(None, 0)] * len(seams)
+        return [Outcome(None, None)] * len(seams)
     base = simplify(program.capture.graph)
     most = kind_of(program.capture.device.type).max_tensors(program.graph)
     before = _State(program.partition)
@@ -84,7 +84,7 @@ def remedies(program: Program, max_arguments: int, call: _Call | None = None) ->
         _outcome(Case(program, seam, base, limit, most), before, others)
         for seam in seams[:_MOST_SEAMS]
     ]
-    return found + [Outcome(None, 0)] * (len(seams) - len(found))
+    return found + [Outcome(None, None)] * (len(seams) - len(found))
 
 
 def argument_limit(program: Program, max_arguments: int) -> int:

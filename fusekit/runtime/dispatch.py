@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import operator
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -21,10 +22,11 @@ from torch.utils import _pytree as pytree
 
 from fusekit import events
 from fusekit.config import Options, current
-from fusekit.errors import FusionDeclined
+from fusekit.errors import FusionDeclined, PlanRefused
 from fusekit.frontends.free import free_variables
 from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.seeds import is_seed
+from fusekit.fusion import Plan as FusionPlan
 from fusekit.runtime.differences import signature_of
 from fusekit.runtime.engines import Engine, choose, switches
 from fusekit.runtime.entry import Entry, Generic, conditions
@@ -32,6 +34,7 @@ from fusekit.runtime.gradient import Differentiable, check_differentiable, frees
 from fusekit.runtime.history import Recorder
 from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.plan import MISS, Plan, make_plan
+from fusekit.runtime.plans import captured_for
 from fusekit.runtime.program import Program, build
 from fusekit.runtime.resize import extents_of, is_generic, pattern_of, resize
 from fusekit.runtime.seeded import Drawing, Seeded
@@ -93,12 +96,14 @@ class Dispatcher:
         original: Callable[..., Any] | None = None,
         recorder: Recorder | None = None,
         labels: Sequence[str] | None = None,
+        plan: FusionPlan | None = None,
     ) -> None:
         """Prepare nothing yet.
 
-        `capture` replaces the tracing of `function`; `original` is what `function` calls, whose
-        closure counts. What happens is noted in `recorder`; `labels` are names for the first
-        argument leaves, where the function's own parameters say nothing.
+        `plan` says how to divide what the function runs. `capture` replaces the tracing of
+        `function`; `original` is what `function` calls, whose closure counts. What happens is noted
+        in `recorder`; `labels` are names for the first argument leaves, where the function's own
+        parameters say nothing.
         """
         self.function = function
         self.original = original or function
@@ -107,6 +112,7 @@ class Dispatcher:
         self.name = name
         self.dynamic = dynamic
         self.recorder = recorder or Recorder(name)
+        self.planned = plan
         self._labels = labels
         self._hot = _Hot(torch.get_default_dtype(), current(), {})
         self._takes_lists = False
@@ -148,6 +154,8 @@ class Dispatcher:
 
         Raises:
             EngineUnavailableError: the engine asked for by name cannot run here.
+        PlanRefused: the plan demands a group that cannot be.
+        UsageError: the plan is for another function.
         """
         leaves, spec = pytree.tree_flatten((args, kwargs))
         mutable = mutable_among(leaves)
@@ -233,6 +241,8 @@ class Dispatcher:
         try:
             program, captured = self._program(args, kwargs, leaves, spec)
             entry = self._entry(program, leaves, spec)
+        except PlanRefused:
+            raise
         except FusionDeclined as declined:
             pinned = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, int | float))
             entry = Entry(None, declined.decline, program, pinned)
@@ -277,7 +287,11 @@ class Dispatcher:
             if known.entry.fits(leaves):
                 sizes = dict(zip(known.extents, extents, strict=True))
                 return resize(known.program, sizes), False
-        program = build(self._capture(args, kwargs), current().max_arguments)
+        if self.planned is None:
+            found = self._capture(args, kwargs)
+        else:
+            found = captured_for(self.planned, functools.partial(self._trace, args, kwargs))
+        program = build(found, current().max_arguments, self.planned)
         if pattern is not None and is_generic(program, leaves):
             pinned, guards, outside = conditions(program, leaves)
             held = Entry(None, None, program, pinned, guards, outside=outside)
@@ -289,8 +303,12 @@ class Dispatcher:
                 self._generic.popitem(last=False)
         return program, True
 
-    def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
-        return capture(self.function, args, kwargs, name=self.name, dynamic=self.dynamic)
+    def _trace(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], opaque: Collection[int] = ()
+    ) -> Capture:
+        return capture(
+            *(self.function, args, kwargs), name=self.name, dynamic=self.dynamic, opaque=opaque
+        )
 
     def _entry(self, program: Program, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Entry:
         found = program.capture

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from fusekit import events
-from fusekit.codegen import KernelSource, choose, emit
+from fusekit.codegen import KernelSource, Target, choose, emit
 from fusekit.config import current
 from fusekit.errors import CompileError, FusionDeclined
 from fusekit.registry import Store
@@ -90,9 +90,11 @@ def _as_decline(error: BaseException) -> FusionDeclined:
     return FusionDeclined(Decline(Reason.COMPILE_FAILED, str(error)))
 
 
-def generate(engine: Engine, spec: KernelSpec, args: ArgSpec) -> KernelSource:
-    """The source text of a kernel."""
-    target = engine.load_compiler().target()
+def generate(
+    engine: Engine, spec: KernelSpec, args: ArgSpec, target: Target | None = None
+) -> KernelSource:
+    """The source text of a kernel, for the machine it runs on or another."""
+    target = target or engine.load_compiler().target()
     schedule = choose(spec, args, target)
     return emit(spec, engine.load_dialect()(spec, args, schedule, target))
 

@@ -8,7 +8,18 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 from fusekit.frontends.calls import view_geometry
 from fusekit.frontends.fx import Capture
-from fusekit.fusion import Group, Partition, in_stages, move, partition, simplify
+from fusekit.fusion import (
+    Flow,
+    Group,
+    Partition,
+    Plan,
+    Rules,
+    check_fits,
+    in_stages,
+    move,
+    partition,
+    simplify,
+)
 from fusekit.ir import Graph, Node, Value
 from fusekit.registry import group_graph
 from fusekit.runtime.binding import Binding, bind, expand_strides
@@ -19,7 +30,7 @@ from fusekit.runtime.operand import Operand
 from fusekit.runtime.place import Place
 from fusekit.specs import ArgSpec, KernelSpec
 
-__all__ = ["KernelCall", "Program", "build", "rebind"]
+__all__ = ["KernelCall", "Program", "build", "divide", "rebind", "rules_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,12 +128,17 @@ class Program:
         return place is not None and place.base in self.moved
 
 
-def build(capture: Capture, max_arguments: int) -> Program:
-    """Divide a capture and bind its kernels."""
+def build(capture: Capture, max_arguments: int, plan: Plan | None = None) -> Program:
+    """Divide a capture, as a plan says if there is one, and bind its kernels.
+
+    Raises:
+        PlanRefused: the plan demands a group that cannot be.
+        UsageError: the plan is for another function.
+    """
     graph = simplify(move(simplify(capture.graph), view_geometry))
     device = capture.device.type
     kind = kind_of(device)
-    divided = partition(graph, min(max_arguments, kind.max_tensors(graph)))
+    divided = divide(capture, graph, max_arguments, plan)
     places = _places(graph)
     calls = [_kernel_call(graph, group, places, device) for group in divided.groups]
     known = {id(call.group.nodes): call for call in calls}
@@ -141,6 +157,21 @@ def build(capture: Capture, max_arguments: int) -> Program:
     )
     program = Program(capture, graph, ordered, stages, kernels, places, results, writes, {})
     return _stored_in_place(program, device) if writes else program
+
+
+def divide(capture: Capture, graph: Graph, max_arguments: int, plan: Plan | None) -> Partition:
+    """The steps of a capture that has become `graph`; raises what `build` does."""
+    rules = rules_of(capture, graph, plan)
+    most = min(max_arguments, kind_of(capture.device.type).max_tensors(graph))
+    return partition(graph, most, rules=rules)
+
+
+def rules_of(capture: Capture, graph: Graph, plan: Plan | None) -> Rules | None:
+    """What a plan says of a capture that has become `graph`; raises what `build` does."""
+    if plan is None:
+        return None
+    check_fits(plan, capture.graph)
+    return Rules(plan, capture.graph, Flow(graph), capture.obstacles)
 
 
 def rebind(program: Program, device: str = "") -> Program:

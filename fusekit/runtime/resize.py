@@ -16,7 +16,7 @@ import torch
 
 from fusekit.frontends.fx import Capture
 from fusekit.frontends.seeds import is_seed
-from fusekit.fusion import Group, Partition
+from fusekit.fusion import Group
 from fusekit.ir import Graph, Node, Value
 from fusekit.runtime.program import Program, rebind
 
@@ -82,7 +82,7 @@ def resize(program: Program, extents: Mapping[int, int]) -> Program:
             program,
             capture=capture,
             graph=graph,
-            partition=Partition(graph, steps, program.partition.seams),
+            partition=dataclasses.replace(program.partition, graph=graph, steps=steps),
         )
     )
 

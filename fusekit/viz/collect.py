@@ -10,13 +10,14 @@ from torch.utils import _pytree as pytree
 from fusekit.api import FusedFunction
 from fusekit.errors import EngineUnavailableError
 from fusekit.fusion import Group as FusionGroup
+from fusekit.fusion.rules import Rules
 from fusekit.ir import print_graph
 from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.entry import Entry
 from fusekit.runtime.explanation import Explanation, explanation_of
 from fusekit.runtime.kernels import generate
 from fusekit.runtime.leaf_names import leaf_names
-from fusekit.runtime.program import KernelCall, Program, rebind
+from fusekit.runtime.program import KernelCall, Program, rebind, rules_of
 from fusekit.specs import Decline
 from fusekit.viz.boxes import base_of, boxes, group_name
 from fusekit.viz.ladder import fill_ladder
@@ -75,7 +76,8 @@ def model_of(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
     if entry.program is not None:
         names = leaf_names(fused.function, args, kwargs)
         call = (fused.function, args, kwargs)
-        _Filler(model, entry, entry.program, names, explained, call=call).fill()
+        rules = rules_of(entry.program.capture, entry.program.graph, fused.planned)
+        _Filler(model, entry, entry.program, names, explained, call=call, rules=rules).fill()
     return model
 
 
@@ -91,8 +93,10 @@ class _Filler:
         explained: Explanation,
         *,
         call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]],
+        rules: Rules | None,
     ) -> None:
         self.model = model
+        self.rules = rules
         self.call = call
         self.entry = entry
         self.program = program
@@ -127,8 +131,9 @@ class _Filler:
             maker=self.maker,
             step_end=self.step_end,
             call=self.call,
+            rules=self.rules,
         )
-        fill_ladder(self.model, self.program, self.maker)
+        fill_ladder(self.model, self.program, self.maker, self.rules)
         plan = self.entry.plan
         for i, kernel in enumerate(plan.kernels if plan else ()):
             self.model["compile"].append(

@@ -27,7 +27,7 @@ SECTIONS = ("graph", "source", "why", "ladder", "bytes", "timing")
 _FEATURES = ("dom", "picture", "tabs", "sorting", "ladder", "links", "keys")
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
-_SHEETS = ("graph", "fusekit", "why")
+_SHEETS = ("graph", "fusekit", "why", "whatif")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"

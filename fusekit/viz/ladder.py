@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from fusekit.config import current
 from fusekit.fusion.decisions import Decision, Decisions, decisions
+from fusekit.fusion.rules import Rules
 from fusekit.ir import Graph
 from fusekit.runtime.counterfactual import argument_limit
 from fusekit.runtime.program import Program
@@ -23,12 +24,14 @@ _MOST_RUNGS = 120
 """More joins than these share rungs, equally many each."""
 
 
-def fill_ladder(model: Model, program: Program, maker: Mapping[int, Box]) -> None:
+def fill_ladder(
+    model: Model, program: Program, maker: Mapping[int, Box], rules: Rules | None
+) -> None:
     """Fill `ladder`; `totals` and `ledger` are filled already."""
     graph = program.graph
     if not program.kernels or len(graph.nodes) > _MOST_NODES:
         return
-    found = decisions(graph, argument_limit(program, current().max_arguments))
+    found = decisions(graph, argument_limit(program, current().max_arguments), rules)
     totals, ledger = model["totals"], model["ledger"]
     rungs = [_rung("eager", "every operator for itself", totals["eager_launches"], ledger["eager"])]
     calls, left = _left_to_pytorch(graph)

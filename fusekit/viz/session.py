@@ -9,6 +9,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction, fuse
+from fusekit.bench.alteration import resized
 from fusekit.errors import UsageError
 from fusekit.runtime.engines import ENGINES
 from fusekit.viz.model import Model
@@ -43,6 +44,10 @@ class CallSession:
         sized = [tensor for tensor in tensors if tensor.dim()]
         self._extent = sized[0].shape[0] if sized else 0
         self._widest = max((t.numel() // max(self._extent, 1) for t in sized), default=1)
+
+    def called(self) -> tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]:
+        """The function and the arguments that the view is of."""
+        return self._fused, *pytree.tree_unflatten(self._leaves, self._spec)
 
     def sizes(self) -> list[int]:
         """Powers of two up to four times the extent, and the extent."""
@@ -81,17 +86,14 @@ class CallSession:
     ) -> tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]:
         """Made once for each choice: a panel may ask for it at every key."""
         if self._current is None or self._current[0] != (size, engine):
-            leaves = [self._resized(leaf, size) for leaf in self._leaves]
+            extents = {self._extent: size}
+            leaves = [
+                resized(leaf, extents) if isinstance(leaf, torch.Tensor) else leaf
+                for leaf in self._leaves
+            ]
             args, kwargs = pytree.tree_unflatten(leaves, self._spec)
-            function = fuse(self._fused.function, engine=engine, name=self._fused.name)
+            function = fuse(
+                self._fused.function, engine=engine, name=self._fused.name, plan=self._fused.planned
+            )
             self._current = (size, engine), (function, args, kwargs)
         return self._current[1]
-
-    def _resized(self, leaf: Any, size: int) -> Any:
-        if not isinstance(leaf, torch.Tensor):
-            return leaf
-        for dim, extent in enumerate(leaf.shape):
-            if extent == self._extent != size:
-                index = torch.arange(size, device=leaf.device) % extent
-                leaf = leaf.index_select(dim, index)
-        return leaf

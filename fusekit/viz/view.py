@@ -17,6 +17,9 @@ from fusekit.viz.need import need
 from fusekit.viz.text import headline, text
 
 if TYPE_CHECKING:
+    from fusekit.bench import Variant
+    from fusekit.fusion import Plan
+    from fusekit.runtime.plans import Verdict
     from fusekit.viz.ladderview import Ladder
     from fusekit.viz.live import LiveView
     from fusekit.viz.panels.panel import Fields, Progress, Shown
@@ -29,6 +32,9 @@ __all__ = ["FusionView", "Session", "load"]
 
 class Session(Protocol):
     """What a live view asks for: the adapter to a function that can run again."""
+
+    def called(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """The fused function, and the arguments of the call that the view is of."""
 
     def sizes(self) -> list[int]:
         """The sizes to choose from, in increasing order."""
@@ -202,16 +208,39 @@ class FusionView:
         """Write the view to `path`, usually `x.fk.json`; `fusekit.load` reads it, without torch."""
         return save_model(self._model, path)
 
-    def live(self) -> LiveView:
-        """A widget with a size slider and an engine menu, which runs and times again."""
+    def plan(self) -> Plan:
+        """How the call is divided into kernels: see `FusedFunction.plan`."""
+        fused, args, kwargs = self._session().called()
+        return cast("Plan", fused.plan(*args, **kwargs))
+
+    def what_if(self, change: str = "", **options: Any) -> Variant:
+        """One variant of the call, compiled, checked and timed: see `fusekit.bench.what_if`."""
+        fused, args, kwargs = self._session().called()
+        tried = need("fusekit.bench", "a variant").what_if
+        return cast("Variant", tried(fused, args, kwargs, change=change, **options))
+
+    def legality(self, change: str) -> Verdict:
+        """Whether a change of the plan is legal, by which rule not, and what follows from it.
+
+        Raises:
+            UsageError: the change cannot be read, or this view is a recording.
+        """
+        fused, args, kwargs = self._session().called()
+        return cast("Verdict", fused.legality(*args, change=change, **kwargs))
+
+    def _session(self) -> Session:
         if self._live is None:
             raise UsageError(
                 "this view is a recording: nothing can run again; "
                 "f.explore(*args) gives a view with a live one"
             )
+        return self._live() if callable(self._live) else self._live
+
+    def live(self) -> LiveView:
+        """A widget with a size slider and an engine menu, which runs and times again."""
+        session = self._session()
         need("anywidget", "a live view")
         live = need("fusekit.viz.live", "a live view")
-        session = self._live() if callable(self._live) else self._live
         return cast("LiveView", live.LiveView(self._model, session))
 
 

@@ -10,6 +10,7 @@ from fusekit.config import current
 from fusekit.fusion import Group
 from fusekit.fusion.partition import Seam as PartitionSeam
 from fusekit.fusion.partition import Step
+from fusekit.fusion.rules import Rules
 from fusekit.fusion.verdicts import Check, Verdicts, ends_of
 from fusekit.ir import Node
 from fusekit.runtime.counterfactual import Outcome, argument_limit, remedies
@@ -41,12 +42,15 @@ def fill_why(
     maker: Mapping[int, Box],
     step_end: Callable[[int], str | None],
     call: _Call,
+    rules: Rules | None,
 ) -> None:
     """Fill `seams` and `pairs`; `step_end` says which node or group a step is."""
     most = current().max_arguments
     small = len(program.graph.nodes) <= _MOST_NODES
-    verdicts = Verdicts(program.partition, argument_limit(program, most)) if small else None
-    found = remedies(program, most, call)
+    verdicts = Verdicts(program.partition, argument_limit(program, most), rules) if small else None
+    # what a plan says of a changed graph nobody has said
+    nothing = [Outcome(None, None)] * len(program.partition.seams)
+    found = nothing if rules else remedies(program, most, call)
     rows = zip(program.partition.seams, explained.seams, found, strict=True)
     for seam, info, outcome in rows:
         ends = step_end(seam.producer), step_end(seam.consumer)

@@ -17,6 +17,9 @@ class FakeSession:
         self.asked: list[tuple[int, str]] = []
         self.seconds = seconds
 
+    def called(self):
+        raise NotImplementedError("there is nothing to run")
+
     def sizes(self) -> list[int]:
         return [1 << n for n in range(10, 21, 2)]
 

@@ -1,0 +1,68 @@
+"""Fields of forms, with their labels, and how panels read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from fusekit.errors import UsageError
+
+__all__ = ["button", "checks", "number", "number_of", "row", "select"]
+
+
+def row(*parts: str) -> str:
+    """Fields beside one another, as far as there is room."""
+    style = "display:flex;flex-wrap:wrap;align-items:center;gap:4px 0;margin-bottom:6px"
+    return f'<div class="fk-fields" style="{style}">{"".join(parts)}</div>'
+
+
+def select(label: str, name: str, choices: Mapping[str, str], chosen: str) -> str:
+    """A menu: value -> what it says."""
+    options = "".join(
+        f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>'
+        f"{escape(said)}</option>"
+        for value, said in choices.items()
+    )
+    return f'<label>{escape(label)} <select name="{name}">{options}</select></label>'
+
+
+def number(
+    label: str, name: str, value: float, *, least: float, most: float, unit: str = ""
+) -> str:
+    """A field for a number."""
+    bounds = f'min="{least:g}" max="{most:g}" step="any"'
+    field = f'<input type="number" name="{name}" value="{value:g}" {bounds} style="width:5.5em">'
+    return f"<label>{escape(label)} {field} {escape(unit)}</label>"
+
+
+def checks(legend: str, name: str, choices: Sequence[str], chosen: Sequence[str]) -> str:
+    """Boxes to tick, each a field of its own: `name.choice`."""
+    boxes = "".join(
+        f'<label><input type="checkbox" name="{name}.{escape(choice)}"'
+        f"{' checked' if choice in chosen else ''}> {escape(choice)}</label>"
+        for choice in choices
+    )
+    style = "display:flex;flex-wrap:wrap;align-items:center;min-width:0"
+    lead = f'<span style="margin-right:10px">{escape(legend)}</span>'
+    return f'<fieldset aria-label="{escape(legend)}" style="{style}">{lead}{boxes}</fieldset>'
+
+
+def button(said: str, name: str) -> str:
+    """What sends the form."""
+    return f'<button name="{name}" value="1">{escape(said)}</button>'
+
+
+def number_of(
+    fields: Mapping[str, str], name: str, default: float, *, least: float, most: float
+) -> float:
+    """What a field for a number holds; UsageError if it is none, or out of its bounds."""
+    text = fields.get(name, "")
+    if not text.strip():
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise UsageError(f"{name} is a number from {least:g} to {most:g}, not {text!r}")
+    return value

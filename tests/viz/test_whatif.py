@@ -1,0 +1,334 @@
+"""Variants of a call, from a view and from the panel: what they say, keep and refuse."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+
+import pytest
+import torch
+
+import fusekit
+from fusekit.bench import Settings
+from fusekit.bench import variants as variants_
+from fusekit.bench.alteration import altered
+from fusekit.bench.targets import targets
+from fusekit.errors import PlanRefused, UsageError
+from fusekit.viz import FusionView
+from fusekit.viz.collect import collect
+from fusekit.viz.deck import CURRENT, Deck
+from fusekit.viz.panels import Cancelled, Progress, Shown
+from fusekit.viz.whatif import operators, options_for
+from tests.viz import models
+
+X, Y, W = (torch.randn(16, 16) for _ in range(3))
+
+
+def gated(x, y, w):
+    h = torch.relu(x * y + 1)
+    return torch.sigmoid(h @ w) * h
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(variants_, "_QUICK", Settings(runs=5, seconds=0.05))
+
+
+@pytest.fixture
+def view() -> FusionView:
+    return collect(fusekit.fuse(gated), (X, Y, W), {}, timing=False)
+
+
+class Asked:
+    """The panel of one view, asked as the browser asks it."""
+
+    def __init__(self, view: FusionView) -> None:
+        self.session = view._session()
+        self.model = view.model
+
+    def __call__(self, *, progress: Progress | None = None, size: int = 16, **fields: str) -> str:
+        shown = Shown(size, "llvm", self.model)
+        given = {"pinned": "", **fields}
+        return self.session.panel("what-if", given, shown, progress or Progress())
+
+    def value(self, label: str) -> str:
+        nodes = self.model["graph"]["nodes"]
+        return str(next(node["value"] for node in nodes if node["label"] == label))
+
+
+@pytest.fixture
+def asked(view) -> Asked:
+    return Asked(view)
+
+
+def text_of(page: str) -> str:
+    return html.unescape(re.sub(r"<[^>]+>", " ", page))
+
+
+# from Python
+
+
+def test_an_operator_out_of_its_group_is_a_launch_more(view):
+    variant = view.what_if("relu - g1")
+    assert repr(variant) == "Variant(gated: relu - g1; 3 groups)"
+    assert variant.made.groups == (("mul_1", "add_1"), ("relu_1",), ("sigmoid_1", "mul_2"))
+    assert (variant.current.launches, variant.made.launches) == (3, 4)
+    # the result of relu is stored and loaded once more, and so is the sum before it
+    assert variant.made.nbytes - variant.current.nbytes == 2 * X.nbytes
+    assert variant.agreement.holds
+    assert [race.against for race in variant.races] == ["current", "eager"]
+    assert all(race.seconds > 0 for race in variant.races)
+    assert "launches 3 -> 4" in str(variant)
+    assert json.loads(json.dumps(variant.to_dict()))["made"]["launches"] == 4
+
+
+def test_a_variant_is_replayed(view):
+    variant = view.what_if("relu - g1; ~sigmoid")
+    again = fusekit.fuse(gated, plan=variant.plan.to_dict())
+    assert again.plan(X, Y, W) == variant.plan
+    torch.testing.assert_close(again(X, Y, W), gated(X, Y, W))
+
+
+def test_an_illegal_variant_says_why(view):
+    with pytest.raises(PlanRefused, match=r"FK0105.*mm_1 stands between"):
+        view.what_if("relu + sigmoid")
+    assert not view.legality("relu + sigmoid").legal
+    assert view.legality("relu - g1").legal
+    assert view.plan().groups == (("mul_1", "add_1", "relu_1"), ("sigmoid_1", "mul_2"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"engine": "reference"},
+        {"threads": 1},
+        {"fast": True},
+        {"dtype": torch.float64},
+        {"dtype": "bfloat16"},
+        {"shape": 24},
+        {"layout": "transposed"},
+        {"layout": "strided"},
+        {"plan": {}},
+    ],
+    ids=str,
+)
+def test_anything_else_may_change(view, options):
+    if "plan" in options:
+        options = {"plan": view.plan().but(alone=["add"]).to_dict()}
+    before = torch.get_num_threads(), X.clone()
+    variant = view.what_if(**options)
+    assert variant.was_run
+    assert variant.agreement.holds, variant.agreement
+    assert str(variant.change) != "nothing"
+    assert (torch.get_num_threads(), X.equal(before[1])) == (before[0], True)
+    assert not fusekit.config.current().fast
+
+
+def test_what_is_not_here_is_compiled_and_not_run(view):
+    if not targets("cpu"):
+        pytest.skip("no other target that kernels can be compiled for")
+    for target in targets("cpu"):
+        variant = view.what_if("relu - g1", target=target)
+        assert not variant.was_run
+        assert variant.agreement is None
+        assert variant.made.figures.target == target
+        assert variant.made.figures.instructions > 20
+        assert variant.made.figures.registers > 2
+        assert f"not run here: compiled for {target} only" in str(variant)
+
+
+def test_wide_registers_take_other_code(view):
+    if "avx2" not in targets("cpu"):
+        pytest.skip("no x86 CPU")
+    narrow, wide = (view.what_if(target=name).made.figures for name in ("avx2", "avx512"))
+    assert narrow != wide
+    assert narrow.registers <= 16 < wide.registers
+
+
+def test_functions_that_write_or_draw(view):
+    def writes(x, y):
+        x.mul_(y).add_(1)
+        return torch.exp(x)
+
+    x = X.clone()
+    variant = fusekit.fuse(writes).what_if(x, Y, change="exp - g1")
+    assert variant.agreement.holds
+    assert torch.equal(x, X)
+
+    def draws(x):
+        return torch.relu(x) * torch.rand_like(x)
+
+    state = torch.get_rng_state()
+    fused = fusekit.fuse(draws)
+    variant = fused.what_if(X, change="relu - g1")
+    assert variant.agreement is None
+    assert "draws random numbers" in variant.note
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dtype": "int3"},
+        {"layout": "diagonal"},
+        {"shape": (4, 4, 4)},
+        {"shape": (16, 8)},
+        {"shape": (-1, -1)},
+        {"engine": "no such"},
+        {"target": "z80"},
+        {"speed": 3},
+        {"change": "relu"},
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_the_users_error(view, options):
+    with pytest.raises(UsageError):
+        view.what_if(**options)
+
+
+def test_a_recording_has_nothing_to_try():
+    view = FusionView(models.lstm_cell())
+    for ask in (view.plan, view.what_if, lambda: view.legality("a + b")):
+        with pytest.raises(UsageError, match="recording"):
+            ask()
+
+
+def test_altered_arguments_keep_what_they_share():
+    (x, same, number), named = altered((X, X, 2), {"y": Y[0]}, dtype="float64", shape=4)
+    assert x is same
+    assert (x.dtype, x.shape, number) == (torch.float64, (4, 4), 2)
+    assert torch.equal(named["y"], Y[0, :4].double())
+    (large,), _ = altered((torch.randn(2, 3, 4, 4),), {}, layout="channels_last")
+    assert large.is_contiguous(memory_format=torch.channels_last)
+    (strided,), _ = altered((X,), {}, layout="strided")
+    assert strided.stride() == (32, 2)
+    assert torch.equal(strided, X)
+
+
+# what can be done
+
+
+def test_operators_and_their_options(view):
+    fused, args, _ = view._session().called()
+    program = fused.entry(args, {}).program
+    known = {operator.name: operator for operator in operators(program)}
+    assert list(known) == ["mul_1", "add_1", "relu_1", "mm_1", "sigmoid_1", "mul_2"]
+    assert known["mm_1"].place == "run by PyTorch"
+    assert known["relu_1"].neighbours == ("add_1", "mm_1", "mul_2")
+    offered = options_for(program, view.plan(), [known["relu_1"]])
+    assert [(option.change, option.verdict.legal) for option in offered] == [
+        ("relu_1 - g1", True),
+        ("relu_1 + g2", False),
+        ("relu_1 - add_1", True),
+        ("~relu_1", True),
+    ]
+    both = options_for(program, view.plan(), [known["mul_1"], known["relu_1"]])
+    assert [option.change for option in both] == ["mul_1 + relu_1", "mul_1 - relu_1"]
+    assert options_for(program, view.plan(), [known["mm_1"]]) == []
+
+
+# the deck
+
+
+def test_a_deck_keeps_stars_and_compares(view, tmp_path):
+    deck = Deck()
+    first = deck.add(view.what_if("relu - g1"))
+    second = deck.add(view.what_if("~relu"))
+    assert (first.number, second.number, repr(deck)) == (1, 2, "Deck(2 cards)")
+    assert deck.star(2).starred
+    assert str(deck).splitlines()[1].startswith("2* Variant(gated: ~relu")
+    found = deck.compare(CURRENT, 1)
+    assert found.same == (("sigmoid_1", "mul_2"),)
+    assert found.first == (("mul_1", "add_1", "relu_1"),)
+    assert found.second == (("mul_1", "add_1"), ("relu_1",))
+    assert found.launches == (3, 4)
+    assert "+ relu_1" in str(found)
+    path = deck.save(tmp_path / "x.deck.json")
+    assert fusekit.fuse(gated, plan=path).plan(X, Y, W) == second.variant.plan
+    deck.star(2)
+    with pytest.raises(UsageError, match="star"):
+        fusekit.fuse(gated, plan=deck.to_dict())
+    deck.remove(2)
+    assert fusekit.fuse(gated, plan=deck.dumps()).plan(X, Y, W) == first.variant.plan
+    for number in (2, 7):
+        with pytest.raises(UsageError, match="no card"):
+            deck.remove(number)
+    with pytest.raises(UsageError):
+        deck.compare(CURRENT, CURRENT)
+    assert deck.add(first.variant).number == 3
+
+
+# the panel
+
+
+def test_the_panel_offers_what_can_be_done(asked):
+    assert "Pin an operator" in asked()
+    page = text_of(asked(pinned=asked.value("relu")))
+    assert "Pinned: relu_1, in group 1" in page
+    assert "take relu_1 out of its group legal: 3 groups" in re.sub(r"\s+", " ", page)
+    assert "mm_1 stands between relu_1 and mul_2" in page
+    assert "nothing can be changed" in asked(pinned=asked.value("mm"))
+    assert "data-pin" in asked()
+
+
+def test_choosing_judges_and_compiles_nothing(asked):
+    asked()
+    before = fusekit.stats().kernels
+    page = asked(pinned=asked.value("relu"), add="relu_1 - g1")
+    assert 'value="relu_1 - g1"' in page
+    assert "Would be legal: 3 groups" in page
+    page = asked(change="relu_1 - g1", add="~sigmoid_1")
+    assert 'value="relu_1 - g1; ~sigmoid_1"' in page
+    page = asked(change="relu_1 + mul_2")
+    assert "Not legal." in page
+    assert "mm_1 stands between relu_1 and mul_2" in page
+    assert "there is" not in asked(change="relu_1 - g1", clear="1")
+    assert "fk-error" in asked(change="relu_1 - g9")
+    assert fusekit.stats().kernels == before
+
+
+def test_trying_adds_a_card(asked):
+    page = asked(change="relu_1 - g1", **{"try": "1"})
+    assert "Card 1 is in the deck" in page
+    cells = text_of(page)
+    assert "2 → 3" in cells
+    assert "3 → 4" in cells
+    page = asked(change="relu_1 - g1; mul_1 + sigmoid_1", **{"try": "1"})
+    assert "Not legal." in page
+    assert "Deck of 1 card" in page
+    page = asked(dtype="float64", engine="reference", extent="8", fast="off", **{"try": "1"})
+    assert "2: engine reference, fast off, float64, shape 8" in page
+    page = asked(star="2")
+    assert 'aria-pressed="true"' in page
+    assert "only current" in asked(compare="1", one="0", other="1")
+    assert "fusekit-plan" in asked(plan="1")
+    assert "Deck of 1 card" in asked(remove="2")
+
+
+def test_the_deck_stays_at_other_sizes(asked):
+    asked(change="relu_1 - g1", **{"try": "1"})
+    page = asked(size=8)
+    assert "Deck of 1 card" in page
+    assert "llvm, 16 × 16" in page
+
+
+def test_a_trial_is_stopped(asked):
+    progress = Progress()
+    progress.cancel()
+    with pytest.raises(Cancelled):
+        asked(progress=progress, change="relu_1 - g1", **{"try": "1"})
+    assert "Deck" not in asked()
+
+
+def test_the_panel_escapes(asked):
+    page = asked(change='"><script>alert(1)</script>')
+    assert "<script>" not in page
+
+
+def test_a_live_view_of_a_plan_shows_that_plan(view):
+    plan = view.plan().but("relu - g1")
+    split = collect(fusekit.fuse(gated, plan=plan), (X, Y, W), {}, timing=False)
+    assert split.model["totals"]["groups"] == 3
+    assert split._session().rerun(8, "llvm")["totals"]["groups"] == 3
+    assert "FK0111" in {seam["code"] for seam in split.model["seams"]}
