@@ -15,7 +15,7 @@ from fusekit.viz.boxes import Box
 from fusekit.viz.model import Model, Rung
 from fusekit.viz.words import plural
 
-__all__ = ["fill_ladder"]
+__all__ = ["fill_ladder", "joins_in_a_rung"]
 
 _MOST_NODES = 4000
 """Larger graphs are not divided once more for their ladder."""
@@ -66,7 +66,7 @@ def _begun(eager: Rung, launches: int, nbytes: int) -> list[Rung]:
 
 
 def _joined(found: Decisions, maker: Mapping[int, Box], calls: int, nbytes: int) -> list[Rung]:
-    each = -(-len(found.joins) // _MOST_RUNGS) or 1
+    each = joins_in_a_rung(found)
     rungs = []
     for start in range(0, len(found.joins), each):
         some = found.joins[start : start + each]
@@ -76,6 +76,11 @@ def _joined(found: Decisions, maker: Mapping[int, Box], calls: int, nbytes: int)
         rung["joins"] = [[one.id, other.id] for one, other in ends if one and other]
         rungs.append(rung)
     return rungs
+
+
+def joins_in_a_rung(found: Decisions) -> int:
+    """How many decisions share a step of the ladder."""
+    return -(-len(found.joins) // _MOST_RUNGS) or 1
 
 
 def _said(some: Sequence[Decision], maker: Mapping[int, Box]) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fusekit.bench import Variant
     from fusekit.fusion import Plan
     from fusekit.runtime.plans import Verdict
+    from fusekit.viz.laddersteps import MeasuredStep
     from fusekit.viz.ladderview import Ladder
     from fusekit.viz.live import LiveView
     from fusekit.viz.panels.panel import Fields, Progress, Shown
@@ -199,6 +200,16 @@ class FusionView:
         from fusekit.viz.quiz import Quiz  # noqa: PLC0415  for who asks
 
         return Quiz(self._model)
+
+    def measure_step(self, step: int, **options: Any) -> MeasuredStep:
+        """The plan after so many steps of the ladder, compiled and timed against the plan in force.
+
+        Options are those of `fusekit.bench.what_if`. UsageError if this view is a recording.
+        """
+        fused, args, kwargs = self._session().called()
+        steps = need("fusekit.viz.laddersteps", "a measured step")
+        measured = steps.measure_step(fused, args, kwargs, self._model, step, **options)
+        return cast("MeasuredStep", measured)
 
     def card(self) -> cards.Card:
         """One picture and one Markdown text, to paste into an issue."""

@@ -123,3 +123,24 @@ def test_a_seam_finds_both_operators_and_its_card_unfolds_by_keyboard(open_file)
     assert checks.count() == 5
     assert checks.nth(1).inner_text().startswith("FK0104 applies: t of what relu computes")
     found.shot("seams-dark")
+
+
+def test_a_step_of_the_ladder_is_measured_in_the_live_view(notebook):
+    cell = (
+        "import torch, fusekit\n"
+        "def f(x, w):\n    h = torch.relu(x + 1)\n    return torch.tanh(h @ w) + h\n"
+        "fusekit.fuse(f).explore(torch.ones(64, 64), torch.ones(64, 64)).live()"
+    )
+    notebook.open(cell).run_all()
+    page = notebook.page
+    page.wait_for_selector(".fk-live[data-state=ready]")
+    page.locator("[data-panel=ladder] > summary").click()
+    form = page.locator("[data-panel=ladder] form")
+    form.get_by_label("step").select_option("0")
+    form.get_by_role("button", name="measure this step").click()
+    row = form.locator(".fk-steps tbody tr")
+    row.wait_for()
+    cells = row.locator("th,td").all_inner_texts()
+    assert cells[:4] == ["0", "5", "192 KiB", "1.5×"] or cells[:3] == ["0", "5", "80 KiB"]
+    assert " to " in cells[4]
+    notebook.shot("ladder-measured", "[data-panel=ladder]")

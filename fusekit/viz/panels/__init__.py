@@ -7,10 +7,11 @@ carry `data-v`, `data-l` or `data-g` link to the graph and the sources as anywhe
 
 from __future__ import annotations
 
+from fusekit.viz.panels.ladder import LADDER
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress, Shown
 from fusekit.viz.panels.whatif import WHAT_IF
 
 __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 
-PANELS: tuple[Panel, ...] = (WHAT_IF,)
+PANELS: tuple[Panel, ...] = (WHAT_IF, LADDER)
 """All panels, from top to bottom."""
