@@ -6,9 +6,11 @@ change keeps what the function computes, but for rounding where its text says so
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator
 
+from fusekit.errors import GraphError
 from fusekit.fusion.draft import Draft, renamed
 from fusekit.fusion.partition import Group, Seam
 from fusekit.fusion.verdicts import ends_of, operator_of
@@ -80,7 +82,8 @@ class Case:
 def candidates(case: Case) -> Iterator[Change]:
     """What might save a seam, the smallest change first."""
     for make in (_limit, _swapped, _viewed_operands, _expanded, _scaled_columns, _unwritten):
-        yield from make(case)
+        with contextlib.suppress(GraphError):  # this graph cannot be changed so
+            yield from make(case)
 
 
 def _limit(case: Case) -> Iterable[Change]:

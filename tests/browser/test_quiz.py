@@ -141,6 +141,6 @@ def test_a_step_of_the_ladder_is_measured_in_the_live_view(notebook):
     row = form.locator(".fk-steps tbody tr")
     row.wait_for()
     cells = row.locator("th,td").all_inner_texts()
-    assert cells[:4] == ["0", "5", "192 KiB", "1.5×"] or cells[:3] == ["0", "5", "80 KiB"]
+    assert (cells[0], cells[1], cells[3]) == ("0", "5", "1.5×")
     assert " to " in cells[4]
     notebook.shot("ladder-measured", "[data-panel=ladder]")
