@@ -43,7 +43,7 @@ __all__ = [
 _EXPLORE = "fusekit.viz.collect"
 """Imported when asked for: everything below the notebook layer works without it."""
 
-_WHAT_IF = "fusekit.bench.variants"
+_WHAT_IF = "fusekit.bench.trials"
 """Likewise: it measures."""
 
 PlanLike = Plan | Mapping[str, Any] | str | Path

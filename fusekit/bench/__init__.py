@@ -6,8 +6,8 @@ from fusekit.bench.comparison import Comparison, Row, compare
 from fusekit.bench.contenders import Skipped
 from fusekit.bench.sweeping import Point, Sweep, sweep
 from fusekit.bench.timing import Settings, Timing, Verdict, judge, measure
+from fusekit.bench.trials import what_if
 from fusekit.bench.variant import Variant
-from fusekit.bench.variants import what_if
 
 __all__ = [
     "Comparison",

@@ -133,7 +133,8 @@ def _fused(
     if unknown:
         raise UsageError(f"no engine {unknown[0]!r}; there are auto, {', '.join(ENGINES)}")
     label = "fused" if len(engines) == 1 else "fused {}"
-    return [(label.format(name), fuse(fn, engine=name)) for name in engines]
+    plan = fn.planned if isinstance(fn, FusedFunction) else None
+    return [(label.format(name), fuse(fn, engine=name, plan=plan)) for name in engines]
 
 
 def _fused_contender(

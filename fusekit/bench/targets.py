@@ -17,7 +17,7 @@ from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.kernels import generate
 from fusekit.runtime.program import Program, rebind
 
-__all__ = ["CPUS", "Figures", "figures", "targets"]
+__all__ = ["CPUS", "HOST", "Figures", "figures", "targets"]
 
 CPUS: Mapping[str, Target] = {
     "avx2": Target("x86-64-v3", "", 32),

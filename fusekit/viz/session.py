@@ -45,7 +45,7 @@ class CallSession:
         self._extent = sized[0].shape[0] if sized else 0
         self._widest = max((t.numel() // max(self._extent, 1) for t in sized), default=1)
 
-    def called(self) -> tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]:
+    def call(self) -> tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]:
         """The function and the arguments that the view is of."""
         return self._fused, *pytree.tree_unflatten(self._leaves, self._spec)
 

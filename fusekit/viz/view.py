@@ -34,7 +34,7 @@ __all__ = ["FusionView", "Session", "load"]
 class Session(Protocol):
     """What a live view asks for: the adapter to a function that can run again."""
 
-    def called(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    def call(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         """The fused function, and the arguments of the call that the view is of."""
 
     def sizes(self) -> list[int]:
@@ -206,7 +206,7 @@ class FusionView:
 
         Options are those of `fusekit.bench.what_if`. UsageError if this view is a recording.
         """
-        fused, args, kwargs = self._session().called()
+        fused, args, kwargs = self.session().call()
         steps = need("fusekit.viz.laddersteps", "a measured step")
         measured = steps.measure_step(fused, args, kwargs, self._model, step, **options)
         return cast("MeasuredStep", measured)
@@ -221,12 +221,12 @@ class FusionView:
 
     def plan(self) -> Plan:
         """How the call is divided into kernels: see `FusedFunction.plan`."""
-        fused, args, kwargs = self._session().called()
+        fused, args, kwargs = self.session().call()
         return cast("Plan", fused.plan(*args, **kwargs))
 
     def what_if(self, change: str = "", **options: Any) -> Variant:
         """One variant of the call, compiled, checked and timed: see `fusekit.bench.what_if`."""
-        fused, args, kwargs = self._session().called()
+        fused, args, kwargs = self.session().call()
         tried = need("fusekit.bench", "a variant").what_if
         return cast("Variant", tried(fused, args, kwargs, change=change, **options))
 
@@ -236,10 +236,11 @@ class FusionView:
         Raises:
             UsageError: the change cannot be read, or this view is a recording.
         """
-        fused, args, kwargs = self._session().called()
+        fused, args, kwargs = self.session().call()
         return cast("Verdict", fused.legality(*args, change=change, **kwargs))
 
-    def _session(self) -> Session:
+    def session(self) -> Session:
+        """What runs the call again; UsageError if this view is a recording."""
         if self._live is None:
             raise UsageError(
                 "this view is a recording: nothing can run again; "
@@ -249,7 +250,7 @@ class FusionView:
 
     def live(self) -> LiveView:
         """A widget with a size slider and an engine menu, which runs and times again."""
-        session = self._session()
+        session = self.session()
         need("anywidget", "a live view")
         live = need("fusekit.viz.live", "a live view")
         return cast("LiveView", live.LiveView(self._model, session))

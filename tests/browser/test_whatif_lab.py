@@ -9,8 +9,8 @@ import pytest
 pytestmark = pytest.mark.browser
 
 LIVE = """import torch, fusekit
-import fusekit.bench.variants as variants
-variants._QUICK = fusekit.bench.Settings(seconds=0.3)
+import fusekit.bench.trials as trials
+trials._QUICK = fusekit.bench.Settings(seconds=0.3)
 
 @fusekit.fuse
 def gated(x, y, w):
@@ -42,7 +42,7 @@ def test_an_operator_is_taken_out_of_its_group(notebook):
     panel.get_by_role("button", name="take relu_1 out of its group").click()
     panel.get_by_text("Would be legal: 3 groups").wait_for()
     panel.get_by_role("button", name="try it").click()
-    panel.get_by_text("Card 1 is in the deck").wait_for()
+    panel.get_by_text("This is card 1 of the deck").wait_for()
     row = panel.locator(".fk-deck tbody tr")
     cells = row.locator("td").all_inner_texts()
     assert cells[1:3] == ["2 → 3", "3 → 4"]  # groups and launches: one more of each
@@ -50,7 +50,7 @@ def test_an_operator_is_taken_out_of_its_group(notebook):
     panel.get_by_label("number type").select_option("float64")
     panel.get_by_label("change of the groups").fill("~sigmoid_1")
     panel.get_by_label("change of the groups").press("Enter")
-    panel.get_by_text("Card 2 is in the deck").wait_for()
+    panel.get_by_text("This is card 2 of the deck").wait_for()
     panel.get_by_role("button", name="star card 1").click()
     panel.locator("[aria-pressed=true]").wait_for()
     panel.get_by_role("button", name="compare", exact=True).click()

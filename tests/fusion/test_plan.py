@@ -371,6 +371,76 @@ def test_the_page_of_a_seam_that_a_plan_made() -> None:
     assert explained.codes == ("FK0111",)
 
 
+# what else a call may be
+
+
+def test_batches_are_launched_as_one_still() -> None:
+    def function(weights, gradients):
+        torch._foreach_mul_(weights, 0.9)
+        torch._foreach_add_(weights, gradients)
+
+    def arguments() -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        generator = torch.Generator().manual_seed(0)
+        made = [torch.randn(5, 7, generator=generator) for _ in range(6)]
+        return made[:3], made[3:]
+
+    expected, gradients = arguments()
+    function(expected, gradients)
+    free = fusekit.fuse(function).plan(*arguments())
+    launches = {"": 1, "mul_1 - add_1": 3, "mul_1 + mul_2": 2, "~add_2": 2}
+    for change, count in launches.items():
+        fused = fusekit.fuse(function, plan=free.but(change) if change else free)
+        weights, given = arguments()
+        fused(weights, given)
+        for ours, theirs in zip(weights, expected, strict=True):
+            assert torch.equal(ours, theirs), change
+        assert len(program_of(fused, *arguments()).launches) == count, change
+
+
+def test_gradients_are_those_of_eager() -> None:
+    x, y = (torch.randn(4, 4, requires_grad=True) for _ in range(2))
+    expected = torch.autograd.grad(gated(x, y).sum(), (x, y))
+    for change in ("sigmoid - g1", "mul_1 - add_1", "~sigmoid"):
+        fused = fusekit.fuse(gated, plan=fusekit.fuse(gated).plan(X, Y).but(change))
+        found = torch.autograd.grad(fused(x, y).sum(), (x, y))
+        for ours, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
+def test_a_method_keeps_its_plan() -> None:
+    class Scaled:
+        def __init__(self) -> None:
+            self.scale = Y
+
+        def forward(self, x):
+            return torch.exp(x * self.scale) + x
+
+    plan = fusekit.fuse(Scaled().forward).plan(X).but("exp - g1")
+    Scaled.forward = fusekit.fuse(Scaled.forward, plan=plan)
+    made = Scaled()
+    assert len(made.forward.plan(X).groups) == 3
+    torch.testing.assert_close(made.forward(X), torch.exp(X * Y) + X)
+
+
+def test_another_dtype_is_the_same_plan() -> None:
+    fused = fusekit.fuse(gated, plan=fusekit.fuse(gated).plan(X, Y).but("sigmoid - g1"))
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        x, y = X.to(dtype), Y.to(dtype)
+        assert len(program_of(fused, x, y).kernels) == 3
+        torch.testing.assert_close(fused(x, y), gated(x, y))
+
+
+def test_random_numbers_left_to_pytorch() -> None:
+    def function(x):
+        return torch.relu(x) * torch.rand_like(x)
+
+    fused = fusekit.fuse(function, plan=fusekit.fuse(function).plan(X).but("~rand_like"))
+    torch.manual_seed(3)
+    ours = fused(X)
+    torch.manual_seed(3)
+    assert torch.equal(ours, function(X))  # the very numbers that eager draws
+
+
 # any program, any plan
 
 

@@ -17,7 +17,7 @@ class FakeSession:
         self.asked: list[tuple[int, str]] = []
         self.seconds = seconds
 
-    def called(self):
+    def call(self):
         raise NotImplementedError("there is nothing to run")
 
     def sizes(self) -> list[int]:

@@ -9,7 +9,7 @@ import torch
 
 import fusekit
 from fusekit.bench import Settings
-from fusekit.bench import variants as variants_
+from fusekit.bench import trials as trials_
 from fusekit.bench.variant import Race
 from fusekit.errors import UsageError
 from fusekit.viz import FusionView
@@ -40,7 +40,7 @@ def normed(x, w):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(variants_, "_QUICK", Settings(runs=5, seconds=0.05))
+    monkeypatch.setattr(trials_, "_QUICK", Settings(runs=5, seconds=0.05))
 
 
 def view_of(function) -> FusionView:
@@ -103,7 +103,7 @@ def test_a_planned_function_has_its_own_ladder_and_reasons():
 
 def test_the_panel_measures_and_remembers():
     view = view_of(mlp)
-    session = view._session()
+    session = view.session()
     said = []
 
     def asked(**fields):
@@ -126,7 +126,7 @@ def test_the_panel_of_a_call_that_is_not_fused_says_so():
         return x @ w
 
     view = view_of(nothing)
-    answer = view._session().panel(
+    answer = view.session().panel(
         "ladder", {"pinned": ""}, Shown(32, "llvm", view.model), Progress()
     )
     assert "Nothing was fused" in answer

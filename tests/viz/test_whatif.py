@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 
 import pytest
@@ -11,9 +10,7 @@ import torch
 
 import fusekit
 from fusekit.bench import Settings
-from fusekit.bench import variants as variants_
-from fusekit.bench.alteration import altered
-from fusekit.bench.targets import targets
+from fusekit.bench import trials as trials_
 from fusekit.errors import PlanRefused, UsageError
 from fusekit.viz import FusionView
 from fusekit.viz.collect import collect
@@ -32,7 +29,7 @@ def gated(x, y, w):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(variants_, "_QUICK", Settings(runs=5, seconds=0.05))
+    monkeypatch.setattr(trials_, "_QUICK", Settings(runs=5, seconds=0.05))
 
 
 @pytest.fixture
@@ -44,7 +41,7 @@ class Asked:
     """The panel of one view, asked as the browser asks it."""
 
     def __init__(self, view: FusionView) -> None:
-        self.session = view._session()
+        self.session = view.session()
         self.model = view.model
 
     def __call__(self, *, progress: Progress | None = None, size: int = 16, **fields: str) -> str:
@@ -69,122 +66,17 @@ def text_of(page: str) -> str:
 # from Python
 
 
-def test_an_operator_out_of_its_group_is_a_launch_more(view):
+def test_a_view_tries_variants(view):
     variant = view.what_if("relu - g1")
     assert repr(variant) == "Variant(gated: relu - g1; 3 groups)"
-    assert variant.made.groups == (("mul_1", "add_1"), ("relu_1",), ("sigmoid_1", "mul_2"))
-    assert (variant.current.launches, variant.made.launches) == (3, 4)
-    # the result of relu is stored and loaded once more, and so is the sum before it
-    assert variant.made.nbytes - variant.current.nbytes == 2 * X.nbytes
-    assert variant.agreement.holds
-    assert [race.against for race in variant.races] == ["current", "eager"]
-    assert all(race.seconds > 0 for race in variant.races)
-    assert "launches 3 -> 4" in str(variant)
-    assert json.loads(json.dumps(variant.to_dict()))["made"]["launches"] == 4
-
-
-def test_a_variant_is_replayed(view):
-    variant = view.what_if("relu - g1; ~sigmoid")
-    again = fusekit.fuse(gated, plan=variant.plan.to_dict())
-    assert again.plan(X, Y, W) == variant.plan
-    torch.testing.assert_close(again(X, Y, W), gated(X, Y, W))
-
-
-def test_an_illegal_variant_says_why(view):
+    assert view.what_if(dtype="float64").agreement.holds
     with pytest.raises(PlanRefused, match=r"FK0105.*mm_1 stands between"):
         view.what_if("relu + sigmoid")
     assert not view.legality("relu + sigmoid").legal
     assert view.legality("relu - g1").legal
     assert view.plan().groups == (("mul_1", "add_1", "relu_1"), ("sigmoid_1", "mul_2"))
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"engine": "reference"},
-        {"threads": 1},
-        {"fast": True},
-        {"dtype": torch.float64},
-        {"dtype": "bfloat16"},
-        {"shape": 24},
-        {"layout": "transposed"},
-        {"layout": "strided"},
-        {"plan": {}},
-    ],
-    ids=str,
-)
-def test_anything_else_may_change(view, options):
-    if "plan" in options:
-        options = {"plan": view.plan().but(alone=["add"]).to_dict()}
-    before = torch.get_num_threads(), X.clone()
-    variant = view.what_if(**options)
-    assert variant.was_run
-    assert variant.agreement.holds, variant.agreement
-    assert str(variant.change) != "nothing"
-    assert (torch.get_num_threads(), X.equal(before[1])) == (before[0], True)
-    assert not fusekit.config.current().fast
-
-
-def test_what_is_not_here_is_compiled_and_not_run(view):
-    if not targets("cpu"):
-        pytest.skip("no other target that kernels can be compiled for")
-    for target in targets("cpu"):
-        variant = view.what_if("relu - g1", target=target)
-        assert not variant.was_run
-        assert variant.agreement is None
-        assert variant.made.figures.target == target
-        assert variant.made.figures.instructions > 20
-        assert variant.made.figures.registers > 2
-        assert f"not run here: compiled for {target} only" in str(variant)
-
-
-def test_wide_registers_take_other_code(view):
-    if "avx2" not in targets("cpu"):
-        pytest.skip("no x86 CPU")
-    narrow, wide = (view.what_if(target=name).made.figures for name in ("avx2", "avx512"))
-    assert narrow != wide
-    assert narrow.registers <= 16 < wide.registers
-
-
-def test_functions_that_write_or_draw(view):
-    def writes(x, y):
-        x.mul_(y).add_(1)
-        return torch.exp(x)
-
-    x = X.clone()
-    variant = fusekit.fuse(writes).what_if(x, Y, change="exp - g1")
-    assert variant.agreement.holds
-    assert torch.equal(x, X)
-
-    def draws(x):
-        return torch.relu(x) * torch.rand_like(x)
-
-    state = torch.get_rng_state()
-    fused = fusekit.fuse(draws)
-    variant = fused.what_if(X, change="relu - g1")
-    assert variant.agreement is None
-    assert "draws random numbers" in variant.note
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"dtype": "int3"},
-        {"layout": "diagonal"},
-        {"shape": (4, 4, 4)},
-        {"shape": (16, 8)},
-        {"shape": (-1, -1)},
-        {"engine": "no such"},
-        {"target": "z80"},
-        {"speed": 3},
-        {"change": "relu"},
-    ],
-    ids=str,
-)
-def test_what_makes_no_sense_is_the_users_error(view, options):
-    with pytest.raises(UsageError):
-        view.what_if(**options)
+    with pytest.raises(UsageError, match="no option 'speed'"):
+        view.what_if(speed=3)
 
 
 def test_a_recording_has_nothing_to_try():
@@ -194,23 +86,11 @@ def test_a_recording_has_nothing_to_try():
             ask()
 
 
-def test_altered_arguments_keep_what_they_share():
-    (x, same, number), named = altered((X, X, 2), {"y": Y[0]}, dtype="float64", shape=4)
-    assert x is same
-    assert (x.dtype, x.shape, number) == (torch.float64, (4, 4), 2)
-    assert torch.equal(named["y"], Y[0, :4].double())
-    (large,), _ = altered((torch.randn(2, 3, 4, 4),), {}, layout="channels_last")
-    assert large.is_contiguous(memory_format=torch.channels_last)
-    (strided,), _ = altered((X,), {}, layout="strided")
-    assert strided.stride() == (32, 2)
-    assert torch.equal(strided, X)
-
-
 # what can be done
 
 
 def test_operators_and_their_options(view):
-    fused, args, _ = view._session().called()
+    fused, args, _ = view.session().call()
     program = fused.entry(args, {}).program
     known = {operator.name: operator for operator in operators(program)}
     assert list(known) == ["mul_1", "add_1", "relu_1", "mm_1", "sigmoid_1", "mul_2"]
@@ -290,7 +170,7 @@ def test_choosing_judges_and_compiles_nothing(asked):
 
 def test_trying_adds_a_card(asked):
     page = asked(change="relu_1 - g1", **{"try": "1"})
-    assert "Card 1 is in the deck" in page
+    assert "This is card 1 of the deck" in page
     cells = text_of(page)
     assert "2 → 3" in cells
     assert "3 → 4" in cells
@@ -330,5 +210,5 @@ def test_a_live_view_of_a_plan_shows_that_plan(view):
     plan = view.plan().but("relu - g1")
     split = collect(fusekit.fuse(gated, plan=plan), (X, Y, W), {}, timing=False)
     assert split.model["totals"]["groups"] == 3
-    assert split._session().rerun(8, "llvm")["totals"]["groups"] == 3
+    assert split.session().rerun(8, "llvm")["totals"]["groups"] == 3
     assert "FK0111" in {seam["code"] for seam in split.model["seams"]}

@@ -6,7 +6,7 @@ import json
 from html import escape
 from urllib.parse import quote
 
-from fusekit.bench.targets import Figures
+from fusekit.bench.targets import HOST, Figures
 from fusekit.bench.variant import Race, Variant
 from fusekit.errors import UsageError
 from fusekit.viz.deck import CURRENT, Card, Deck
@@ -18,8 +18,8 @@ from fusekit.viz.words import bytes_text, plural, ratio_text, seconds_text, visi
 __all__ = ["deck_html"]
 
 _HEADS = [
-    *("", "what changes", "groups", "launches", "bytes", "time", "against current"),
-    *("against eager", "largest error", "code", ""),
+    *("star", "what changes", "groups", "launches", "bytes", "time", "against current"),
+    *("against eager", "largest error", "code", "card"),
 ]
 
 
@@ -79,7 +79,8 @@ def _race(race: Race | None) -> str:
     if race is None:
         return cell("")
     if race.outcome == "cannot tell":
-        return f'<td>cannot tell<div class="fk-note">{escape(race.reason)}</div></td>'
+        why = "the spreads overlap" if race.reason.startswith("quartiles") else race.reason
+        return f'<td>cannot tell<div class="fk-note">{escape(why)}</div></td>'
     said = f"{ratio_text(race.ratio)} {race.outcome}"
     return f'<td class="fk-out-{race.outcome}"><span class="fk-outcome">{escape(said)}</span></td>'
 
@@ -96,12 +97,13 @@ def _code(made: Figures | None, current: Figures | None) -> str:
     if made is None:
         return cell("")
     spilled = f"{made.spills} B of stack" if made.is_gpu else plural(made.spills, "spill")
-    said = f"{made.instructions} instructions, {made.registers} registers, {spilled}"
-    was = ""
+    lines = [f"{made.registers} registers, {spilled}"]
     if current is not None:
         numbers = f"{current.instructions}, {current.registers}, {current.spills}"
-        was = f'<div class="fk-note">current {escape(numbers)}</div>'
-    return f"<td>{escape(said)}{was}</td>"
+        where = "" if current.target == HOST else f" for {current.target}"
+        lines.append(f"current{where}: {numbers}")
+    notes = "".join(f'<div class="fk-note">{escape(line)}</div>' for line in lines)
+    return f'<td class="fk-num-cell">{made.instructions} instructions{notes}</td>'
 
 
 def _plan(deck: Deck, fields: Fields) -> str:
@@ -109,9 +111,11 @@ def _plan(deck: Deck, fields: Fields) -> str:
         return ""
     card = deck[int(fields["plan"])]
     text = escape(json.dumps(card.variant.plan.to_dict(), indent=1))
+    groups = "".join(f"<li>{escape(', '.join(g))}</li>" for g in card.variant.made.groups)
     return (
         f"<figure><figcaption>Plan of card {card.number}, for "
         f"<code>fusekit.fuse(fn, plan=...)</code></figcaption>"
+        f'<ol class="fk-division" aria-label="groups of card {card.number}">{groups}</ol>'
         f'<pre class="fk-code" tabindex="0">{text}</pre></figure>'
     )
 

@@ -42,9 +42,10 @@ def draw(call: Call, fields: Fields, progress: Progress) -> str:
     deck: Deck = call.kept.setdefault("deck", Deck())
     plan = call.fused.plan(*call.args, **call.kwargs)
     change = _change(fields)
-    said = _act(call, deck, change, fields, progress)
+    refused = _act(call, deck, change, fields, progress)
     form = _form(call, entry.program, change, fields)
-    verdict = said or _verdict(entry.program, plan, change)
+    tried = _tried(call, deck, change, fields)
+    verdict = refused or tried or _verdict(entry.program, plan, change)
     return (
         f'{form}<div aria-live="polite">{verdict}</div>'
         f"{_pinned(entry.program, plan, fields.get('pinned', ''))}{deck_html(deck, fields)}"
@@ -73,7 +74,7 @@ def _change(fields: Fields) -> str:
 
 
 def _act(call: Call, deck: Deck, change: str, fields: Fields, progress: Progress) -> str:
-    """Do what the button says; what is to be said of it, or ""."""
+    """Do what the button says; why that is refused, or ""."""
     for name, act in (("star", deck.star), ("remove", deck.remove)):
         if name in fields:
             act(_number(fields[name]))
@@ -91,7 +92,21 @@ def _act(call: Call, deck: Deck, change: str, fields: Fields, progress: Progress
     except PlanRefused as refused:
         return _explained(refused.decline)
     card = deck.add(variant, _at(call))
-    return f'<p class="fk-verdict">Card {card.number} is in the deck below.</p>'
+    call.kept.setdefault("tried", {})[_choices(call, change, fields)] = card.number
+    return ""
+
+
+def _choices(call: Call, change: str, fields: Fields) -> tuple[str, ...]:
+    """What makes a variant: equal for equal ones."""
+    return change, _at(call), *(f"{name}={x}" for name, x in sorted(_others(fields).items()))
+
+
+def _tried(call: Call, deck: Deck, change: str, fields: Fields) -> str:
+    """Which card the choices in the form have led to, if they have been tried."""
+    number = call.kept.get("tried", {}).get(_choices(call, change, fields))
+    if number not in [card.number for card in deck]:
+        return ""
+    return f'<p class="fk-verdict">This is card {number} of the deck below.</p>'
 
 
 def _others(fields: Fields) -> dict[str, Any]:
@@ -222,7 +237,7 @@ def _pinned(program: Program, plan: Plan, pinned: str) -> str:
     )
     more = f" and {len(found) - 4} more" if len(found) > 4 else ""
     rows = [_option(option) for option in options_for(program, plan, found)]
-    heads = ["change", "would it be legal?", ""]
+    heads = ["change", "would it be legal?", "choose"]
     caption = escape(visible(f"Pinned: {names}{more}"))
     none = f'<p class="fk-note">{caption}: nothing can be changed about it.</p>'
     body = table("fk-options", heads, rows, caption=caption) if rows else none
