@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fusekit.api import FusedFunction, doctor, explain, explore, fuse, stats
-    from fusekit.bench import compare, sweep
+    from fusekit.bench import compare, crossover, roofline, sweep
     from fusekit.config import options
     from fusekit.errors import (
         CompileError,
@@ -53,7 +53,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "api": ("FusedFunction", "doctor", "explain", "explore", "fuse", "stats"),
-    "bench": ("compare", "sweep"),
+    "bench": ("compare", "crossover", "roofline", "sweep"),
     "config": ("options",),
     "errors": (
         "CompileError",
@@ -108,6 +108,7 @@ __all__ = [
     "can_fuse_on_cpu",
     "can_fuse_on_gpu",
     "compare",
+    "crossover",
     "debug_get_fused_kernel_code",
     "debug_launch_graph",
     "doctor",
@@ -123,6 +124,7 @@ __all__ = [
     "quiz",
     "quiz_results",
     "register_fusion",
+    "roofline",
     "run_fusion",
     "stats",
     "sweep",

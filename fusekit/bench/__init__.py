@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fusekit.bench.comparison import Comparison, Row, compare
 from fusekit.bench.contenders import Skipped
+from fusekit.bench.crossing import Crossover, crossover
+from fusekit.bench.roofs import Roofline, roofline
 from fusekit.bench.sweeping import Point, Sweep, sweep
 from fusekit.bench.timing import Settings, Timing, Verdict, judge, measure
 from fusekit.bench.trials import what_if
@@ -11,7 +13,9 @@ from fusekit.bench.variant import Variant
 
 __all__ = [
     "Comparison",
+    "Crossover",
     "Point",
+    "Roofline",
     "Row",
     "Settings",
     "Skipped",
@@ -20,8 +24,10 @@ __all__ = [
     "Variant",
     "Verdict",
     "compare",
+    "crossover",
     "judge",
     "measure",
+    "roofline",
     "sweep",
     "what_if",
 ]

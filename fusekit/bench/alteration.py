@@ -8,17 +8,10 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
+from fusekit.bench.variants import DTYPES
 from fusekit.errors import UsageError
 
-__all__ = ["DTYPES", "LAYOUTS", "altered", "resized"]
-
-DTYPES: Mapping[str, torch.dtype] = {
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float32": torch.float32,
-    "float64": torch.float64,
-}
-"""What floating point arguments can be converted to."""
+__all__ = ["DTYPES", "LAYOUTS", "altered"]
 
 _Call = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -48,7 +41,7 @@ def altered(
     steps: list[Callable[[torch.Tensor], torch.Tensor]] = []
     if shape is not None:
         extents = _extents(leaves, shape)
-        steps.append(lambda leaf: resized(leaf, extents))
+        steps.append(lambda leaf: _resized(leaf, extents))
     if dtype is not None:
         wanted = _dtype(dtype)
         steps.append(lambda leaf: leaf.to(wanted) if leaf.is_floating_point() else leaf)
@@ -64,8 +57,8 @@ def altered(
     return args, kwargs
 
 
-def resized(leaf: torch.Tensor, extents: Mapping[int, int]) -> torch.Tensor:
-    """A tensor with other extents, by its own elements, repeated or left out."""
+def _resized(leaf: torch.Tensor, extents: Mapping[int, int]) -> torch.Tensor:
+    """A tensor with several other extents, by its own elements, repeated or left out."""
     for dim, extent in enumerate(leaf.shape):
         wanted = extents.get(extent, extent)
         if wanted != extent:

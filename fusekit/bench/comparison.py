@@ -14,7 +14,19 @@ from fusekit.bench.report import comparison_table, comparison_text, seconds_text
 from fusekit.bench.timing import Outcome, Settings, Timing, judge, measure
 from fusekit.errors import UsageError
 
-__all__ = ["Comparison", "Row", "TimingDict", "TimingRowDict", "compare"]
+__all__ = [
+    "Comparison",
+    "Label",
+    "Row",
+    "TimingDict",
+    "TimingRowDict",
+    "compare",
+    "devices_of",
+    "rounded",
+]
+
+_MOST_SAMPLES = 60
+"""As many of a contender's samples are kept as plain data, the last ones."""
 
 Label = Literal["", "baseline", "faster", "slower", "tie", "cannot tell"]
 
@@ -29,6 +41,9 @@ class TimingRowDict(TypedDict):
     runs: int
     ratio: float | None
     outcome: Label
+    samples: list[float]
+    interval: list[float]
+    cause: str
 
 
 class TimingDict(TypedDict):
@@ -52,6 +67,8 @@ class Row:
         outcome: against the baseline: "faster", "slower", "tie", "cannot tell"; "baseline".
         reason: of the outcome, with numbers.
         declined: why PyTorch runs it although it was fused; "" if it does not.
+        interval: where the true median ratio lies with 95 %; None if that was not worked out.
+        cause: the kind of what kept a verdict from being given; "" if there is one.
     """
 
     name: str
@@ -62,6 +79,8 @@ class Row:
     outcome: Label
     reason: str
     declined: str = ""
+    interval: tuple[float, float] | None = None
+    cause: str = ""
 
     @property
     def seconds(self) -> float:
@@ -83,12 +102,14 @@ class Comparison:
         rows: for each device the baseline first, the others behind it.
         skipped: what could not be measured, and why.
         settings: how it was measured.
+        told: how it was measured, in a sentence, where that does not follow from the settings.
     """
 
     name: str
     rows: tuple[Row, ...]
     skipped: tuple[Skipped, ...]
     settings: Settings
+    told: str = ""
 
     @property
     def verdict(self) -> str:
@@ -107,6 +128,8 @@ class Comparison:
     @property
     def method(self) -> str:
         """How it was measured, in a sentence."""
+        if self.told:
+            return self.told
         inner = sorted({row.timing.inner for row in self.rows})
         disturbed = sum(row.timing.disturbed for row in self.rows)
         calls = "one call" if inner in ([], [1]) else f"{inner[0]} to {inner[-1]} calls"
@@ -131,6 +154,9 @@ class Comparison:
                 runs=row.timing.runs,
                 ratio=row.ratio,
                 outcome=row.outcome,
+                samples=[rounded(sample) for sample in row.timing.samples[-_MOST_SAMPLES:]],
+                interval=[rounded(end) for end in row.interval or ()],
+                cause=row.cause,
             )
             for row in self.rows
         ]
@@ -186,7 +212,7 @@ def compare(
     how = settings or Settings()
     rows: list[Row] = []
     skipped: list[Skipped] = []
-    for device in _devices(devices, (args, kwargs)):
+    for device in devices_of(devices, (args, kwargs)):
         if device == "cuda" and not torch.cuda.is_available():
             skipped.append(Skipped("", device, "no GPU that torch can use"))
             continue
@@ -198,7 +224,13 @@ def compare(
     return Comparison(getattr(fn, "__name__", type(fn).__name__), tuple(rows), tuple(skipped), how)
 
 
-def _devices(wanted: Iterable[str] | None, arguments: Any) -> list[str]:
+def rounded(number: float) -> float:
+    """Four significant digits, which is more than any measurement has."""
+    return float(f"{number:.4g}")
+
+
+def devices_of(wanted: Iterable[str] | None, arguments: Any) -> list[str]:
+    """Where to measure: what was asked for, or where the tensors are and the GPU."""
     if wanted is not None:
         names = [wanted] if isinstance(wanted, str) else list(wanted)
         for name in names:

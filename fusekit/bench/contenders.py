@@ -16,7 +16,15 @@ from fusekit.api import FusedFunction, fuse
 from fusekit.errors import EngineUnavailableError, UsageError
 from fusekit.runtime.engines import ENGINES
 
-__all__ = ["AGAINST", "Contender", "Skipped", "find_contenders", "move", "why_no_inductor"]
+__all__ = [
+    "AGAINST",
+    "Contender",
+    "Skipped",
+    "copied",
+    "find_contenders",
+    "move",
+    "why_no_inductor",
+]
 
 AGAINST = ("eager", "inductor")
 """What fused can be measured against."""
@@ -70,11 +78,19 @@ def move(value: Any, device: str) -> Any:
     def moved(leaf: Any) -> Any:
         if not isinstance(leaf, torch.Tensor):
             return leaf
-        made = torch.empty_strided(leaf.shape, leaf.stride(), dtype=leaf.dtype, device=device)
-        made.copy_(leaf.detach())
-        return made.requires_grad_(leaf.requires_grad)
+        return copied(leaf.detach(), device).requires_grad_(leaf.requires_grad)
 
     return pytree.tree_map(moved, value)
+
+
+def copied(tensor: torch.Tensor, device: str | torch.device) -> torch.Tensor:
+    """The same values with the same strides, also where several elements share memory."""
+    if tensor.layout is not torch.strided or not tensor.numel():
+        return tensor.to(device, copy=True)
+    pairs = zip(tensor.shape, tensor.stride(), strict=True)
+    reach = 1 + sum((extent - 1) * stride for extent, stride in pairs)
+    flat = tensor.as_strided((reach,), (1,)).to(device, copy=True)
+    return flat.as_strided(tensor.shape, tensor.stride(), 0)
 
 
 def find_contenders(

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any, TypedDict
+
+import torch
+from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction
 from fusekit.bench.comparison import Comparison, TimingDict, compare
 from fusekit.bench.report import sweep_table, sweep_text
+from fusekit.bench.stopwatch import Tell, race
 from fusekit.bench.timing import Settings
 from fusekit.errors import UsageError
 
-__all__ = ["Point", "Sweep", "SweepRowDict", "sweep"]
+__all__ = ["Point", "Sweep", "SweepRowDict", "points_of", "sweep"]
+
+_PLOT = "fusekit.viz.sweepplot"
+"""Imported when a notebook shows a sweep: measuring works without it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,7 +44,7 @@ class SweepRowDict(TypedDict):
     timing: TimingDict
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Sweep:
     """A comparison at each size, in the order the sizes were given.
 
@@ -80,6 +88,20 @@ class Sweep:
             for point in self.points
         ]
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as values that JSON has."""
+        return {"name": self.name, "verdict": self.verdict, "points": self.as_rows()}
+
+    def __repr__(self) -> str:
+        """`Sweep(name)  4 sizes, 64 to 4,096`: the same on every machine."""
+        sizes = [point.size for point in self.points]
+        said = f"{min(sizes):,} to {max(sizes):,}" if sizes else "none measured"
+        return f"Sweep({self.name})  {len(sizes)} sizes, {said}"
+
+    def _repr_html_(self) -> str:
+        """The plot and its table."""
+        return str(importlib.import_module(_PLOT).shown(self))
+
     def __str__(self) -> str:
         """A table and the verdict."""
         return sweep_text(self)
@@ -112,6 +134,54 @@ class _Task:
             settings=self.settings,
         )
         return Point(size, found)
+
+
+def points_of(
+    fn: Callable[..., Any],
+    make: Callable[[int], tuple[tuple[Any, ...], dict[str, Any]]],
+    sizes: Sequence[int],
+    *,
+    against: Sequence[str] = ("eager",),
+    seconds: float = 0.5,
+    tell: Tell | None = None,
+) -> Iterator[Point]:
+    """The same by the stopwatch, one size after the other, each as soon as it is measured.
+
+    Args:
+        fn: a function over tensors, or a `FusedFunction`.
+        make: size -> arguments and keyword arguments.
+        sizes: what to give it.
+        against: see `race`.
+        seconds: the most time for the rounds at one size.
+        tell: told before each size and during it.
+    """
+    for index, size in enumerate(sizes):
+        args, kwargs = make(size)
+
+        def step(_done: int, _total: int, said: str, at: tuple[int, int] = (index, size)) -> None:
+            if tell is not None:
+                tell(at[0], len(sizes), f"size {at[1]:,}{', ' + said if said else ''}")
+
+        step(0, 0, "")
+        device = _device(args, kwargs)
+        yield Point(
+            size,
+            race(
+                fn,
+                args,
+                kwargs,
+                against=against,
+                seconds=seconds,
+                flush=False,
+                devices=[device],
+                tell=step,
+            ),
+        )
+
+
+def _device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    leaves = pytree.tree_leaves((args, kwargs))
+    return next((x.device.type for x in leaves if isinstance(x, torch.Tensor)), "cpu")
 
 
 def sweep(

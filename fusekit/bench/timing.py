@@ -19,7 +19,16 @@ from typing import Literal
 
 import torch
 
-__all__ = ["Outcome", "Settings", "Timing", "Verdict", "judge", "measure", "no_collection"]
+__all__ = [
+    "Outcome",
+    "Settings",
+    "Timing",
+    "Verdict",
+    "Watch",
+    "judge",
+    "measure",
+    "no_collection",
+]
 
 Outcome = Literal["faster", "slower", "tie", "cannot tell"]
 
@@ -37,6 +46,9 @@ _REST = 4e-3
 
 _FLUSH_BYTES = 1 << 27
 """More than the last cache of the machines this runs on."""
+
+_LONG = 0.05
+"""Seconds from which a call is a sample by itself, without trying how many make one."""
 
 _LEAST_RUNS = 5
 """Fewer undisturbed runs than this give no verdict."""
@@ -173,6 +185,7 @@ def measure(
     *,
     synchronize: Callable[[], object] | None = None,
     firsts: Mapping[str, float] | None = None,
+    tell: Callable[[int, int, str], object] | None = None,
 ) -> dict[str, Timing]:
     """Time every contender, in turns.
 
@@ -181,26 +194,26 @@ def measure(
         settings: how; the defaults fit calls of a microsecond to a second.
         synchronize: waits for what a call started (on a GPU).
         firsts: seconds of first calls that the caller already made; the others are made here.
+        tell: told after each round how many there were, of how many, and a word; may raise.
 
     Returns:
         A `Timing` for each name.
     """
     how = settings or Settings()
-    watches = [_Watch(name, call, how, synchronize) for name, call in contenders.items()]
+    watches = [Watch(name, call, how, synchronize) for name, call in contenders.items()]
     for watch in watches:
         watch.start((firsts or {}).get(watch.name))
     with no_collection():
-        _rounds(watches, how)
+        _rounds(watches, how, tell or (lambda _done, _total, _said: None))
     return {watch.name: watch.timing() for watch in watches}
 
 
-def _rounds(watches: list[_Watch], how: Settings) -> None:
+def _rounds(watches: list[Watch], how: Settings, tell: Callable[[int, int, str], object]) -> None:
     for _ in range(how.warmup):
         for watch in watches:
             watch.sample()
     for watch in watches:
-        watch.totals.clear()
-        watch.waits.clear()
+        watch.clear()
     end = time.perf_counter() + how.seconds
     rounds = 0
     # a disturbed sample is taken again, but not for ever: a busy machine disturbs all of them
@@ -210,10 +223,17 @@ def _rounds(watches: list[_Watch], how: Settings) -> None:
         for watch in watches:
             watch.sample()
         rounds += 1
+        tell(min(rounds, how.runs), how.runs, "")
 
 
-class _Watch:
-    """One contender."""
+class Watch:
+    """One contender.
+
+    Attributes:
+        totals: seconds of each sample.
+        hosts: seconds of each until the calls had returned, before anything was waited for.
+        waits: for each, whether its thread lost the core and it looks like that.
+    """
 
     def __init__(
         self,
@@ -228,7 +248,9 @@ class _Watch:
         self.synchronize = synchronize
         self.inner = 1
         self.first = 0.0
+        self.host = 0.0
         self.totals: list[float] = []
+        self.hosts: list[float] = []
         self.waits: list[bool] = []
 
     def start(self, first: float | None) -> None:
@@ -236,12 +258,19 @@ class _Watch:
         self.first = self._time() if first is None else first
         if self.how.flush:
             return
-        self._time()
+        if self._time() > _LONG:
+            return
         quickest = min(self._time() for _ in range(3))
         while quickest < self.how.sample and self.inner < 1 << 20:
             wanted = self.how.sample / max(quickest, 1e-8) * self.inner
             self.inner = max(2 * self.inner, min(int(wanted * 1.1), 16 * self.inner))
             quickest = min(self._time() for _ in range(2))
+
+    def clear(self) -> None:
+        """Forget the samples: they were for warming up."""
+        self.totals.clear()
+        self.hosts.clear()
+        self.waits.clear()
 
     def sample(self) -> None:
         """One sample more."""
@@ -254,25 +283,26 @@ class _Watch:
         before = _switches()
         total = self._time()
         self.totals.append(total)
+        self.hosts.append(self.host)
         self.waits.append(_switches() > before and _is_waiting(total))
 
     def kept(self) -> int:
         """How many samples are undisturbed so far."""
-        return len(self._undisturbed())
+        return sum(self.is_kept())
 
     def timing(self) -> Timing:
         """What came out."""
-        kept = self._undisturbed()
+        kept = [total for total, fine in zip(self.totals, self.is_kept(), strict=True) if fine]
         samples = tuple(total / self.inner for total in kept or self.totals)
         lost = len(self.totals) - len(kept)
         return Timing(self.name, samples, self.first, self.inner, lost, bool(kept))
 
-    def _undisturbed(self) -> list[float]:
+    def is_kept(self) -> list[bool]:
+        """For each sample, whether it is undisturbed."""
         quickest = min(self.totals, default=0.0)
         return [
-            total
+            not waited and not is_disturbed(total, quickest)
             for total, waited in zip(self.totals, self.waits, strict=True)
-            if not waited and not is_disturbed(total, quickest)
         ]
 
     def _time(self) -> float:
@@ -280,6 +310,7 @@ class _Watch:
         start = time.perf_counter()
         for _ in count:
             call()
+        self.host = time.perf_counter() - start
         if self.synchronize is not None:
             self.synchronize()
         return time.perf_counter() - start

@@ -55,6 +55,7 @@ VERSION = 2
 _ADDED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("seams", {"value": None, "nodes": [], "checks": [], "remedy": None, "tried": None}),
     ("", {"pairs": {"rows": [], "total": 0}, "ladder": []}),
+    ("timing.rows", {"samples": [], "interval": [], "cause": ""}),
 )
 """What version 2 added: where (a path of keys, through lists), and keys with their defaults."""
 
@@ -174,6 +175,9 @@ class TimingRow(TypedDict):
     runs: int
     ratio: float | None  # time of the baseline over this one's: above 1 is faster
     outcome: Literal["", "baseline", "faster", "slower", "tie", "cannot tell"]
+    samples: list[float]  # seconds for one call, the last 60 at most, four digits each
+    interval: list[float]  # where the true ratio is with 95 %: [low, high], or []
+    cause: str  # what kept a verdict from being given, as one of a few words; "" if there is one
 
 
 class Timing(TypedDict):

@@ -9,7 +9,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction, fuse
-from fusekit.bench.alteration import resized
+from fusekit.bench.variants import resized
 from fusekit.errors import UsageError
 from fusekit.runtime.engines import ENGINES
 from fusekit.viz.model import Model
@@ -45,10 +45,6 @@ class CallSession:
         self._extent = sized[0].shape[0] if sized else 0
         self._widest = max((t.numel() // max(self._extent, 1) for t in sized), default=1)
 
-    def call(self) -> tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]:
-        """The function and the arguments that the view is of."""
-        return self._fused, *pytree.tree_unflatten(self._leaves, self._spec)
-
     def sizes(self) -> list[int]:
         """Powers of two up to four times the extent, and the extent."""
         limit = min(4 * self._extent, _MAX_ELEMENTS // max(self._widest, 1))
@@ -68,6 +64,10 @@ class CallSession:
         """Run and time the call at that size."""
         return self._model(*self._call(size, engine))
 
+    def call(self) -> _Called:
+        """The call as it was given."""
+        return self._fused, *pytree.tree_unflatten(self._leaves, self._spec)
+
     def panels(self) -> list[dict[str, str]]:
         """All of them."""
         return [{"name": p.name, "title": p.title, "note": p.note} for p in PANELS]
@@ -86,11 +86,7 @@ class CallSession:
     ) -> tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]:
         """Made once for each choice: a panel may ask for it at every key."""
         if self._current is None or self._current[0] != (size, engine):
-            extents = {self._extent: size}
-            leaves = [
-                resized(leaf, extents) if isinstance(leaf, torch.Tensor) else leaf
-                for leaf in self._leaves
-            ]
+            leaves = [resized(leaf, self._extent, size) for leaf in self._leaves]
             args, kwargs = pytree.tree_unflatten(leaves, self._spec)
             function = fuse(
                 self._fused.function, engine=engine, name=self._fused.name, plan=self._fused.planned

@@ -1,4 +1,4 @@
-"""What was measured, as a table with bars: only what the model holds, nothing derived but lengths.
+"""What was measured: a verdict, a strip plot and a table for each device, from the model alone.
 
 The bars are plain elements with a width, which sanitizers keep and screen readers pass over; the
 numbers beside them say the same.
@@ -9,9 +9,17 @@ from __future__ import annotations
 from html import escape
 
 from fusekit.viz.model import Compile, Model, Timing, TimingRow
-from fusekit.viz.words import plural, ratio_text, seconds_text, visible
+from fusekit.viz.strips import strips_html
+from fusekit.viz.words import bucket, plural, ratio_text, seconds_text, speed_text, visible
 
-__all__ = ["compile_text", "timing_html", "timing_text"]
+__all__ = [
+    "bucket_text",
+    "compile_text",
+    "prediction",
+    "times_html",
+    "timing_html",
+    "timing_text",
+]
 
 _BAR = "display:inline-block;height:10px;background:#8a94a0;"
 _SPREAD = "display:inline-block;height:10px;background:#c9cfd6;"
@@ -25,16 +33,46 @@ def timing_html(model: Model) -> str:
     """
     body = _compile_html(model["compile"])
     if model["timing"] is not None:
-        body = _timing(model["timing"]) + body
+        body = times_html(model["timing"], prediction(model)) + body
     return f'<div class="fk-measured">{body}</div><!--fk-measured-->' if body else ""
 
 
-def _timing(timing: Timing) -> str:
+def times_html(timing: Timing, predicted: str = "") -> str:
+    """The verdict, a picture and a table for each device, and how it was measured."""
     devices = dict.fromkeys(row["device"] for row in timing["rows"])
-    tables = "".join(_device(timing, device) for device in devices)
+    tables = "".join(strips_html(timing, each) + _device(timing, each) for each in devices)
     verdict = f'<p class="fk-verdict">{escape(visible(timing["verdict"]))}</p>'
     method = f'<p class="fk-note">{escape(visible(timing["method"]))}</p>'
-    return f"{verdict}{tables}{method}"
+    bytes_said = f'<p class="fk-predicted">{escape(predicted)}</p>' if predicted else ""
+    return f"{verdict}{bytes_said}{tables}{method}"
+
+
+def prediction(model: Model, timing: Timing | None = None) -> str:
+    """`Bytes alone predict 3.1×; measured 2.8×.`: memory traffic against the clock."""
+    timing, ledger = timing or model["timing"], model["ledger"]
+    if timing is None or not ledger["fused"] or not ledger["eager"]:
+        return ""
+    expected = ratio_text(ledger["eager"] / ledger["fused"])
+    rows = [row for row in timing["rows"] if row["name"].startswith("fused")]
+    found = [
+        f"{ratio_text(row['ratio'])} on {visible(row['device'])}" for row in rows if row["ratio"]
+    ]
+    return f"Bytes alone predict {expected}; measured {', '.join(found)}." if found else ""
+
+
+def bucket_text(timing: Timing) -> str:
+    """`fused on cpu: faster, 2-3×`: verdicts as coarse as a text may say them that is compared."""
+    said = []
+    for row in timing["rows"]:
+        if not row["name"].startswith("fused"):
+            continue
+        outcome: str = row["outcome"]
+        if outcome in ("faster", "slower") and row["ratio"]:
+            outcome = f"{outcome}, {bucket(row['ratio'])}"
+        elif row["cause"]:
+            outcome = f"{outcome}: {visible(row['cause'])}"
+        said.append(f"{visible(row['name'])} on {visible(row['device'])}: {outcome or 'measured'}")
+    return "; ".join(said) or "nothing measured"
 
 
 def _device(timing: Timing, device: str) -> str:
@@ -54,8 +92,7 @@ def _row(row: TimingRow, longest: float) -> str:
     soft = 100 * (median + half) / longest - solid
     bar = f'<span class="fk-bar" style="{_BAR}width:{solid:.1f}%"></span>'
     bar += f'<span class="fk-spread" style="{_SPREAD}width:{soft:.1f}%"></span>'
-    speed = ratio_text(row["ratio"])
-    said = escape(" ".join(part for part in (speed, row["outcome"]) if part))
+    said = escape(speed_text(row))
     kind = row["outcome"].replace(" ", "-") or "none"
     return (
         f'<tr class="fk-out-{kind}"><th scope="row">{escape(visible(row["name"]))}</th>'
@@ -85,7 +122,7 @@ def timing_text(model: Model, *, width: int = 28) -> str:
     timing = model["timing"]
     lines: list[str] = []
     if timing is not None:
-        lines.append(visible(timing["verdict"]))
+        lines += [said for said in (visible(timing["verdict"]), prediction(model)) if said]
         for device in dict.fromkeys(row["device"] for row in timing["rows"]):
             lines += [visible(device), *_bars(timing, device, width)]
         lines.append(visible(timing["method"]))
@@ -101,8 +138,9 @@ def _bars(timing: Timing, device: str, width: int) -> list[str]:
     for row in rows:
         bar = "█" * max(1, round(width * row["seconds"] / longest))
         time = f"{seconds_text(row['seconds'])} ±{seconds_text(row['spread'] / 2)}"
-        speed = " ".join(part for part in (ratio_text(row["ratio"]), row["outcome"]) if part)
         name = visible(row["name"]).ljust(room)
-        line = f"  {name}  {bar.ljust(width)}  {time}  {plural(row['runs'], 'run')}  {speed}"
+        line = (
+            f"  {name}  {bar.ljust(width)}  {time}  {plural(row['runs'], 'run')}  {speed_text(row)}"
+        )
         lines.append(line.rstrip())
     return lines

@@ -15,9 +15,10 @@ from fusekit.viz.html import SECTIONS, block, page
 from fusekit.viz.model import Model, check, load_model, save_model
 from fusekit.viz.need import need
 from fusekit.viz.text import headline, text
+from fusekit.viz.timed import Timed, asked, timed
 
 if TYPE_CHECKING:
-    from fusekit.bench import Variant
+    from fusekit.bench import Crossover, Roofline, Sweep, Variant
     from fusekit.fusion import Plan
     from fusekit.runtime.plans import Verdict
     from fusekit.viz.laddersteps import MeasuredStep
@@ -34,14 +35,14 @@ __all__ = ["FusionView", "Session", "load"]
 class Session(Protocol):
     """What a live view asks for: the adapter to a function that can run again."""
 
-    def call(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-        """The fused function, and the arguments of the call that the view is of."""
-
     def sizes(self) -> list[int]:
         """The sizes to choose from, in increasing order."""
 
     def engines(self) -> list[str]:
         """The engines to choose from; the first is where it starts."""
+
+    def call(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """The function, fused, and the arguments it was given."""
 
     def rerun(self, size: int, engine: str) -> Model:
         """Run and time once more, and say what happened."""
@@ -238,6 +239,37 @@ class FusionView:
         """
         fused, args, kwargs = self.session().call()
         return cast("Verdict", fused.legality(*args, change=change, **kwargs))
+
+    def time(
+        self,
+        *,
+        against: Sequence[str] | None = None,
+        seconds: float | None = None,
+        flush: bool | None = None,
+    ) -> Timed:
+        """The stopwatch: what this view holds, or measured anew if anything is chosen.
+
+        Args:
+            against: of "eager" and "inductor"; the first is the baseline.
+            seconds: the most time for each device, 3 if not given; it stops when it is certain.
+            flush: write over the caches before each sample (the default), or leave them warm.
+        """
+        return timed(self, against=against, seconds=seconds, flush=flush)
+
+    def sweep(self, *sizes: int, **choices: Any) -> Sweep:
+        """The call at these sizes; none means powers of two up to its own.
+
+        `choices` are dtype, layout, against and seconds: see `fusekit.viz.asked.sweep`.
+        """
+        return asked().sweep(self.session().call(), sizes, **choices)  # type: ignore[no-any-return]
+
+    def roofline(self, *, seconds: float = 5.0) -> Roofline:
+        """Each kernel of the call against what this machine can do: see `fusekit.roofline`."""
+        return asked().roofline(self.session().call(), seconds)  # type: ignore[no-any-return]
+
+    def crossover(self, **choices: Any) -> Crossover:
+        """From which size on fusing the call pays; the choices are `fusekit.crossover`'s."""
+        return asked().crossover(self.session().call(), **choices)  # type: ignore[no-any-return]
 
     def session(self) -> Session:
         """What runs the call again; UsageError if this view is a recording."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
-from fusekit.viz.model import Edge, LedgerRow, Model, Node, Seam
+from fusekit.viz.model import Edge, LedgerRow, Model, Node, Seam, TimingRow
 
 __all__ = [
+    "bucket",
     "bytes_text",
     "plural",
     "ratio_text",
@@ -14,6 +16,7 @@ __all__ = [
     "seconds_text",
     "sentence",
     "short",
+    "speed_text",
     "summary",
     "tensor_text",
     "visible",
@@ -43,6 +46,29 @@ def seconds_text(seconds: float) -> str:
 def ratio_text(ratio: float | None) -> str:
     """How many times as fast: "3.2×"; "" when there is nothing to compare with."""
     return "" if ratio is None else f"{_digits(ratio)}×"
+
+
+def speed_text(row: TimingRow) -> str:
+    """`3.2× faster`, `4× slower`, `1.01× tie`, `baseline`: the ratio and what follows from it."""
+    ratio, outcome = row["ratio"], row["outcome"]
+    if ratio and outcome == "slower":
+        ratio = 1 / ratio
+    return " ".join(part for part in (ratio_text(ratio), outcome) if part)
+
+
+_BUCKETS = (1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+
+
+def bucket(ratio: float) -> str:
+    """A ratio as coarse as a text may say it that is compared elsewhere: "2-3×", "over 100×".
+
+    For ratios below 1 it is the inverse's: how many times as slow.
+    """
+    factor = max(ratio, 1 / ratio)
+    for low, high in itertools.pairwise(_BUCKETS):
+        if factor < high:
+            return f"{low:g}-{high:g}×"
+    return "over 100×"
 
 
 def _digits(amount: float) -> str:

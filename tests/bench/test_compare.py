@@ -35,6 +35,7 @@ def test_rows_verdict_and_plain_data(pair):
     assert found.verdict.startswith(found.outcome)
     data = found.as_timing()
     assert set(data) == {"rows", "method", "verdict"}
+    assert len(data["rows"][1]["samples"]) == fused.timing.runs
     assert data["rows"][1]["seconds"] == fused.seconds
 
 
@@ -72,6 +73,20 @@ def test_arguments_are_not_written_to():
     x = torch.ones(8)
     fusekit.compare(lambda x: x.add_(1.0).mul_(2.0), x, settings=QUICK)
     assert torch.equal(x, torch.ones(8))
+
+
+def test_arguments_whose_elements_share_memory_are_copied_as_they_are():
+    for x in (
+        torch.arange(3.0)[:, None].expand(3, 4),
+        torch.arange(9.0)[1::2],
+        torch.ones(0, 3),
+        torch.arange(6.0).as_strided((3, 2), (1, 1), 2),
+    ):
+        (made,), _ = contenders.move(((x,), {}), "cpu")
+        assert (made.stride(), made.shape) == (x.stride(), x.shape)
+        assert torch.equal(made, x)
+        assert made.data_ptr() != x.data_ptr() or not x.numel()
+    assert fusekit.compare(lambda x: x * 2 + 1, torch.ones(3, 1).expand(3, 4), settings=QUICK).rows
 
 
 def test_what_is_not_fused_says_so():

@@ -78,7 +78,7 @@ def test_a_wait_for_the_core_is_told_from_a_slow_call(total, quickest, expected)
 
 def test_disturbed_samples_are_dropped_and_taken_again(monkeypatch):
     times = iter([1e-3] * 4 + [1e-3, 9e-3] * 50)
-    monkeypatch.setattr(timing._Watch, "_time", lambda self: next(times))
+    monkeypatch.setattr(timing.Watch, "_time", lambda self: next(times))
     monkeypatch.setattr(timing, "_REST", 0.0)
     found = measure({"a": lambda: None}, Settings(runs=8, sample=0.0, warmup=0))["a"]
     assert found.samples == (1e-3,) * 8
@@ -88,7 +88,7 @@ def test_disturbed_samples_are_dropped_and_taken_again(monkeypatch):
 
 def test_where_all_samples_wait_nothing_follows(monkeypatch):
     switches = iter(range(1000))
-    monkeypatch.setattr(timing._Watch, "_time", lambda self: 8e-3)
+    monkeypatch.setattr(timing.Watch, "_time", lambda self: 8e-3)
     monkeypatch.setattr(timing, "_switches", lambda: next(switches))
     monkeypatch.setattr(timing, "_REST", 0.0)
     found = measure({"a": lambda: None, "b": lambda: None}, Settings(runs=6, sample=0.0))

@@ -275,6 +275,9 @@ def row(name, device, seconds, spread, runs, ratio, outcome) -> TimingRow:
         runs=runs,
         ratio=ratio,
         outcome=outcome,
+        samples=[],
+        interval=[],
+        cause="",
     )
 
 

@@ -7,11 +7,15 @@ carry `data-v`, `data-l` or `data-g` link to the graph and the sources as anywhe
 
 from __future__ import annotations
 
+from fusekit.viz.panels.crossover import CROSSOVER
 from fusekit.viz.panels.ladder import LADDER
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress, Shown
+from fusekit.viz.panels.roofline import ROOFLINE
+from fusekit.viz.panels.stopwatch import STOPWATCH
+from fusekit.viz.panels.sweep import SWEEP
 from fusekit.viz.panels.whatif import WHAT_IF
 
 __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 
-PANELS: tuple[Panel, ...] = (WHAT_IF, LADDER)
+PANELS: tuple[Panel, ...] = (STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, LADDER, WHAT_IF)
 """All panels, from top to bottom."""

@@ -30,8 +30,8 @@ def number(
     label: str, name: str, value: float, *, least: float, most: float, unit: str = ""
 ) -> str:
     """A field for a number."""
-    bounds = f'min="{least:g}" max="{most:g}" step="any"'
-    field = f'<input type="number" name="{name}" value="{value:g}" {bounds} style="width:5.5em">'
+    bounds = f'min="{least:.12g}" max="{most:.12g}" step="any"'
+    field = f'<input type="number" name="{name}" value="{value:.12g}" {bounds} style="width:5.5em">'
     return f"<label>{escape(label)} {field} {escape(unit)}</label>"
 
 
@@ -43,13 +43,13 @@ def checks(legend: str, name: str, choices: Sequence[str], chosen: Sequence[str]
         for choice in choices
     )
     style = "display:flex;flex-wrap:wrap;align-items:center;min-width:0"
-    lead = f'<span style="margin-right:10px">{escape(legend)}</span>'
+    lead = f'<span style="margin:0 10px 6px 0">{escape(legend)}</span>'
     return f'<fieldset aria-label="{escape(legend)}" style="{style}">{lead}{boxes}</fieldset>'
 
 
 def button(said: str, name: str) -> str:
     """What sends the form."""
-    return f'<button name="{name}" value="1">{escape(said)}</button>'
+    return f'<button name="{name}" value="1" style="margin:0 0 6px">{escape(said)}</button>'
 
 
 def number_of(
@@ -64,5 +64,5 @@ def number_of(
     except ValueError:
         value = float("nan")
     if not least <= value <= most:
-        raise UsageError(f"{name} is a number from {least:g} to {most:g}, not {text!r}")
+        raise UsageError(f"{name} is a number from {least:.12g} to {most:.12g}, not {text!r}")
     return value
