@@ -8,12 +8,14 @@ import types
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from fusekit.errors import FusionDeclined, UsageError
+from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.scripted import readable
 from fusekit.fusion import Plan, as_plan
 from fusekit.ir import print_graph
+from fusekit.runtime.cached import FunctionCache
 from fusekit.runtime.compiled import ProgramExplanation, explain_compiled
 from fusekit.runtime.diagnosis import Doctor, doctor
 from fusekit.runtime.dispatch import Dispatcher
@@ -22,11 +24,14 @@ from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.explanation import Explanation, explanation_of
 from fusekit.runtime.history import History
 from fusekit.runtime.kernels import generate
-from fusekit.runtime.plans import Verdict, judge_plan, plan_of
+from fusekit.runtime.plans import Verdict, captured_for, judge_plan, plan_of
 from fusekit.runtime.program import KernelCall, rebind
 from fusekit.runtime.stats import Stats, counters
 from fusekit.runtime.tracing import trace
 from fusekit.specs import Decline, Reason
+
+if TYPE_CHECKING:
+    from fusekit.bench.editing import KernelEditor
 
 __all__ = [
     "Doctor",
@@ -45,6 +50,9 @@ _EXPLORE = "fusekit.viz.collect"
 
 _WHAT_IF = "fusekit.bench.trials"
 """Likewise: it measures."""
+
+_EDIT = "fusekit.bench.editing"
+"""Likewise: measuring is above this."""
 
 PlanLike = Plan | Mapping[str, Any] | str | Path
 
@@ -75,9 +83,19 @@ class FusedFunction(Dispatcher):
             raise UsageError(f"no engine {engine!r}; there are auto, {', '.join(ENGINES)}")
         function = readable(function)
         label = name or getattr(function, "__name__", type(function).__name__)
-        super().__init__(function, engine, str(label), dynamic=dynamic, plan=plan)
+        super().__init__(
+            function, engine, str(label), dynamic=dynamic, capture=self._captured if plan else None
+        )
+        self.planned = plan
         functools.update_wrapper(self, function, updated=())
         self._bound: weakref.WeakKeyDictionary[Any, FusedFunction] = weakref.WeakKeyDictionary()
+
+    def _captured(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
+        """With the operators that the plan leaves to PyTorch as calls."""
+        trace = functools.partial(
+            capture, self.function, args, kwargs, name=self.name, dynamic=self.dynamic
+        )
+        return captured_for(self.planned, lambda sites: trace(opaque=sites))
 
     def __get__(self, instance: Any, owner: type | None = None) -> FusedFunction:
         """A fused method: bound to its instance, whose tensors it reads at each call."""
@@ -146,6 +164,13 @@ class FusedFunction(Dispatcher):
         """
         return self.recorder.snapshot()
 
+    def cache(self) -> FunctionCache:
+        """What is held for this function: entries with their guards, kernels, and what would serve.
+
+        `f.cache().would_serve("f32[8,128], 2.0")` looks a call up that is not made.
+        """
+        return FunctionCache(self)
+
     def explore(self, *args: Any, **kwargs: Any) -> Any:
         """A `FusionView` of a call with these arguments: graph, source, bytes, timing."""
         return importlib.import_module(_EXPLORE).explore(self, *args, **kwargs)
@@ -203,6 +228,29 @@ class FusedFunction(Dispatcher):
             UsageError: an option makes no sense.
         """
         return importlib.import_module(_WHAT_IF).called(self, args, kwargs, change)
+
+    def edit(
+        self, *args: Any, language: str | None = None, group: int = 0, **kwargs: Any
+    ) -> KernelEditor:
+        """A kernel of a call with these arguments, to be written otherwise and tried.
+
+        `f.edit(x).compile(text)` says whether a text compiles, what it computes, and how fast it
+        is; no call is ever served by it.
+
+        Args:
+            *args: as for the call; the edited kernel is tried on copies of them.
+            language: "llvm", "cpp" or "cuda"; None for what runs.
+            group: which of the call's kernels, from 0.
+            **kwargs: as for the call.
+
+        Raises:
+            FusionDeclined: the call would not be fused; the decline says why.
+            UsageError: there is no such kernel or language, or it cannot be compiled here.
+        """
+        made: KernelEditor = importlib.import_module(_EDIT).editor(
+            self, args, kwargs, language, group
+        )
+        return made
 
     def trace(
         self,

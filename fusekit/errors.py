@@ -44,8 +44,17 @@ class FusionDeclined(FusekitError, RuntimeError):
         self.decline = decline
 
 
-class PlanRefused(FusionDeclined):
-    """A plan demands what cannot be; the decline names the rule and the operators."""
+class PlanRefused(FusekitError, RuntimeError):
+    """A plan demands a division that cannot be.
+
+    Attributes:
+        decline: the `fusekit.specs.Decline` that names the rule and the operators.
+    """
+
+    def __init__(self, decline: Any) -> None:
+        """Keep the decline and use its text as the message."""
+        super().__init__(str(decline))
+        self.decline = decline
 
 
 class CompileError(FusekitError, RuntimeError):

@@ -39,6 +39,15 @@ class Compiler(Protocol):
     def compile(self, source: KernelSource) -> Artifact:
         """Compile and load; CompileError with the log otherwise."""
 
+    def image(self, source: KernelSource) -> bytes:
+        """The machine code as a file holds it, compiled now; no cache is asked or filled."""
+
+    def load(self, source: KernelSource, image: bytes) -> Artifact:
+        """What `image` made of this source, loaded into the process."""
+
+    def key(self, source: KernelSource) -> str:
+        """What its machine code is kept under in the disk cache."""
+
     def assembly(self, source: KernelSource, language: str = "asm") -> str:
         """The machine code as text; a GPU's also as "sass".
 

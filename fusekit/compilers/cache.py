@@ -18,7 +18,19 @@ from pathlib import Path
 
 from fusekit import config
 
-__all__ = ["LIMIT_BYTES", "Info", "clear", "digest", "get", "info", "put"]
+__all__ = [
+    "LIMIT_BYTES",
+    "Info",
+    "clear",
+    "digest",
+    "get",
+    "hold",
+    "info",
+    "put",
+    "release",
+    "remove",
+    "size_of",
+]
 
 LIMIT_BYTES = 256 * 2**20
 """What all entries together may take; the ones used longest ago go first."""
@@ -30,6 +42,9 @@ _STALE_SECONDS = 3600.0
 
 _room: dict[Path, int] = {}
 """Folder -> bytes this process may still write before it must look at the folder's size again."""
+
+_held: set[str] = set()
+"""Names of entries that this process does not evict; others that share the folder may."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -89,6 +104,35 @@ def put(key: str, data: bytes) -> None:
     with contextlib.suppress(OSError):
         _make_room(folder, len(packed))
         _write(_path(folder, key), packed)
+
+
+def size_of(key: str) -> int | None:
+    """The bytes that what is kept under `key` takes on disk; None if there is nothing."""
+    folder, _ = _open_folder(create=False)
+    if folder is None:
+        return None
+    try:
+        return _path(folder, key).stat().st_size
+    except OSError:
+        return None
+
+
+def remove(key: str) -> None:
+    """Forget what was put under `key`."""
+    folder, _ = _open_folder(create=False)
+    if folder is not None:
+        with contextlib.suppress(OSError):
+            _path(folder, key).unlink()
+
+
+def hold(key: str) -> None:
+    """Have this process never evict what is kept under `key`, however full the cache is."""
+    _held.add(_name(key))
+
+
+def release(key: str) -> None:
+    """Undo `hold`."""
+    _held.discard(_name(key))
 
 
 def clear() -> None:
@@ -159,7 +203,11 @@ def _writable_by_others(found: os.stat_result) -> bool:
 
 def _path(folder: Path, key: str) -> Path:
     """The entry's file: named by a digest, so no key can name anything outside the folder."""
-    return folder / f"{digest(key)}.fk"
+    return folder / _name(key)
+
+
+def _name(key: str) -> str:
+    return f"{digest(key)}.fk"
 
 
 def _checksum(key: str, data: bytes) -> bytes:
@@ -218,6 +266,8 @@ def _make_room(folder: Path, size: int) -> None:
         for entry in entries:
             if total <= goal:
                 break
+            if Path(entry.path).name in _held:
+                continue
             with contextlib.suppress(OSError):
                 Path(entry.path).unlink()
             total -= entry.size

@@ -62,24 +62,44 @@ class HostCxx:
             CompileError: the compiler failed or took too long, or the result cannot be loaded.
             EngineUnavailableError: there is no compiler.
         """
-        toolchain = self._working()
-        flags = _flags(toolchain)
-        key = cache.digest("cpp", source.text, *flags, *toolchain.identity)
+        key = self.key(source)
         kept = cache.get(key)
         if kept is not None:
             with contextlib.suppress(OSError):
                 return _artifact(_load(kept), source, cached=True)
-        command = (*toolchain.command.program, *flags, *_LINK)
-        code = run(command, source.text, "kernel.so")
+        code = self.image(source)
+        artifact = self.load(source, code)
+        cache.put(key, code)
+        return artifact
+
+    def image(self, source: KernelSource) -> bytes:
+        """A shared library, compiled now.
+
+        Raises:
+            CompileError, EngineUnavailableError: as for `compile`.
+        """
+        return run(self.command(), source.text, "kernel.so")
+
+    def load(self, source: KernelSource, image: bytes) -> Artifact:
+        """The library of these bytes; CompileError if it cannot be loaded."""
         try:
-            library = _load(code)
+            return _artifact(_load(image), source, cached=False)
         except OSError as error:
             message = "the kernel was compiled but cannot be loaded (TMPDIR may forbid execution)"
+            command = self.command()
             raise CompileError(
                 message, command=command, log=str(error), source=source.text
             ) from error
-        cache.put(key, code)
-        return _artifact(library, source, cached=False)
+
+    def key(self, source: KernelSource) -> str:
+        """Of text, flags, compiler and processor; EngineUnavailableError without a compiler."""
+        toolchain = self._working()
+        return cache.digest("cpp", source.text, *_flags(toolchain), *toolchain.identity)
+
+    def command(self) -> tuple[str, ...]:
+        """What makes a library of a kernel's text; EngineUnavailableError without a compiler."""
+        toolchain = self._working()
+        return (*toolchain.command.program, *_flags(toolchain), *_LINK)
 
     def assembly(self, source: KernelSource, language: str = "asm") -> str:
         """The compiler's assembly text."""

@@ -56,15 +56,32 @@ class LlvmJit:
 
     def compile(self, source: KernelSource) -> Artifact:
         """Compile and load, or load what the disk cache holds; CompileError with the log."""
-        key = _key(source)
+        key = self.key(source)
         kept = cache.get(key)
         if kept is not None and (artifact := self._load_kept(source, kept)):
             return artifact
-        with _lock:
-            image = _machine().emit_object(_optimised(source, _machine()))
-            artifact = self._load(source, image)
+        image = self.image(source)
+        artifact = self.load(source, image)
         cache.put(key, image)
         return artifact
+
+    def image(self, source: KernelSource) -> bytes:
+        """An object file; CompileError where LLVM does not accept the text."""
+        with _lock:
+            emitted: bytes = _machine().emit_object(_optimised(source, _machine()))
+            return emitted
+
+    def load(self, source: KernelSource, image: bytes) -> Artifact:
+        """Link the object file into the process; CompileError if that cannot be done."""
+        with _lock:
+            return self._load(source, image)
+
+    def key(self, source: KernelSource) -> str:
+        """Of text, LLVM's version and processor."""
+        host = _host()
+        return cache.digest(
+            "llvm", llvmlite.__version__, host.name, host.features, _FLAGS, source.text
+        )
 
     def assembly(self, source: KernelSource, language: str = "asm") -> str:
         """The machine code as assembly text."""
@@ -96,11 +113,6 @@ class LlvmJit:
                 "the machine code does not link", log=str(error), source=source.text
             ) from error
         return Artifact(tracker[source.symbol], source, cached, keepalive=tracker)
-
-
-def _key(source: KernelSource) -> str:
-    host = _host()
-    return cache.digest("llvm", llvmlite.__version__, host.name, host.features, _FLAGS, source.text)
 
 
 def assembly_for(source: KernelSource, target: Target) -> str:

@@ -81,23 +81,39 @@ class Nvrtc:
         reason = self.unavailable()
         if reason is not None:
             raise EngineUnavailableError(reason)
-        arch = self.target().name
-        key = cache.digest("cuda", source.text, arch, *_options(), version())
+        key = self.key(source)
         cubin = cache.get(key)
         is_kept = cubin is not None
         if cubin is None:
-            cubin = build(source, arch).cubin
+            cubin = self.image(source)
             cache.put(key, cubin)
+        return dataclasses.replace(self.load(source, cubin), cached=is_kept)
+
+    def image(self, source: KernelSource) -> bytes:
+        """A cubin for the target, which need not be there.
+
+        Raises:
+            CompileError: NVRTC does not accept the text.
+            EngineUnavailableError: there is no NVRTC.
+        """
+        return build(source, self.target().name).cubin
+
+    def load(self, source: KernelSource, image: bytes) -> Artifact:
+        """Load a cubin into the current device's context; CompileError if the driver does not."""
         from cuda.core import ObjectCode  # noqa: PLC0415  takes 60 ms, and only GPUs need it
 
         try:
-            code = ObjectCode.from_cubin(cubin)
+            code = ObjectCode.from_cubin(image)
             handle = int(code.get_kernel(source.symbol).handle)
         except Exception as error:
             raise CompileError(
                 "the driver does not load the machine code", log=str(error), source=source.text
             ) from error
-        return Artifact(handle, source, is_kept, keepalive=code)
+        return Artifact(handle, source, keepalive=code)
+
+    def key(self, source: KernelSource) -> str:
+        """Of text, architecture, options and NVRTC's version."""
+        return cache.digest("cuda", source.text, self.target().name, *_options(), version())
 
     def assembly(self, source: KernelSource, language: str = "asm") -> str:
         """PTX, or "sass" by NVIDIA's disassembler, for the option `cuda_arch` or the device.

@@ -7,12 +7,13 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.utils import _pytree as pytree
 
 from fusekit.frontends.fx import Capture
 from fusekit.ir.graph import contiguous_strides
 from fusekit.runtime.signature import CONTEXT, TENSOR, context_key, leaf_key
 
-__all__ = ["Signature", "differences", "signature_of"]
+__all__ = ["Signature", "differences", "form_of", "signature_of", "value_text"]
 
 _SHAPE, _STRIDES = TENSOR.index("shape"), TENSOR.index("strides")
 
@@ -31,6 +32,7 @@ class Signature:
         aliases: names of the tensor arguments, by the first one that is the same tensor.
         outside: name -> what the function closes over; a tensor by its `leaf_key`.
         context: modes, options and switches around the call.
+        form: how the arguments are put together, each as a star: "(*, [*, *], b=*)".
     """
 
     leaves: Mapping[str, Any]
@@ -39,10 +41,22 @@ class Signature:
     aliases: Mapping[str, str]
     outside: Mapping[str, Any]
     context: tuple[Hashable, ...]
+    form: str = ""
+
+
+def form_of(spec: pytree.TreeSpec) -> str:
+    """How the arguments of a call, (args, kwargs), are put together."""
+    args, kwargs = pytree.tree_unflatten(["*"] * spec.num_leaves, spec)
+    items = [*map(str, args), *(f"{name}={item}" for name, item in kwargs.items())]
+    return f"({', '.join(items)})".replace("'*'", "*")
 
 
 def signature_of(
-    names: Sequence[str], leaves: Sequence[Any], pinned: Sequence[int], found: Capture | None
+    names: Sequence[str],
+    leaves: Sequence[Any],
+    pinned: Sequence[int],
+    found: Capture | None,
+    form: str = "",
 ) -> Signature:
     """The signature of a call, after its capture; `found` is None if that failed."""
     given = dict(zip(names, leaves, strict=True))
@@ -60,17 +74,25 @@ def signature_of(
         aliases={name: first.setdefault(id(x), name) for name, x in tensors.items()},
         outside=outside,
         context=context_key(),
+        form=form,
     )
 
 
 def differences(old: Signature, new: Signature) -> tuple[str, ...]:
     """Sentences such as `x: dtype float32 -> float16`, in the order of the arguments."""
     return (
+        *_in_form(old, new),
         *_in_arguments(old, new),
         *_in_aliases(old, new),
         *_in_closure(old.outside, new.outside),
         *_in_context(old.context, new.context),
     )
+
+
+def _in_form(old: Signature, new: Signature) -> Iterator[str]:
+    """The same arguments, but in another list, or by name and not by position."""
+    if old.form != new.form and old.leaves.keys() == new.leaves.keys():
+        yield f"arguments: {old.form} -> {new.form}"
 
 
 def _in_arguments(old: Signature, new: Signature) -> Iterator[str]:
@@ -95,9 +117,9 @@ def _in_leaf(name: str, old: Any, new: Any) -> Iterator[str]:
         if before == after:
             continue
         if index != _STRIDES:
-            yield f"{name}: {fact} {_text(before)} -> {_text(after)}"
+            yield f"{name}: {fact} {value_text(before)} -> {value_text(after)}"
         elif old[_SHAPE] == new[_SHAPE] or _is_dense(old) != _is_dense(new):
-            yield f"{name}: strides {_text(before)} -> {_text(after)}"
+            yield f"{name}: strides {value_text(before)} -> {value_text(after)}"
 
 
 def _in_aliases(old: Signature, new: Signature) -> Iterator[str]:
@@ -116,7 +138,7 @@ def _in_closure(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
         if _is_tensor(old[name]) and _is_tensor(new[name]):
             yield from _in_leaf(f"{kind} {name}", old[name], new[name])
         else:
-            before, after = _text(old[name]), _text(new[name])
+            before, after = value_text(old[name]), value_text(new[name])
             change = f"{before} -> {after}" if before != after else f"another {before}"
             yield f"{kind} {name}: {change}"
 
@@ -124,7 +146,7 @@ def _in_closure(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
 def _in_context(old: Sequence[Any], new: Sequence[Any]) -> Iterator[str]:
     for fact, before, after in zip(CONTEXT, old, new, strict=True):
         if before != after:
-            yield f"{fact}: {_text(before)} -> {_text(after)}"
+            yield f"{fact}: {value_text(before)} -> {value_text(after)}"
 
 
 def _is_same(old: Any, new: Any) -> bool:
@@ -150,11 +172,11 @@ def _is_dense(key: Any) -> bool:
 def _leaf_text(key: Any) -> str:
     """A tensor by dtype and shape, a number by its type, anything else by its value."""
     if _is_tensor(key):
-        return f"{_text(key[1])}{_text(key[_SHAPE])}"
-    return _text(key[1]) if isinstance(key, tuple) and len(key) == 2 else _text(key)
+        return f"{value_text(key[1])}{value_text(key[_SHAPE])}"
+    return value_text(key[1]) if isinstance(key, tuple) and len(key) == 2 else value_text(key)
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value in a few words that are the same in every process."""
     if isinstance(value, torch.Size | tuple):
         return str(list(value))

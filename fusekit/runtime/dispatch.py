@@ -7,14 +7,12 @@ whole signature; those seen for the first time are captured.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-import functools
 import operator
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -22,19 +20,19 @@ from torch.utils import _pytree as pytree
 
 from fusekit import events
 from fusekit.config import Options, current
-from fusekit.errors import FusionDeclined, PlanRefused
+from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import free_variables
 from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.seeds import is_seed
 from fusekit.fusion import Plan as FusionPlan
-from fusekit.runtime.differences import signature_of
+from fusekit.runtime.bounded import Bounded
+from fusekit.runtime.differences import form_of, signature_of
 from fusekit.runtime.engines import Engine, choose, switches
 from fusekit.runtime.entry import Entry, Generic, conditions
 from fusekit.runtime.gradient import Differentiable, check_differentiable, frees_of, requires_grad
 from fusekit.runtime.history import Recorder
 from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.plan import MISS, Plan, make_plan
-from fusekit.runtime.plans import captured_for
 from fusekit.runtime.program import Program, build
 from fusekit.runtime.resize import extents_of, is_generic, pattern_of, resize
 from fusekit.runtime.seeded import Drawing, Seeded
@@ -65,10 +63,8 @@ _HOT = 6
 _MAX_ENTRIES = 4096
 """Signatures remembered for one function; the oldest are forgotten (their kernels are not)."""
 
-
 Capturer = Callable[[tuple[Any, ...], dict[str, Any]], Capture]
 """Positional and named arguments -> the graph they run."""
-
 
 _MAX_VARIANTS = 64
 """Entries of one signature, which differ in pinned numbers or in what the function closes over."""
@@ -83,7 +79,15 @@ class _Hot(NamedTuple):
 
 
 class Dispatcher:
-    """Everything prepared for one function."""
+    """Everything prepared for one function.
+
+    Attributes:
+        prepared: its entries, by what calls are looked up by.
+        generic: programs that serve other sizes, by the same without extents.
+        planned: how the function is to be divided, if that was said.
+    """
+
+    planned: FusionPlan | None = None
 
     def __init__(
         self,
@@ -96,14 +100,12 @@ class Dispatcher:
         original: Callable[..., Any] | None = None,
         recorder: Recorder | None = None,
         labels: Sequence[str] | None = None,
-        plan: FusionPlan | None = None,
     ) -> None:
         """Prepare nothing yet.
 
-        `plan` says how to divide what the function runs. `capture` replaces the tracing of
-        `function`; `original` is what `function` calls, whose closure counts. What happens is noted
-        in `recorder`; `labels` are names for the first argument leaves, where the function's own
-        parameters say nothing.
+        `capture` replaces the tracing of `function`; `original` is what `function` calls, whose
+        closure counts. What happens is noted in `recorder`; `labels` are names for the first
+        argument leaves, where the function's own parameters say nothing.
         """
         self.function = function
         self.original = original or function
@@ -112,12 +114,14 @@ class Dispatcher:
         self.name = name
         self.dynamic = dynamic
         self.recorder = recorder or Recorder(name)
-        self.planned = plan
         self._labels = labels
         self._hot = _Hot(torch.get_default_dtype(), current(), {})
         self._takes_lists = False
-        self._entries: collections.OrderedDict[Hashable, list[Entry]] = collections.OrderedDict()
-        self._generic: collections.OrderedDict[Hashable, list[Generic]] = collections.OrderedDict()
+        self._pinned: tuple[Entry, ...] = ()
+        self.prepared = Bounded[Entry](_MAX_ENTRIES, _MAX_VARIANTS, self.is_pinned)
+        self.generic = Bounded[Generic](
+            _MAX_ENTRIES, _MAX_VARIANTS, lambda held: self.is_pinned(held.entry)
+        )
         self._lock = threading.RLock()
         _dispatchers.add(self)
 
@@ -154,27 +158,22 @@ class Dispatcher:
 
         Raises:
             EngineUnavailableError: the engine asked for by name cannot run here.
-        PlanRefused: the plan demands a group that cannot be.
-        UsageError: the plan is for another function.
         """
         leaves, spec = pytree.tree_flatten((args, kwargs))
         mutable = mutable_among(leaves)
         if mutable is not None:
             return Entry(None, mutable, None)
         key = self._key(leaves, spec)
-        for known in self._entries.get(key, ()):
+        for known in self.prepared.get(key):
             if known.fits(leaves):
                 return known
         with self._lock:
-            for known in self._entries.get(key, ()):
+            for known in self.prepared.get(key):
                 if known.fits(leaves):
                     return known
             counters.missed()
             made = self._prepare(args, kwargs, leaves, spec)
-            known_here = self._entries.get(key, [])[1 - _MAX_VARIANTS :]
-            self._entries[key] = [*known_here, made]
-            if len(self._entries) > _MAX_ENTRIES:
-                self._entries.popitem(last=False)
+            self.prepared.add(key, made)
             return made
 
     def eager(self, args: tuple[Any, ...], kwargs: dict[str, Any], decline: Decline) -> Any:
@@ -182,6 +181,26 @@ class Dispatcher:
         counters.fell_back(self.name, decline)
         self.recorder.fell_back(self.name, decline)
         return self.function(*args, **kwargs)
+
+    # what is kept
+
+    def evict(self, entry: Entry) -> None:
+        """Forget an entry, and the capture it was made by: the next such call is a new one."""
+        with self._lock:
+            self.pin(entry, pinned=False)
+            self.prepared.remove(lambda held: held is entry)
+            self.generic.remove(lambda held: held.entry.shares_capture(entry))
+            self.forget_recent()
+
+    def pin(self, entry: Entry, *, pinned: bool) -> None:
+        """Never forget an entry for want of room, or again as any other."""
+        with self._lock:
+            others = tuple(held for held in self._pinned if held is not entry)
+            self._pinned = (*others, entry) if pinned else others
+
+    def is_pinned(self, entry: Entry) -> bool:
+        """True if the entry, or one by the same capture, is never forgotten for want of room."""
+        return any(held is entry or held.shares_capture(entry) for held in self._pinned)
 
     # the slow way
 
@@ -241,8 +260,6 @@ class Dispatcher:
         try:
             program, captured = self._program(args, kwargs, leaves, spec)
             entry = self._entry(program, leaves, spec)
-        except PlanRefused:
-            raise
         except FusionDeclined as declined:
             pinned = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, int | float))
             entry = Entry(None, declined.decline, program, pinned)
@@ -250,19 +267,20 @@ class Dispatcher:
             seconds = time.perf_counter() - start
             calls = sum(node.op == "call" for node in program.graph.nodes)
             events.emit(events.Traced(self.name, len(program.kernels), calls, seconds))
+        signature = signature_of(
+            self._labelled(leaves, spec),
+            leaves,
+            [i for i, _ in entry.pinned],
+            program.capture if program else None,
+            form_of(spec),
+        )
         made = self.recorder.specialised(
-            self.name,
-            signature_of(
-                self._labelled(leaves, spec),
-                leaves,
-                [i for i, _ in entry.pinned],
-                program.capture if program else None,
-            ),
+            *(self.name, signature),
             captured=captured,
             groups=len(program.kernels) if program else 0,
             decline=entry.decline,
         )
-        return dataclasses.replace(entry, made=made)
+        return dataclasses.replace(entry, made=made, signature=signature)
 
     def _labelled(self, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Sequence[str]:
         """What to call the argument leaves."""
@@ -283,32 +301,19 @@ class Dispatcher:
         pattern = pattern_of(leaves)
         key = (pattern, *self._key(leaves, spec, shapes=False))
         extents = extents_of(leaves)
-        for known in self._generic.get(key, ()):
+        for known in self.generic.get(key):
             if known.entry.fits(leaves):
                 sizes = dict(zip(known.extents, extents, strict=True))
                 return resize(known.program, sizes), False
-        if self.planned is None:
-            found = self._capture(args, kwargs)
-        else:
-            found = captured_for(self.planned, functools.partial(self._trace, args, kwargs))
-        program = build(found, current().max_arguments, self.planned)
+        program = build(self._capture(args, kwargs), current().max_arguments, self.planned)
         if pattern is not None and is_generic(program, leaves):
             pinned, guards, outside = conditions(program, leaves)
             held = Entry(None, None, program, pinned, guards, outside=outside)
-            self._generic[key] = [
-                *self._generic.get(key, [])[1 - _MAX_VARIANTS :],
-                Generic(held, extents),
-            ]
-            if len(self._generic) > _MAX_ENTRIES:
-                self._generic.popitem(last=False)
+            self.generic.add(key, Generic(held, extents))
         return program, True
 
-    def _trace(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], opaque: Collection[int] = ()
-    ) -> Capture:
-        return capture(
-            *(self.function, args, kwargs), name=self.name, dynamic=self.dynamic, opaque=opaque
-        )
+    def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
+        return capture(self.function, args, kwargs, name=self.name, dynamic=self.dynamic)
 
     def _entry(self, program: Program, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Entry:
         found = program.capture

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from fusekit.frontends.free import Free
+from fusekit.runtime.differences import Signature
 from fusekit.runtime.history import Specialisation
 from fusekit.runtime.plan import Plan
 from fusekit.runtime.program import Program
@@ -29,6 +30,7 @@ class Entry:
         differentiable: wraps the plan while gradients are recorded; None if not needed.
         outside: tensors that the function closes over, and what they have to look like.
         made: why it was prepared; None where nothing was.
+        signature: what it was prepared for, for people; None where nothing was.
     """
 
     plan: Plan | None
@@ -39,6 +41,7 @@ class Entry:
     differentiable: Callable[[Sequence[Any]], list[Any]] | None = None
     outside: tuple[tuple[Free, Hashable], ...] = ()
     made: Specialisation | None = None
+    signature: Signature | None = None
 
     def fits(self, leaves: Sequence[Any]) -> bool:
         """True if pinned values and guards still hold, and closed-over tensors look the same."""
@@ -47,6 +50,12 @@ class Entry:
             and all(guard.holds() for guard in self.guards)
             and all(is_still(free, key) for free, key in self.outside)
         )
+
+    def shares_capture(self, other: Entry) -> bool:
+        """True if both run what one trace found, be it at other sizes."""
+        if self.program is None or other.program is None:
+            return False
+        return self.program.capture.obstacles is other.program.capture.obstacles
 
 
 @dataclasses.dataclass(frozen=True)

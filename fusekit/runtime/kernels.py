@@ -11,6 +11,7 @@ from typing import Any
 
 from fusekit import events
 from fusekit.codegen import KernelSource, Target, choose, emit
+from fusekit.compilers import cache
 from fusekit.config import current
 from fusekit.errors import CompileError, FusionDeclined
 from fusekit.registry import Store
@@ -19,7 +20,7 @@ from fusekit.runtime.launch import Launcher
 from fusekit.runtime.stats import counters
 from fusekit.specs import ArgSpec, Decline, KernelSpec, Reason
 
-__all__ = ["Kernel", "generate", "kernel_for", "n_compiled", "specs"]
+__all__ = ["Kernel", "forget", "generate", "is_compiled", "kernel_for", "n_compiled", "specs"]
 
 specs = Store()
 """Every fusion group of this process."""
@@ -60,8 +61,7 @@ def kernel_for(engine: Engine, spec: KernelSpec, args: ArgSpec) -> Kernel:
     Raises:
         FusionDeclined: it did not compile, now or the first time; the decline carries the log.
     """
-    target = engine.load_compiler().target().name
-    key = (engine.name, target, spec.key, args, current().fast)
+    key = _key(engine, spec, args)
     found = _kernels.get(key)
     if found is not None:
         return found.result()
@@ -82,6 +82,29 @@ def kernel_for(engine: Engine, spec: KernelSpec, args: ArgSpec) -> Kernel:
             found.set_exception(_as_decline(error))
             raise
     return found.result()
+
+
+def _key(engine: Engine, spec: KernelSpec, args: ArgSpec) -> Any:
+    target = engine.load_compiler().target().name
+    return (engine.name, target, spec.key, args, current().fast)
+
+
+def is_compiled(engine: Engine, spec: KernelSpec, args: ArgSpec) -> bool:
+    """True if `kernel_for` would compile nothing: it is there, or has failed."""
+    return _key(engine, spec, args) in _kernels
+
+
+def forget(kernel: Kernel) -> None:
+    """Have the next request compile it anew: plans that hold it keep it, the disk does not."""
+    with _lock:
+        found = [
+            key
+            for key, made in _kernels.items()
+            if made.done() and made.exception() is None and made.result() is kernel
+        ]
+        for key in found:
+            del _kernels[key]
+    cache.remove(kernel.engine.load_compiler().key(kernel.source))
 
 
 def _as_decline(error: BaseException) -> FusionDeclined:

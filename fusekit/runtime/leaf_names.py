@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.utils import _pytree as pytree
 
-__all__ = ["leaf_names"]
+__all__ = ["leaf_names", "parameters_of"]
 
 
 def leaf_names(
@@ -28,6 +28,15 @@ def leaf_names(
     for key, value in kwargs.items():
         names += _names_in(key, value)
     return names
+
+
+def parameters_of(function: Callable[..., Any]) -> list[str]:
+    """The names of the parameters that may be given by position; none where nobody knows."""
+    try:
+        found = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def _names_in(name: str, value: Any) -> list[str]:

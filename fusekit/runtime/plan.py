@@ -40,7 +40,7 @@ from fusekit.runtime.program import KernelCall, Program
 from fusekit.runtime.stats import CallCounter, counters
 from fusekit.specs import ArgSpec, Decline, Reason
 
-__all__ = ["MISS", "Plan", "make_plan"]
+__all__ = ["MISS", "Plan", "args_of", "make_plan"]
 
 MISS = object()
 """What a plan returns for arguments that are not its own."""
@@ -75,12 +75,12 @@ def make_plan(program: Program, engine: Engine, leaves: Sequence[Any], fallback:
     """
     compiled: dict[int, Kernel] = {}
     for launch in program.launches if engine.compiler else ():
-        kernel = kernel_for(engine, launch[0].spec, _args_of(launch, program.device))
+        kernel = kernel_for(engine, launch[0].spec, args_of(launch, program.device))
         compiled.update((call.group.index, kernel) for call in launch)
     return _Writer(program, engine, compiled, leaves, fallback).plan()
 
 
-def _args_of(launch: Sequence[KernelCall], device: str) -> ArgSpec:
+def args_of(launch: Sequence[KernelCall], device: str) -> ArgSpec:
     """What the kernel of a launch is specialised on."""
     each = [call.binding.args for call in launch]
     if len(launch) == 1:

@@ -20,7 +20,7 @@ from fusekit.fusion import Group
 from fusekit.ir import Graph, Node, Value
 from fusekit.runtime.program import Program, rebind
 
-__all__ = ["extents_of", "is_generic", "pattern_of", "resize"]
+__all__ = ["extents_of", "is_generic", "pattern_of", "pattern_of_shapes", "resize"]
 
 _FIXED = (0, 1)
 """Extents that mean something by themselves: nothing, and broadcast."""
@@ -33,14 +33,16 @@ def extents_of(leaves: Sequence[Any]) -> list[int]:
 
 def pattern_of(leaves: Sequence[Any]) -> tuple[tuple[int, ...], ...] | None:
     """Which extents are equal, 0 or 1; None if an argument is not contiguous."""
+    tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
+    if any(leaf.layout is not torch.strided or not leaf.is_contiguous() for leaf in tensors):
+        return None
+    return pattern_of_shapes([leaf.shape for leaf in tensors])
+
+
+def pattern_of_shapes(shapes: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    """The same for contiguous tensors of these shapes."""
     classes: dict[int, int] = {0: 0, 1: 1}
-    pattern = []
-    for leaf in leaves:
-        if isinstance(leaf, torch.Tensor):
-            if leaf.layout is not torch.strided or not leaf.is_contiguous():
-                return None
-            pattern.append(tuple(classes.setdefault(n, len(classes)) for n in leaf.shape))
-    return tuple(pattern)
+    return tuple(tuple(classes.setdefault(n, len(classes)) for n in shape) for shape in shapes)
 
 
 def is_generic(program: Program, leaves: Sequence[Any]) -> bool:

@@ -50,6 +50,16 @@ class CallCounter:
         self.count = itertools.count()
         self.tick: Callable[[], int] = self.count.__next__
 
+    @property
+    def calls(self) -> int:
+        """How often it ticked."""
+        return _ticks(self.count)
+
+
+def _ticks(count: itertools.count[int]) -> int:
+    """How often it was advanced: an itertools.count shows its state only in its repr."""
+    return int(repr(count)[6:-1])
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Tally:
@@ -61,8 +71,8 @@ class _Tally:
 
     @property
     def calls(self) -> int:
-        """How often it ticked (an itertools.count shows its state only in its repr)."""
-        return int(repr(self.count)[6:-1])
+        """How often it ticked."""
+        return _ticks(self.count)
 
 
 class Counters:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import operator
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,6 @@ from torch.utils import _pytree as pytree
 
 from fusekit.errors import FusionDeclined
 from fusekit.frontends.dtypes import TO_TORCH
-from fusekit.frontends.fx import Result
 from fusekit.ir import DType
 from fusekit.ir.graph import contiguous_strides
 from fusekit.runtime.arithmetic import by_engine, by_reference, grains, in_float64, ulps_between
@@ -23,8 +21,8 @@ from fusekit.runtime.elements import Element, base_element, elements_of
 from fusekit.runtime.elementtrace import ElementTrace, TracedNode
 from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.leaf_names import leaf_names
-from fusekit.runtime.plan import MISS, make_plan
-from fusekit.runtime.program import Program, rebind
+from fusekit.runtime.program import Program
+from fusekit.runtime.replay import inputs_of, made_by, numbers_of
 from fusekit.runtime.signature import foreign_context
 from fusekit.specs import Decline, Reason
 
@@ -185,25 +183,13 @@ class _Call:
 
     def inputs(self) -> dict[int, torch.Tensor]:
         """The tensor inputs of the graph."""
-        found = {}
-        sources = zip(self.graph.tensor_inputs, self.program.capture.sources, strict=True)
-        for value, source in sources:
-            if source.leaf is not None:
-                found[value] = self.leaves[source.leaf]
-            else:
-                found[value] = source.free.fetch() if source.free else source.constant
-        return found
+        return inputs_of(self.program, self.leaves)
 
     def scalars(self) -> dict[int, torch.Tensor]:
         """The scalar inputs of the graph."""
-        names = {f"a{i}": leaf for i, leaf in enumerate(self.leaves)}
-        pairs = zip(self.graph.scalar_inputs, self.program.capture.scalars, strict=True)
         return {
-            value: torch.tensor(
-                eval(text, {}, names),  # noqa: S307  the text is the trace's own
-                dtype=TO_TORCH[self.graph.dtype(value)],
-            )
-            for value, text in pairs
+            value: torch.tensor(number, dtype=TO_TORCH[self.graph.dtype(value)])
+            for value, number in numbers_of(self.program, self.leaves).items()
         }
 
     def count(self, element: Element) -> torch.Tensor:
@@ -222,23 +208,7 @@ class _Call:
             FusionDeclined: the call runs in PyTorch after all.
         """
         self.check_overlap()
-        results = tuple(Result(value=value) for value in wanted)
-        structure = pytree.tree_flatten((0,) * len(wanted))[1]
-        program = rebind(
-            dataclasses.replace(
-                self.program,
-                capture=dataclasses.replace(
-                    self.program.capture, results=results, out_spec=structure, writes=()
-                ),
-                graph=dataclasses.replace(self.graph, outputs=(*self.graph.outputs, *wanted)),
-                results=wanted,
-                writes=(),
-            )
-        )
-        made = make_plan(program, self.engine, self.leaves, _decline).run(self.leaves)
-        if made is MISS:
-            raise FusionDeclined(Decline(Reason.TRANSFORM))
-        return dict(zip(wanted, made, strict=True))
+        return made_by(self.program, self.engine, self.leaves, wanted, _decline)
 
     def check_overlap(self) -> None:
         """As a call does that writes: the target shares memory with no other argument."""

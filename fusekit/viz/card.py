@@ -6,15 +6,25 @@ import dataclasses
 import re
 from pathlib import Path
 
+from fusekit.viz.carried import packed
 from fusekit.viz.draw import data_uri
 from fusekit.viz.graph import graph_svg
 from fusekit.viz.model import Model
+from fusekit.viz.reproducer import reproducer
 from fusekit.viz.scene import Scene, scene
 from fusekit.viz.tables import ledger_headline
 from fusekit.viz.text import headline
-from fusekit.viz.words import bytes_text, end_name, plural, summary, visible
+from fusekit.viz.words import (
+    bytes_text,
+    end_name,
+    plural,
+    ratio_text,
+    seconds_text,
+    summary,
+    visible,
+)
 
-__all__ = ["Card", "card"]
+__all__ = ["Card", "card", "markdown", "mermaid"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,7 +33,8 @@ class Card:
 
     Attributes:
         svg: the graph, in light colours; "" where no Graphviz is to be had.
-        markdown: headline, Mermaid graph (GitHub draws it), seams, bytes and the function.
+        markdown: headline, Mermaid graph (GitHub draws it), seams, bytes, times and what they were
+            measured on, a program that shows it again, and the model in a comment.
         headline: the view's own.
     """
 
@@ -58,11 +69,16 @@ class Card:
 
 def card(model: Model) -> Card:
     """Make the card of `model`."""
-    return Card(graph_svg(model, theme="light"), _markdown(model), headline(model))
+    return Card(graph_svg(model, theme="light"), markdown(model), headline(model))
 
 
-def _markdown(model: Model) -> str:
-    parts = [f"### {_plain(model['title'])}", f"{_plain(summary(model))}", _mermaid(model)]
+def markdown(model: Model) -> str:
+    """The card's text; it ends with the model itself, in a comment that `fusekit.load` reads."""
+    parts = [
+        f"### {_plain(model['title'])}",
+        f"{_plain(summary(model))}",
+        _fenced(mermaid(model), "mermaid"),
+    ]
     if model["seams"]:
         rows = [
             [
@@ -79,13 +95,31 @@ def _markdown(model: Model) -> str:
         rows = [[i["op"], i["code"], i["reason"], i["hint"]] for i in model["declined"]]
         parts.append(_table(["left to PyTorch", "code", "why", "what to do"], rows))
     parts.append(f"Bytes: {_plain(ledger_headline(model))}.")
-    if model["timing"]:
-        timing = model["timing"]
-        parts.append(f"Time: {_plain(timing['verdict'])} ({_plain(timing['method'])}).")
-    if model["user"]["text"]:
+    parts += _measured(model)
+    again = reproducer(model)
+    if again:
+        parts += ["To see it again (`python again.py`):", _fenced(again, "python")]
+    elif model["user"]["text"]:
         lines = (visible(line) for line in model["user"]["text"].expandtabs().splitlines())
         parts.append(_fenced("\n".join(lines), "python"))
+    parts.append(packed(model))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _measured(model: Model) -> list[str]:
+    """Times, and what they were measured on."""
+    timing, parts = model["timing"], []
+    if timing:
+        parts.append(f"Time: {_plain(timing['verdict'])} ({_plain(timing['method'])}).")
+        rows = [
+            [row["name"], row["device"], seconds_text(row["seconds"]), ratio_text(row["ratio"])]
+            for row in timing["rows"]
+        ]
+        parts.append(_table(["", "device", "median", "as fast as the baseline"], rows))
+    if model["machine"]:
+        known = [f"{name} {text}" for name, text in model["machine"].items()]
+        parts.append(f"Measured with {_plain('; '.join(known))}.")
+    return parts
 
 
 def _plain(text: str) -> str:
@@ -100,16 +134,17 @@ def _table(heads: list[str], rows: list[list[str]]) -> str:
 
 def _fenced(text: str, language: str) -> str:
     """A code block whose fence is longer than any in the text."""
+    if not text:
+        return ""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
-def _mermaid(model: Model) -> str:
+def mermaid(model: Model) -> str:
+    """The graph as Mermaid draws it; "" without nodes."""
     shown = scene(model, limit=60)
-    if not shown.boxes:
-        return ""
-    return _fenced("\n".join(["flowchart TD", *_mermaid_lines(shown)]), "mermaid")
+    return "\n".join(["flowchart TD", *_mermaid_lines(shown)]) if shown.boxes else ""
 
 
 def _mermaid_lines(shown: Scene) -> list[str]:

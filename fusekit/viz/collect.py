@@ -22,6 +22,7 @@ from fusekit.specs import Decline
 from fusekit.viz.boxes import base_of, boxes, group_name
 from fusekit.viz.ladder import fill_ladder
 from fusekit.viz.ledger import eager_launches, ledger
+from fusekit.viz.machine import this_machine
 from fusekit.viz.model import (
     Compile,
     Declined,
@@ -57,6 +58,7 @@ def collect(
         found = model_of(function, given, named)
         if timing:
             found["timing"] = timing_of(function, given, named)
+            found["machine"] = this_machine()
         return found
 
     def live() -> CallSession:

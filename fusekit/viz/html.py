@@ -6,9 +6,11 @@ style sheet, the links between the parts, folding, tabs, zoom and the theme butt
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from html import escape
 
+from fusekit.viz.card import markdown
 from fusekit.viz.graph import Picture, layers, picture
 from fusekit.viz.ladderview import ladder_headline, ladder_html
 from fusekit.viz.model import Model
@@ -24,10 +26,10 @@ __all__ = ["SECTIONS", "block", "page", "script", "stylesheet"]
 SECTIONS = ("graph", "source", "why", "ladder", "bytes", "timing")
 """The parts of a view, in the order in which they appear."""
 
-_FEATURES = ("dom", "picture", "tabs", "sorting", "ladder", "links", "keys")
+_FEATURES = ("dom", "take", "picture", "tabs", "sorting", "ladder", "links", "keys")
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
-_SHEETS = ("graph", "fusekit", "why", "whatif")
+_SHEETS = ("graph", "fusekit", "why", "take", "whatif")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
@@ -49,6 +51,7 @@ def block(model: Model, *, hydrate: bool = True, sections: Collection[str] = SEC
         f"<style>{stylesheet()}</style>" if hydrate else "",
         _header(model),
         *(bodies[name](model) for name in SECTIONS if name in sections),
+        _taken(model),
         "</div>",
         f'<script type="module">{script()}</script>' if hydrate else "",
     ]
@@ -96,6 +99,14 @@ def _section(name: str, title: str, note: str, body: str, *, opened: bool = Fals
         f'<details class="fk-sec fk-{name}"{state}><summary><b>{title}</b>{said}</summary>'
         f'<div class="fk-body">{body}</div></details>'
     )
+
+
+def _taken(model: Model) -> str:
+    """What the buttons that take a view away hand out: an empty element with the card's text."""
+    name = re.sub(r"\W+", "-", model["name"]).strip("-") or "view"
+    text = escape(markdown(model)).replace("\n", "&#10;")
+    held = f'<span class="fk-take" data-name="{escape(name)}" data-markdown="{text}"></span>'
+    return f'<div class="fk-measured">{held}</div><!--fk-measured-->'  # times are in it
 
 
 def _header(model: Model) -> str:

@@ -35,8 +35,8 @@ class LiveView(anywidget.AnyWidget):
         view: the same as a `FusionView`, to keep or to save.
     """
 
-    _esm = f"{script()}{static('js/panels.js')}{static('js/live.js')}"
-    _css = f"{stylesheet()}{static('live.css')}"
+    _esm = f"{script()}{static('js/panels.js')}{static('js/edit.js')}{static('js/live.js')}"
+    _css = f"{stylesheet()}{static('live.css')}{static('desk.css')}"
 
     sizes = traitlets.List(traitlets.Int()).tag(sync=True)
     engines = traitlets.List(traitlets.Unicode()).tag(sync=True)

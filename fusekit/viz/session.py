@@ -78,7 +78,7 @@ class CallSession:
         if found is None:
             raise UsageError(f"no panel {name!r}")
         kept = self._kept.setdefault(name, {})
-        call = Call(*self._call(shown.size, shown.engine), shown.model, kept)
+        call = Call(*self._call(shown.size, shown.engine), shown.model, kept, self._fused)
         return found.draw(call, fields, progress)
 
     def _call(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fusekit.errors import UsageError
 from fusekit.viz import card as cards
+from fusekit.viz import takeaway
 from fusekit.viz.graph import dot, graph_svg
 from fusekit.viz.html import SECTIONS, block, page
-from fusekit.viz.model import Model, check, load_model, save_model
+from fusekit.viz.model import Model, check, dumps, load_model, save_model
 from fusekit.viz.need import need
 from fusekit.viz.text import headline, text
 from fusekit.viz.timed import Timed, asked, timed
@@ -20,6 +21,7 @@ from fusekit.viz.timed import Timed, asked, timed
 if TYPE_CHECKING:
     from fusekit.bench import Crossover, Roofline, Sweep, Variant
     from fusekit.fusion import Plan
+    from fusekit.runtime.cached import FunctionCache
     from fusekit.runtime.plans import Verdict
     from fusekit.viz.laddersteps import MeasuredStep
     from fusekit.viz.ladderview import Ladder
@@ -144,6 +146,24 @@ class FusionView:
         """The graph in DOT, for other tools."""
         return dot(self._model)
 
+    def mermaid(self) -> str:
+        """The graph as Mermaid, which GitHub and JupyterLab draw; "" if it has no nodes."""
+        return cards.mermaid(self._model)
+
+    def json(self) -> str:
+        """The model as JSON: what `save` writes."""
+        return dumps(self._model)
+
+    def png(
+        self, path: str | Path | None = None, *, width: int = 1600, theme: str = "light"
+    ) -> bytes:
+        """The graph's picture as PNG, `width` pixels wide; written to `path` if that is given.
+
+        Raises:
+            UsageError: the package resvg-py is not there (pip install 'fusekit[png]').
+        """
+        return takeaway.png(self.svg(theme=theme), width, path)
+
     def text(self) -> str:
         """Everything but the generated sources, as plain text."""
         return text(self._model)
@@ -240,6 +260,24 @@ class FusionView:
         fused, args, kwargs = self.session().call()
         return cast("Verdict", fused.legality(*args, change=change, **kwargs))
 
+    def export(self, directory: str | Path) -> list[Path]:
+        """Write all of it into a directory: page, picture, card, data, and the kernels.
+
+        A kernel is a directory with its source, a program that runs it on tensors like the call's,
+        and `make run`; of a view that was loaded from a file, only its source.
+
+        Returns:
+            The files that were written.
+        """
+        return takeaway.export(
+            self, directory, None if self._live is None else self.session().call()
+        )
+
+    def cache(self) -> FunctionCache:
+        """What is held for the function: `f.cache()`; UsageError of a recording."""
+        found: FunctionCache = self.session().call()[0].cache()
+        return found
+
     def time(
         self,
         *,
@@ -289,5 +327,9 @@ class FusionView:
 
 
 def load(path: str | Path) -> FusionView:
-    """Read a view that `FusionView.save` wrote; UsageError for anything else."""
+    """Read a view that `FusionView.save` wrote, or that a card (`x.md`) carries.
+
+    Raises:
+        UsageError: it is neither, or what the card carries was changed.
+    """
     return FusionView(load_model(path))

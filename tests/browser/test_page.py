@@ -133,7 +133,7 @@ def test_themes_and_fit(open_file, make, scheme):
         assert outside(found) == [], width
     found.page.set_viewport_size({"width": 1280, "height": 1700})
     found.shot(f"{make.__name__}-{scheme}", ".fk-view")
-    found.page.locator(".fk-tools button").click()
+    found.page.locator(".fk-tools > button").click()
     assert (
         found.page.evaluate(colour)
         == {

@@ -122,7 +122,7 @@ def test_a_damaged_entry_is_ignored(folder):
 @pytest.mark.parametrize("image", [b"", b"no object code", b"\x7fELF" + bytes(200)])
 def test_an_entry_that_does_not_link_is_ignored(folder, image):
     jit, source = LlvmJit(), make_source()
-    cache.put(llvm_jit._key(source), image)
+    cache.put(llvm_jit.LlvmJit().key(source), image)
     again = jit.compile(source)
     assert not again.cached
     x = torch.randn(100)

@@ -114,5 +114,5 @@ def test_what_is_kept_for_other_sizes_is_bounded(monkeypatch: pytest.MonkeyPatch
     f = fusekit.fuse(lambda x, label: x * 2 + 1)
     for number in range(30):
         f(torch.zeros(4), f"label {number}")
-    assert len(f._entries) <= 8
-    assert len(f._generic) <= 8
+    assert len(f.prepared) <= 8
+    assert len(f.generic) <= 8

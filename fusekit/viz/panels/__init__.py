@@ -7,7 +7,9 @@ carry `data-v`, `data-l` or `data-g` link to the graph and the sources as anywhe
 
 from __future__ import annotations
 
+from fusekit.viz.panels.cache import CACHE
 from fusekit.viz.panels.crossover import CROSSOVER
+from fusekit.viz.panels.edit import EDIT
 from fusekit.viz.panels.ladder import LADDER
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress, Shown
 from fusekit.viz.panels.roofline import ROOFLINE
@@ -17,5 +19,8 @@ from fusekit.viz.panels.whatif import WHAT_IF
 
 __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 
-PANELS: tuple[Panel, ...] = (STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, LADDER, WHAT_IF)
+PANELS: tuple[Panel, ...] = (
+    *(STOPWATCH, ROOFLINE, SWEEP, CROSSOVER),
+    *(WHAT_IF, LADDER, EDIT, CACHE),
+)
 """All panels, from top to bottom."""

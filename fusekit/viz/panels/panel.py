@@ -43,6 +43,7 @@ class Call:
         model: the view's model.
         kept: the panel's own memory: what it puts there is there when it is asked again, in the
             same view, whatever the size and engine.
+        own: the user's own function, whose cache and history are looked at; None where `fused` is.
     """
 
     fused: FusedFunction
@@ -50,6 +51,7 @@ class Call:
     kwargs: dict[str, Any]
     model: Model
     kept: dict[str, Any]
+    own: FusedFunction | None = None
 
 
 class Cancelled(Exception):  # noqa: N818  it is no error: the user pressed a button

@@ -2,6 +2,9 @@
 // back takes the place of the form's content. A field with data-now is sent when it changes, a form
 // with data-pin when something is pinned; `pinned` always goes along.
 
+// What brings a form's content to life, each time it is drawn: functions of the form.
+const dressings = [];
+
 const SLOW = 1000; // ms after which progress is shown
 
 function asker(model) {
@@ -58,6 +61,7 @@ function panelOf(model, ask, host, { name, title, note }) {
     const key = focused && (focused.id || focused.name);
     form.innerHTML = answer.html; // scripts in it would not run, and there are none
     if (key) (form.elements[key] ?? form).focus?.();
+    dressings.forEach((dress) => dress(form));
     host().keyed(form);
     quiet(form);
     fold.dataset.drawn = Number(fold.dataset.drawn ?? 0) + 1;

@@ -49,10 +49,11 @@ function themeButton(root) {
   });
 }
 
-features.push(({ root }) => {
+features.push(({ root, taking }) => {
   all(root, ".fk-generated").forEach(tabs);
   root.querySelector(".fk-user .fk-pane-title")?.append(copyButton(() => root.querySelector(".fk-user pre")));
   const tools = make("div", { class: "fk-tools" });
+  if (taking) tools.append(taking);
   tools.append(themeButton(root));
   root.querySelector(".fk-top")?.append(tools);
 });
