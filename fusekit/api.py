@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from fusekit.errors import FusionDeclined, UsageError
-from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.scripted import readable
 from fusekit.fusion import Plan, as_plan
 from fusekit.ir import print_graph
 from fusekit.runtime.cached import FunctionCache
-from fusekit.runtime.compiled import ProgramExplanation, explain_compiled
+from fusekit.runtime.compiled import ProgramExplanation, explain_compiled, original_of
 from fusekit.runtime.diagnosis import Doctor, doctor
-from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.elementtrace import ElementTrace
 from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.explanation import Explanation, explanation_of
 from fusekit.runtime.history import History
 from fusekit.runtime.kernels import generate
-from fusekit.runtime.plans import Verdict, captured_for, judge_plan, plan_of
+from fusekit.runtime.microscope import LIMIT, round_off
+from fusekit.runtime.planned import Planned
 from fusekit.runtime.program import KernelCall, rebind
+from fusekit.runtime.rounding import Rounding
 from fusekit.runtime.stats import Stats, counters
 from fusekit.runtime.tracing import trace
 from fusekit.specs import Decline, Reason
@@ -38,6 +38,7 @@ __all__ = [
     "ElementTrace",
     "FusedFunction",
     "ProgramExplanation",
+    "Rounding",
     "doctor",
     "explain",
     "explore",
@@ -46,7 +47,8 @@ __all__ = [
 ]
 
 _EXPLORE = "fusekit.viz.collect"
-"""Imported when asked for: everything below the notebook layer works without it."""
+_WHOLE_PROGRAM = "fusekit.viz.wholeprogram"
+"""Imported when asked for: everything below the notebook layer works without them."""
 
 _WHAT_IF = "fusekit.bench.trials"
 """Likewise: it measures."""
@@ -62,7 +64,7 @@ _LANGUAGES = {"llvm": "llvm", "cpp": "cpp", "cuda": "cuda", "ptx": "cuda", "sass
 _ASSEMBLIES = ("asm", "ptx", "sass")
 
 
-class FusedFunction(Dispatcher):
+class FusedFunction(Planned):
     """A function whose pointwise operations run as generated kernels.
 
     Calling it gives the values, dtypes, shapes, strides and errors of the original, and is
@@ -83,19 +85,9 @@ class FusedFunction(Dispatcher):
             raise UsageError(f"no engine {engine!r}; there are auto, {', '.join(ENGINES)}")
         function = readable(function)
         label = name or getattr(function, "__name__", type(function).__name__)
-        super().__init__(
-            function, engine, str(label), dynamic=dynamic, capture=self._captured if plan else None
-        )
-        self.planned = plan
+        super().__init__(function, engine, str(label), dynamic=dynamic, plan=plan)
         functools.update_wrapper(self, function, updated=())
         self._bound: weakref.WeakKeyDictionary[Any, FusedFunction] = weakref.WeakKeyDictionary()
-
-    def _captured(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
-        """With the operators that the plan leaves to PyTorch as calls."""
-        trace = functools.partial(
-            capture, self.function, args, kwargs, name=self.name, dynamic=self.dynamic
-        )
-        return captured_for(self.planned, lambda sites: trace(opaque=sites))
 
     def __get__(self, instance: Any, owner: type | None = None) -> FusedFunction:
         """A fused method: bound to its instance, whose tensors it reads at each call."""
@@ -175,42 +167,6 @@ class FusedFunction(Dispatcher):
         """A `FusionView` of a call with these arguments: graph, source, bytes, timing."""
         return importlib.import_module(_EXPLORE).explore(self, *args, **kwargs)
 
-    def plan(self, *args: Any, **kwargs: Any) -> Plan:
-        """How a call with these arguments is divided into kernels, as a value to keep and replay.
-
-        `fusekit.fuse(fn, plan=...)` takes it, also from the file that `Plan.save` writes;
-        `Plan.but` gives another.
-
-        Args:
-            *args: as for the call, which is not made.
-            **kwargs: as for the call.
-
-        Raises:
-            FusionDeclined: the call would not be fused; the decline says why.
-            EngineUnavailableError: the engine asked for by name cannot run here.
-        """
-        entry = self.entry(args, kwargs)
-        if entry.program is None:
-            raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
-        return plan_of(entry.program, self.planned)
-
-    def legality(self, *args: Any, change: str, **kwargs: Any) -> Verdict:
-        """Whether a change of the plan would be legal; nothing is compiled for it.
-
-        Args:
-            *args: as for the call, which is not made.
-            change: as `Plan.but` reads it: "mul_3 + g2".
-            **kwargs: as for the call.
-
-        Raises:
-            FusionDeclined: the call would not be fused; the decline says why.
-            UsageError: the change cannot be read, or names what is not there.
-        """
-        program = self.entry(args, kwargs).program
-        division = self.plan(*args, **kwargs)
-        assert program is not None
-        return judge_plan(program, division.but(change))
-
     def what_if(self, *args: Any, change: str = "", **kwargs: Any) -> Any:
         """One variant of a call: another plan, engine, dtype ..., compiled, checked and timed.
 
@@ -283,6 +239,33 @@ class FusedFunction(Dispatcher):
             EngineUnavailableError: the engine asked for by name cannot run here.
         """
         return trace(self, args, kwargs, index, output)
+
+    def rounding(
+        self,
+        *args: Any,
+        limit: int = LIMIT,
+        step: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
+        **kwargs: Any,
+    ) -> Rounding:
+        """How far every intermediate is from float64: the fused kernels' values and eager's.
+
+        Three runs are compared: kernels of the same engine that store what the call's kernels
+        keep in registers, PyTorch's operators one by one (with the same random numbers), and the
+        whole computation in float64. The call's writes into arguments are not made, and PyTorch's
+        generators are afterwards as they were. Kernels are compiled for it.
+
+        Args:
+            *args: as for the call.
+            limit: how many elements of a value to compare, evenly spaced, at most; less where
+                there are very many values.
+            step: told how far it is (done, of how many, what comes); it may raise to stop.
+            **kwargs: as for the call.
+
+        Raises:
+            FusionDeclined: the call would not be fused, or met a fault; the decline says why.
+            EngineUnavailableError: the engine asked for by name cannot run here.
+        """
+        return round_off(self, args, kwargs, limit, step)
 
     def engines(self, *args: Any, **kwargs: Any) -> dict[str, str | None]:
         """Engine name -> None if it can run a call with these arguments here, else why not."""
@@ -380,7 +363,13 @@ def explain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation | 
 
 
 def explore(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """`fuse(fn).explore(*args, **kwargs)`."""
+    """`fuse(fn).explore(*args, **kwargs)`; of what torch.compile returned, the whole program.
+
+    The latter is called once, and the view shows all graphs that the backend `fusekit` served in
+    this call as one; it is a recording, and nothing is timed.
+    """
+    if original_of(fn) is not None:
+        return importlib.import_module(_WHOLE_PROGRAM).explore_compiled(fn, args, kwargs)
     return _as_fused(fn).explore(*args, **kwargs)
 
 

@@ -37,7 +37,8 @@ from fusekit.pages import overview, page_of
 from fusekit.viz.cell import NOTHING, Call, Outcome, Wishes, run, run_expression
 from fusekit.viz.collect import collect
 from fusekit.viz.contract import hold, parse_contract
-from fusekit.viz.flags import FLAGS, no_flag, sections, split_flags, words_of
+from fusekit.viz.flags import FLAGS, no_flag, sections, split_flags
+from fusekit.viz.flags import languages as languages_of
 from fusekit.viz.flags import wishes as wishes_of
 from fusekit.viz.userline import expression, parse
 from fusekit.viz.view import FusionView
@@ -192,7 +193,7 @@ class FusekitMagics(Magics):
         seen = bool(flags.save) or not flags.quiet
         timing = flags.time and seen and "timing" in parts
         view = collect(call.fused, call.args, call.kwargs, timing=timing)
-        view = view.only(*parts, languages=words_of(flags.language))
+        view = view.only(*parts, languages=languages_of(flags))
         if flags.save:
             view.save(flags.save)
         return view

@@ -11,6 +11,7 @@ from fusekit.codegen import Target
 from fusekit.compilers import nvrtc
 from fusekit.compilers.cubin import resources
 from fusekit.compilers.llvm_jit import assembly_for
+from fusekit.compilers.x86 import X86_INSTRUCTIONS, X86_LEVELS
 from fusekit.config import options
 from fusekit.errors import UsageError
 from fusekit.runtime.engines import ENGINES, Engine
@@ -20,14 +21,9 @@ from fusekit.runtime.program import Program, rebind
 __all__ = ["CPUS", "HOST", "Figures", "figures", "targets"]
 
 CPUS: Mapping[str, Target] = {
-    "avx2": Target("x86-64-v3", "", 32),
-    "avx512": Target("x86-64-v4", "", 64),
+    X86_INSTRUCTIONS[level.name].lower().replace("-", ""): level for level in X86_LEVELS[1:]
 }
-"""The levels of x86-64 that kernels are written for, by what their vector registers are called.
-
-The names of the levels are those of the System V ABI for x86-64, section "Micro-Architecture
-Levels", which LLVM takes as names of processors.
-"""
+"""The levels of x86-64 with wide registers, by what these are called: "avx2", "avx512"."""
 
 HOST = "here"
 """The processor that kernels run on."""

@@ -7,7 +7,10 @@ import dataclasses
 from fusekit.codegen.geometry import Geometry
 from fusekit.ir import DType
 
-__all__ = ["KernelSource", "Parameter"]
+__all__ = ["KernelSource", "Parameter", "Spans"]
+
+Spans = tuple[tuple[int, int], ...]
+"""Runs of lines: first and last of each, counted from 1, in increasing order."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class KernelSource:
         text: the whole translation unit.
         symbol: the entry point.
         parameters: in order: the layout, scalars, inputs, outputs; on a GPU, words at the end.
-        lines: value id -> (first, last) line of `text` that compute it, counted from 1.
+        lines: value id -> the lines of `text` that load, compute or store it.
         includes_target: the text depends on this host (vector width, CPU features).
         geometry: how a GPU kernel is launched; None for one that runs on the CPU.
     """
@@ -44,10 +47,10 @@ class KernelSource:
     text: str
     symbol: str
     parameters: tuple[Parameter, ...]
-    lines: tuple[tuple[int, tuple[int, int]], ...] = ()
+    lines: tuple[tuple[int, Spans], ...] = ()
     includes_target: bool = False
     geometry: Geometry | None = None
 
-    def lines_of(self, value_id: int) -> tuple[int, int] | None:
-        """The line span that computes a value, or None if it has no line of its own."""
-        return dict(self.lines).get(value_id)
+    def lines_of(self, value_id: int) -> Spans:
+        """The lines of a value; none where it has no line of its own, as constants."""
+        return dict(self.lines).get(value_id, ())

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, Protocol
 
 from fusekit.codegen import KernelSource, Target
+from fusekit.compilers.listing import Listing
 
 __all__ = ["Artifact", "Compiler"]
 
@@ -54,3 +55,21 @@ class Compiler(Protocol):
         Raises:
             EngineUnavailableError: this machine lacks what that takes.
         """
+
+    def listing(
+        self, source: KernelSource, language: str = "asm", target: Target | None = None
+    ) -> Listing:
+        """The same instructions to read, each with the line of the source that it stems from.
+
+        Args:
+            source: what to compile; for `target`, where its text depends on that.
+            language: "asm", or of a GPU's "ptx" and "sass".
+            target: another machine, one of `targets`; nothing is run there.
+
+        Raises:
+            CompileError: the compiler does not accept the text.
+            EngineUnavailableError: this machine lacks what that takes.
+        """
+
+    def targets(self) -> tuple[Target, ...]:
+        """What it can compile for, to be read; what it does compile for comes first."""

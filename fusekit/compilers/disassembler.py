@@ -30,8 +30,8 @@ def _in_wheel() -> str | None:
     return found
 
 
-def sass(cubin: bytes) -> str:
-    """The instructions of a cubin.
+def sass(cubin: bytes, *, lines: bool = False) -> str:
+    """The instructions of a cubin; with `lines`, the source lines that it names stand between.
 
     Raises:
         EngineUnavailableError: there is no disassembler here.
@@ -47,7 +47,7 @@ def sass(cubin: bytes) -> str:
         path.write_bytes(cubin)
         try:
             done = subprocess.run(  # noqa: S603  a vector, no shell
-                [program, "-c", str(path)],
+                [program, "-c", *(["-gi"] if lines else []), str(path)],
                 capture_output=True,
                 text=True,
                 errors="replace",

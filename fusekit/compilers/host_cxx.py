@@ -14,7 +14,10 @@ from fusekit import config
 from fusekit.codegen import KernelSource, Target
 from fusekit.compilers import cache, openmp
 from fusekit.compilers.base import Artifact
+from fusekit.compilers.host_listing import host_listing
+from fusekit.compilers.listing import Listing
 from fusekit.compilers.toolchain import Command, Toolchain, cpu_features, find_command, run
+from fusekit.compilers.x86 import X86_LEVELS
 from fusekit.errors import CompileError, EngineUnavailableError
 
 __all__ = ["HostCxx"]
@@ -35,6 +38,14 @@ _REQUIRED = (
 
 _LINK = ("-shared", "-nodefaultlibs", "-Wl,--no-as-needed", "-lm")
 """Nothing of C++'s runtime is used, and the OpenMP runtime has to be PyTorch's."""
+
+
+_ASSEMBLY = ("-fno-asynchronous-unwind-tables", "-S")
+
+_LISTED = (*_ASSEMBLY, "-g", "-gdwarf-5", "-dA")
+"""With line information; the last flag has g++ and clang say what it means."""
+
+_NATIVE = "-march=native"
 
 
 class HostCxx:
@@ -105,8 +116,24 @@ class HostCxx:
         """The compiler's assembly text."""
         del language  # there is one
         toolchain = self._working()
-        flags = (*_flags(toolchain), "-fno-asynchronous-unwind-tables", "-S")
-        return run([*toolchain.command.program, *flags], source.text, "kernel.s").decode()
+        command = (*toolchain.command.program, *_flags(toolchain), *_ASSEMBLY)
+        return run(command, source.text, "kernel.s").decode()
+
+    def listing(
+        self, source: KernelSource, language: str = "asm", target: Target | None = None
+    ) -> Listing:
+        """The assembly with line information, which changes no instruction."""
+        del language  # there is one
+        toolchain = self._working()
+        flags = _flags(toolchain)
+        if target is not None and target.name != self.target().name:
+            flags = (*(flag for flag in flags if flag != _NATIVE), f"-march={target.name}")
+        command = (*toolchain.command.program, *flags, *_LISTED)
+        return host_listing(run(command, source.text, "kernel.s").decode())
+
+    def targets(self) -> tuple[Target, ...]:
+        """The host, and on x86-64 the levels of its ABI."""
+        return (self.target(), *(X86_LEVELS if platform.machine() == "x86_64" else ()))
 
     def _toolchain(self) -> Toolchain | str:
         """Looked for each time, for CXX may change; but tried only once."""

@@ -8,8 +8,10 @@ default level takes most of a compile.
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import functools
 import itertools
+import platform
 import re
 import threading
 
@@ -20,6 +22,10 @@ import torch
 from fusekit.codegen import KernelSource, Target
 from fusekit.compilers import cache
 from fusekit.compilers.base import Artifact
+from fusekit.compilers.host_listing import host_listing
+from fusekit.compilers.listing import Listing
+from fusekit.compilers.llvm_lines import lines_kept, with_lines
+from fusekit.compilers.x86 import X86_LEVELS
 from fusekit.errors import CompileError
 
 __all__ = ["LlvmJit", "assembly_for"]
@@ -89,6 +95,22 @@ class LlvmJit:
         with _lock:
             return str(_machine().emit_assembly(_optimised(source, _machine())))
 
+    def listing(
+        self, source: KernelSource, language: str = "asm", target: Target | None = None
+    ) -> Listing:
+        """The assembly of the text with line information, which changes no instruction."""
+        del language  # there is one
+        located = dataclasses.replace(source, text=with_lines(source.text))
+        with _lock, lines_kept():
+            machine = _new_machine(target)
+            machine.set_asm_verbosity(True)  # remarks name the calls that were inlined
+            text = str(machine.emit_assembly(_optimised(located, machine)))
+        return host_listing(text)
+
+    def targets(self) -> tuple[Target, ...]:
+        """This CPU, and on x86-64 the levels of its ABI."""
+        return (_host(), *(X86_LEVELS if platform.machine() == "x86_64" else ()))
+
     def _load_kept(self, source: KernelSource, image: bytes) -> Artifact | None:
         """Load an entry of the cache; None if it does not link, whatever the reason."""
         try:
@@ -122,7 +144,8 @@ def assembly_for(source: KernelSource, target: Target) -> str:
         return str(machine.emit_assembly(_optimised(source, machine)))
 
 
-def _optimised(source: KernelSource, machine: llvm.TargetMachine) -> llvm.ModuleRef:
+def _optimised(source: KernelSource, machine: llvm.TargetMachine | None = None) -> llvm.ModuleRef:
+    machine = machine or _machine()
     try:
         module = llvm.parse_assembly(source.text)
         module.verify()
@@ -153,9 +176,9 @@ def _host() -> Target:
 
 def _new_machine(target: Target | None = None) -> llvm.TargetMachine:
     _start()
-    cpu = target or _host()
+    target = target or _host()
     return llvm.Target.from_default_triple().create_target_machine(
-        cpu=cpu.name, features=cpu.features, opt=2, reloc="pic", codemodel="small"
+        cpu=target.name, features=target.features, opt=2, reloc="pic", codemodel="small"
     )
 
 

@@ -19,6 +19,8 @@ from fusekit import config
 from fusekit.codegen import KernelSource, Target
 from fusekit.compilers import cache, disassembler
 from fusekit.compilers.base import Artifact
+from fusekit.compilers.gpu_listing import ptx_listing, sass_listing
+from fusekit.compilers.listing import Listing
 from fusekit.errors import CompileError, EngineUnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -125,6 +127,23 @@ class Nvrtc:
         built = build(source, config.current().cuda_arch or self.target().name)
         return disassembler.sass(built.cubin) if language == "sass" else built.ptx
 
+    def listing(
+        self, source: KernelSource, language: str = "ptx", target: Target | None = None
+    ) -> Listing:
+        """PTX, or "sass", compiled with line information, which changes no instruction."""
+        arch = target.name if target else config.current().cuda_arch or self.target().name
+        built = build(source, arch, lines=True)
+        if language == "sass":
+            return sass_listing(disassembler.sass(built.cubin, lines=True))
+        return ptx_listing(built.ptx)
+
+    def targets(self) -> tuple[Target, ...]:
+        """The device or the option `cuda_arch`, and all that NVRTC knows."""
+        own = config.current().cuda_arch or self.target().name
+        known = () if why_no_nvrtc() else supported()
+        names = dict.fromkeys([own, *(f"sm_{number}" for number in known)])
+        return tuple(Target(name, vector_bytes=0) for name in names)
+
 
 def why_no_nvrtc() -> str | None:
     """What is missing for PTX and machine code, and how to get it; None if nothing is."""
@@ -172,8 +191,8 @@ def _options() -> tuple[str, ...]:
     return ("fast",) if config.current().fast else ()
 
 
-def build(source: KernelSource, arch: str) -> Built:
-    """Machine code and PTX for a GPU that need not be there.
+def build(source: KernelSource, arch: str, *, lines: bool = False) -> Built:
+    """Machine code and PTX for a GPU that need not be there; with `lines`, for readers of both.
 
     Raises:
         CompileError: NVRTC does not accept the text.
@@ -193,6 +212,7 @@ def build(source: KernelSource, arch: str) -> Built:
         "fma": fast,
         "prec_div": not fast,
         "diag_suppress": _NO_REMARK,
+        "lineinfo": lines,
     }
     if not config.current().disk_cache:
         options["no_cache"] = True  # NVRTC keeps one of its own beside the driver's

@@ -1,4 +1,4 @@
-"""Arithmetic on single elements: in the reference's, in an engine's, and in float64's.
+"""Arithmetic on some elements: in the reference's, in an engine's, and in float64's.
 
 Generated code contracts nothing and rounds an operation the same wherever it stands: in a vector
 or in the rest of a loop, with its result kept in a register or stored. So a kernel that stores
@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import torch
 
@@ -19,28 +20,59 @@ from fusekit.codegen import emit_nodes
 from fusekit.codegen.dialects.reference import ReferenceDialect
 from fusekit.errors import FusionDeclined
 from fusekit.frontends.dtypes import TO_TORCH
-from fusekit.ir import DType, Graph, GraphBuilder
+from fusekit.ir import DType, Graph, GraphBuilder, Node
 from fusekit.ir.graph import Literal
 from fusekit.registry import spec_of
-from fusekit.runtime.binding import bind
+from fusekit.runtime.binding import bind, expand_strides
 from fusekit.runtime.devices import kind_of
-from fusekit.runtime.elements import Element
 from fusekit.runtime.engines import Engine
 from fusekit.runtime.kernels import kernel_for
 from fusekit.runtime.operand import Operand
 from fusekit.specs import Decline, KernelSpec
 
-__all__ = ["by_engine", "by_reference", "grains", "in_float64", "ulps_between"]
+__all__ = ["Part", "by_engine", "by_reference", "grains", "in_float64", "ulps_between"]
 
 _MAX_NODES = 32
 """Results that one kernel stores: beyond, compile time and arguments grow for nothing."""
 
 Leaves = Mapping[int, torch.Tensor]
-"""Position of an element that is given -> its value, without dimensions."""
+"""Position of what is given -> its value: without dimensions for one element, else with one."""
+
+
+class Part(Protocol):
+    """An `elements.Element`, or a `bundles.Bundle` of many."""
+
+    @property
+    def value(self) -> int:
+        """Id of the value in the graph."""
+
+    @property
+    def node(self) -> Node | None:
+        """What makes it; None for an argument."""
+
+    @property
+    def stage(self) -> int:
+        """Neighbours of one stage may share a kernel."""
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """Where, in the list of all, its operands are."""
+
+    @property
+    def is_computed(self) -> bool:
+        """True for a pointwise node's."""
+
+    @property
+    def is_const(self) -> bool:
+        """True for a literal."""
+
+    @property
+    def assemble(self) -> Callable[[Sequence[torch.Tensor]], torch.Tensor]:
+        """For what is not pointwise: what it is, given its operands."""
 
 
 def by_reference(
-    graph: Graph, elements: Sequence[Element], leaves: Leaves, device: torch.device
+    graph: Graph, elements: Sequence[Part], leaves: Leaves, device: torch.device
 ) -> list[torch.Tensor]:
     """Each element's value as PyTorch's own operators compute it on the device."""
     dialect = ReferenceDialect(*_nothing(graph, device))
@@ -55,7 +87,7 @@ def by_reference(
 
 def in_float64(
     graph: Graph,
-    elements: Sequence[Element],
+    elements: Sequence[Part],
     leaves: Leaves,
     reference: Sequence[torch.Tensor],
 ) -> list[torch.Tensor]:
@@ -84,13 +116,13 @@ def _nothing(
 
 
 def _evaluated(
-    dialect: ReferenceDialect, element: Element, made: Sequence[torch.Tensor]
+    dialect: ReferenceDialect, element: Part, made: Sequence[torch.Tensor]
 ) -> torch.Tensor:
     node = element.node
     assert node is not None
-    if not node.is_pointwise:  # a view, or a cat of pieces
-        return made[element.reads[0]]
-    operands = (made[read] for read in element.reads)
+    operands = [made[read] for read in element.reads]
+    if not node.is_pointwise:  # a view, a cat of pieces, or a call that is made again
+        return element.assemble(operands)
     values = dict(zip(node.inputs, operands, strict=True))
     emit_nodes(dataclasses.replace(dialect.spec.graph, nodes=(node,)), values, dialect)
     return values[node.output]
@@ -124,10 +156,14 @@ def by_engine(
     engine: Engine,
     device: torch.device,
     graph: Graph,
-    elements: Sequence[Element],
+    elements: Sequence[Part],
     leaves: Leaves,
+    *,
+    step: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[torch.Tensor]:
     """Each element's value as the engine's kernels compute it; `leaves` hold the literals, too.
+
+    `step` is told how many of them there are, before each kernel; it may raise to stop.
 
     Raises:
         FusionDeclined: a kernel did not compile, or a launch failed.
@@ -137,13 +173,14 @@ def by_engine(
     for positions in _segments(elements, leaves):
         element = elements[positions[0]]
         if element.is_computed:
+            step(positions[0], len(elements))
             made.update(kernels.run(positions, made))
         else:
-            made[positions[0]] = made[element.reads[0]]
+            made[positions[0]] = element.assemble([made[read] for read in element.reads])
     return [made[position] for position in range(len(elements))]
 
 
-def _segments(elements: Sequence[Element], leaves: Leaves) -> Iterator[list[int]]:
+def _segments(elements: Sequence[Part], leaves: Leaves) -> Iterator[list[int]]:
     """Positions to compute in turn: some of one group, or one view or cat."""
     rest = [position for position in range(len(elements)) if position not in leaves]
 
@@ -158,12 +195,12 @@ def _segments(elements: Sequence[Element], leaves: Leaves) -> Iterator[list[int]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Kernels:
-    """Kernels of an engine that compute single elements."""
+    """Kernels of an engine that compute some elements, and store each."""
 
     engine: Engine
     device: torch.device
     graph: Graph
-    elements: Sequence[Element]
+    elements: Sequence[Part]
 
     def run(
         self, positions: Sequence[int], known: Mapping[int, torch.Tensor]
@@ -171,12 +208,18 @@ class _Kernels:
         """What one kernel computes from what is known."""
         computed, read = self.kernel_graph(positions)
         spec = spec_of(computed)
-        inputs = [Operand(self.dtype(i), ()) for i in read]
-        outputs = [Operand(self.dtype(i), ()) for i in positions]
-        binding = bind((), inputs, outputs, self.engine.device)
+        given = [known[i] for i in read]
+        shape = torch.broadcast_shapes(*(tensor.shape for tensor in given))  # type: ignore[no-untyped-call]
+        dense = (1,) * len(shape)
+        inputs = [
+            Operand(self.dtype(i), expand_strides(tensor.shape, tensor.stride(), shape))
+            for i, tensor in zip(read, given, strict=True)
+        ]
+        outputs = [Operand(self.dtype(i), dense) for i in positions]
+        binding = bind(shape, inputs, outputs, self.engine.device)
         launcher = kernel_for(self.engine, spec, binding.args).launcher
-        made = [torch.empty((), dtype=TO_TORCH[x.dtype], device=self.device) for x in outputs]
-        addresses = [tensor.data_ptr() for tensor in (*(known[i] for i in read), *made)]
+        made = [torch.empty(shape, dtype=TO_TORCH[x.dtype], device=self.device) for x in outputs]
+        addresses = [tensor.data_ptr() for tensor in (*given, *made)]
         error = launcher.function(launcher.layout(binding, self.device.index or 0), *addresses)
         kind = kind_of(self.engine.device)
         if error and (spec.traps or kind.may_always_fail):
@@ -205,7 +248,7 @@ class _Kernels:
         return self.graph.dtype(self.elements[position].value)
 
 
-def grains(graph: Graph, elements: Sequence[Element]) -> list[DType | None]:
+def grains(graph: Graph, elements: Sequence[Part]) -> list[DType | None]:
     """The coarsest floating type that each element has been rounded to; its own for what is none.
 
     A bfloat16 result that is read as float32 is as far from float64 as it was, but 65536 times as

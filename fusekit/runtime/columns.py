@@ -10,7 +10,7 @@ from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.ir import DType
 from fusekit.ir.graph import Literal
 
-__all__ = ["aligned", "spelled"]
+__all__ = ["aligned", "figure", "spelled"]
 
 _ENOUGH = 17
 """Significant digits that tell any two float64 apart."""
@@ -20,6 +20,13 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """A line for each row, two spaces between columns, nothing after the last."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def figure(number: float) -> str:
+    """Three significant digits: "0.25", "1,330,000", "2e+12"."""
+    if not 1000 <= abs(number) < 1e9:
+        return f"{number:.3g}"
+    return f"{float(f'{number:.3g}'):,.0f}"
 
 
 def spelled(value: Literal, dtype: DType | None) -> str:

@@ -13,13 +13,42 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from fusekit.frontends.aot import capture_aot, obstacle, split
 from fusekit.runtime.dispatch import Dispatcher
+from fusekit.runtime.entry import Entry
 from fusekit.runtime.explanation import Explanation, GroupInfo, SeamInfo, explanation_of
 from fusekit.specs import Decline
 
-__all__ = ["ProgramExplanation", "compile_graph", "explain_compiled", "watching"]
+__all__ = [
+    "GraphRun",
+    "ProgramExplanation",
+    "compile_graph",
+    "explain_compiled",
+    "original_of",
+    "runs",
+    "watching",
+]
 
-_WATCHED: contextvars.ContextVar[list[Explanation] | None] = contextvars.ContextVar(
-    "watched", default=None
+
+@dataclasses.dataclass(frozen=True)
+class GraphRun:
+    """One run of one graph.
+
+    Attributes:
+        name: of the graph.
+        explanation: what it runs as.
+        entry: what was prepared for these arguments; None for a part that PyTorch runs.
+        args: what it was called with.
+        results: what it returned, in order.
+    """
+
+    name: str
+    explanation: Explanation
+    entry: Entry | None
+    args: tuple[Any, ...]
+    results: tuple[Any, ...]
+
+
+_WATCHER: contextvars.ContextVar[Callable[[GraphRun], None] | None] = contextvars.ContextVar(
+    "watcher", default=None
 )
 
 
@@ -83,15 +112,17 @@ class _Graph:
     def __call__(self, given: list[Any]) -> Any:
         args = tuple(given)
         given.clear()
-        watched = _WATCHED.get()
-        if not self.is_new and watched is None and not torch.is_grad_enabled():
+        watcher = _WATCHER.get()
+        if not self.is_new and watcher is None and not torch.is_grad_enabled():
             return self.dispatcher(*args)
         # torch looks for aliases in the first call, by a mode; gradients it computes itself
         with _disable_current_modes() if self.is_new else contextlib.nullcontext(), torch.no_grad():
-            if watched is not None:
-                watched.append(explanation_of(self.name, self.dispatcher.entry(args, {})))
+            entry = self.dispatcher.entry(args, {}) if watcher is not None else None
             made = self.dispatcher(*args)
         self.is_new = False
+        if watcher is not None and entry is not None:
+            explained = explanation_of(self.name, entry)
+            watcher(GraphRun(self.name, explained, entry, args, _several(made)))
         return made
 
 
@@ -99,25 +130,46 @@ class _Opaque:
     """A part that PyTorch runs."""
 
     def __init__(self, module: torch.fx.GraphModule, name: str, found: Sequence[Decline]) -> None:
+        self.name = name
         self.module = module
         self.explanation = Explanation(name, (), tuple(found), (), fused=False)
 
     def __call__(self, given: list[Any]) -> Any:
-        watched = _WATCHED.get()
-        if watched is not None:
-            watched.append(self.explanation)
-        return self.module(*given)
+        made = self.module(*given)
+        watcher = _WATCHER.get()
+        if watcher is not None:
+            watcher(GraphRun(self.name, self.explanation, None, tuple(given), _several(made)))
+        return made
+
+
+def _several(made: Any) -> tuple[Any, ...]:
+    """A part of a graph that makes one tensor returns it bare."""
+    return tuple(made) if isinstance(made, (list, tuple)) else (made,)
 
 
 @contextlib.contextmanager
 def watching() -> Iterator[list[Explanation]]:
     """Collect the explanation of every graph that runs, in order."""
     found: list[Explanation] = []
-    token = _WATCHED.set(found)
-    try:
+    with _told(lambda run: found.append(run.explanation)):
         yield found
+
+
+@contextlib.contextmanager
+def runs() -> Iterator[list[GraphRun]]:
+    """Collect every run of a graph, with its arguments and results, in order."""
+    found: list[GraphRun] = []
+    with _told(found.append):
+        yield found
+
+
+@contextlib.contextmanager
+def _told(watcher: Callable[[GraphRun], None]) -> Iterator[None]:
+    token = _WATCHER.set(watcher)
+    try:
+        yield
     finally:
-        _WATCHED.reset(token)
+        _WATCHER.reset(token)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,10 +221,16 @@ def explain_compiled(
 
     None if torch.compile did not return it.
     """
-    original = getattr(program, "_orig_mod", getattr(program, "_torchdynamo_orig_callable", None))
+    original = original_of(program)
     if original is None:
         return None
     with watching() as graphs:
         program(*args, **kwargs)
     name = getattr(original, "__name__", type(original).__name__)
     return ProgramExplanation(str(name), tuple(graphs))
+
+
+def original_of(program: Callable[..., Any]) -> Callable[..., Any] | None:
+    """The function or module that torch.compile took; None if it did not return `program`."""
+    found = getattr(program, "_orig_mod", getattr(program, "_torchdynamo_orig_callable", None))
+    return found if callable(found) else None

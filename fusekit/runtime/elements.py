@@ -7,14 +7,19 @@ the tensor whose memory it looks at; a cat to the piece. What PyTorch runs is th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from fusekit.fusion import Group
 from fusekit.ir import Graph, Node
 from fusekit.runtime.place import Place
 from fusekit.runtime.program import Program
 
-__all__ = ["Element", "base_element", "elements_of"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Element", "base_element", "elements_of", "position_at", "solve"]
 
 _Key = tuple[int, tuple[int, ...]]
 """A value of the program's graph, and the position of one element in it."""
@@ -51,6 +56,11 @@ class Element:
         """True for a literal."""
         return self.node is not None and self.node.op == "const"
 
+    @property
+    def assemble(self) -> Callable[[Sequence[torch.Tensor]], torch.Tensor]:
+        """For a view or a cat: itself, given the element that it is the same as."""
+        return operator.itemgetter(0)
+
 
 def elements_of(program: Program, value: int, index: tuple[int, ...]) -> list[Element]:
     """Every element that `value[index]` depends on, in data-flow order; itself is the last."""
@@ -86,7 +96,7 @@ def base_element(program: Program, value: int, index: tuple[int, ...]) -> _Key:
         return value, index
     steps = zip(index, place.strides, strict=True)
     offset = place.offset + sum(number * stride for number, stride in steps)
-    return place.base, _position(program.places[place.base], offset)
+    return place.base, position_at(program.places[place.base], offset)
 
 
 def _stages(program: Program) -> dict[int, int]:
@@ -119,10 +129,10 @@ def _reads(program: Program, value: int, index: tuple[int, ...]) -> tuple[_Key, 
     return tuple((i, _clipped(index, program.graph.values[i].shape or ())) for i in node.inputs)
 
 
-def _position(place: Place, offset: int) -> tuple[int, ...]:
+def position_at(place: Place, offset: int) -> tuple[int, ...]:
     """A position at which a tensor has the element `offset` elements behind its first."""
     dims = sorted(range(len(place.shape)), key=lambda dim: place.strides[dim], reverse=True)
-    found = _solve([(place.shape[dim], place.strides[dim]) for dim in dims], offset)
+    found = solve([(place.shape[dim], place.strides[dim]) for dim in dims], offset)
     assert found is not None
     index = [0] * len(dims)
     for dim, number in zip(dims, found, strict=True):
@@ -130,14 +140,14 @@ def _position(place: Place, offset: int) -> tuple[int, ...]:
     return tuple(index)
 
 
-def _solve(dims: Sequence[tuple[int, int]], offset: int) -> list[int] | None:
+def solve(dims: Sequence[tuple[int, int]], offset: int) -> list[int] | None:
     """Numbers below the extents with this sum of strides; the first guess is nearly always it."""
     if not dims:
         return None if offset else []
     (extent, stride), *inner = dims
     most = min(offset // stride, extent - 1) if stride else 0
     for number in range(most, -1, -1):
-        rest = _solve(inner, offset - number * stride)
+        rest = solve(inner, offset - number * stride)
         if rest is not None:
             return [number, *rest]
     return None

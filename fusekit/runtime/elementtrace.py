@@ -11,6 +11,7 @@ from typing import Any
 from fusekit.ir import DType, Loc
 from fusekit.ir.graph import Literal
 from fusekit.runtime.columns import aligned, spelled
+from fusekit.runtime.walks import Walk
 
 __all__ = ["ElementTrace", "TracedNode"]
 
@@ -42,6 +43,7 @@ class TracedNode:
         ulps: name of an engine -> distance of its value from `float64`, in units of the last place
             of `grain` at `float64` (an integer's, or a bool's, is 1); infinite where one is
             infinite or NaN and the other is not.
+        site: which call of a torch operator it belongs to, counted along the trace; -1 for none.
     """
 
     value: int
@@ -58,6 +60,7 @@ class TracedNode:
     float64: Literal
     grain: DType | None
     ulps: Mapping[str, float]
+    site: int = -1
 
     def spelled(self, engine: str) -> str:
         """The shortest decimal that its dtype rounds to an engine's value."""
@@ -82,6 +85,7 @@ class ElementTrace:
         engines: whose arithmetic there is: that one, then all others that work on this machine,
             in order of preference; the reference is always among them.
         nodes: what the element depends on, in data-flow order; the last is the element itself.
+        walks: where in its kernel each group's part of it is computed.
     """
 
     name: str
@@ -90,6 +94,7 @@ class ElementTrace:
     engine: str
     engines: tuple[str, ...]
     nodes: tuple[TracedNode, ...]
+    walks: tuple[Walk, ...] = ()
 
     @property
     def value(self) -> Literal:
@@ -135,6 +140,10 @@ class ElementTrace:
         worst = max(self.nodes, key=lambda node: self.growth(node, engine))
         return worst if self.growth(worst, engine) > 0 else None
 
+    def to_dict(self) -> dict[str, Any]:
+        """The same as `as_dict`."""
+        return self.as_dict()
+
     def as_dict(self) -> dict[str, Any]:
         """Everything, in what JSON holds; numbers that it does not hold as "nan", "inf", "-inf"."""
         return {
@@ -144,6 +153,7 @@ class ElementTrace:
             "engine": self.engine,
             "engines": list(self.engines),
             "nodes": [_as_dict(node) for node in self.nodes],
+            "walks": [walk.to_dict() for walk in self.walks],
         }
 
     def __repr__(self) -> str:

@@ -116,7 +116,7 @@ def _as_decline(error: BaseException) -> FusionDeclined:
 def generate(
     engine: Engine, spec: KernelSpec, args: ArgSpec, target: Target | None = None
 ) -> KernelSource:
-    """The source text of a kernel, for the machine it runs on or another."""
+    """The source text of a kernel, for what the engine compiles for if no `target` is given."""
     target = target or engine.load_compiler().target()
     schedule = choose(spec, args, target)
     return emit(spec, engine.load_dialect()(spec, args, schedule, target))

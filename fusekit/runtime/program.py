@@ -30,7 +30,7 @@ from fusekit.runtime.operand import Operand
 from fusekit.runtime.place import Place
 from fusekit.specs import ArgSpec, KernelSpec
 
-__all__ = ["KernelCall", "Program", "build", "divide", "rebind", "rules_of"]
+__all__ = ["KernelCall", "Program", "build", "divide", "places_of", "rebind", "rules_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +139,7 @@ def build(capture: Capture, max_arguments: int, plan: Plan | None = None) -> Pro
     device = capture.device.type
     kind = kind_of(device)
     divided = divide(capture, graph, max_arguments, plan)
-    places = _places(graph)
+    places = places_of(graph)
     calls = [_kernel_call(graph, group, places, device) for group in divided.groups]
     known = {id(call.group.nodes): call for call in calls}
     ordered, stages = in_stages(
@@ -180,7 +180,7 @@ def rebind(program: Program, device: str = "") -> Program:
     `device` is the device type to bind for, if it is not that of the arguments: kernels can be
     written, and read, for a GPU that is not there.
     """
-    program = dataclasses.replace(program, places=_places(program.graph))
+    program = dataclasses.replace(program, places=places_of(program.graph))
     return _stored_in_place(program, device or program.capture.device.type)
 
 
@@ -225,8 +225,11 @@ def _located(places: Mapping[int, Place], moved: Mapping[int, Place]) -> Mapping
     }
 
 
-def _places(graph: Graph) -> dict[int, Place]:
-    """Every value's place; views share their base's memory, the pieces of a cat the cat's."""
+def places_of(graph: Graph, *, in_cats: bool = True) -> dict[int, Place]:
+    """Every value's place; views share their base's memory, the pieces of a cat the cat's.
+
+    Without `in_cats`, cats copy their pieces, as eager PyTorch's do.
+    """
     places: dict[int, Place] = {}
     for value_id in graph.tensor_inputs:
         _own(places, graph.values[value_id])
@@ -236,7 +239,7 @@ def _places(graph: Graph) -> dict[int, Place]:
         if base is None:
             for result in node.outputs:
                 _own(places, graph.values[result])
-            if node.op == "cat":
+            if node.op == "cat" and in_cats:
                 _place_pieces(places, graph, node)
         else:
             found = view_geometry(node, base.geometry)

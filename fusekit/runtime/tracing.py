@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,9 +24,10 @@ from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.program import Program
 from fusekit.runtime.replay import inputs_of, made_by, numbers_of
 from fusekit.runtime.signature import foreign_context
+from fusekit.runtime.walks import Walk, walk_of
 from fusekit.specs import Decline, Reason
 
-__all__ = ["trace"]
+__all__ = ["TracedCall", "made_results", "prepared", "trace"]
 
 
 def trace(
@@ -37,30 +38,42 @@ def trace(
     output: int,
 ) -> ElementTrace:
     """See `FusedFunction.trace`."""
+    with torch.no_grad():
+        call = prepared(dispatcher, args, kwargs)
+        outputs = _outputs(call.program, call.leaves)
+        if not -len(outputs) <= output < len(outputs):
+            raise IndexError(f"there is no output {output}: the function makes {len(outputs)}")
+        value = outputs[output]
+        position = _position(index, call.graph.values[value].shape or ())
+        nodes = call.trace(*_after_writes(call.program, value, position))
+    return ElementTrace(
+        name=dispatcher.name,
+        output=output % len(outputs),
+        index=position,
+        engine=call.engine.name,
+        engines=tuple(call.engines),
+        nodes=nodes,
+        walks=tuple(call.walks(nodes)),
+    )
+
+
+def prepared(dispatcher: Dispatcher, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TracedCall:
+    """The call, which is not made yet, without gradients.
+
+    Raises:
+        FusionDeclined: it would not be fused; the decline says why.
+        EngineUnavailableError: the engine asked for by name cannot run here.
+    """
     decline = foreign_context()
     if decline is not None:
         raise FusionDeclined(decline)
     with torch.no_grad():
         entry = dispatcher.entry(args, kwargs)
-        if entry.program is None or entry.plan is None:
-            raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
-        leaves = pytree.tree_leaves((args, kwargs))
-        names = leaf_names(dispatcher.function, args, kwargs)
-        call = _Call(entry.program, entry.plan.engine, leaves, names)
-        outputs = _outputs(entry.program, leaves)
-        if not -len(outputs) <= output < len(outputs):
-            raise IndexError(f"there is no output {output}: the function makes {len(outputs)}")
-        value = outputs[output]
-        position = _position(index, entry.program.graph.values[value].shape or ())
-        nodes = call.trace(*_after_writes(entry.program, value, position))
-    return ElementTrace(
-        name=dispatcher.name,
-        output=output % len(outputs),
-        index=position,
-        engine=entry.plan.engine.name,
-        engines=tuple(call.engines),
-        nodes=nodes,
-    )
+    if entry.program is None or entry.plan is None:
+        raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
+    leaves = pytree.tree_leaves((args, kwargs))
+    names = leaf_names(dispatcher.function, args, kwargs)
+    return TracedCall(entry.program, entry.plan.engine, leaves, names)
 
 
 def _outputs(program: Program, leaves: Sequence[Any]) -> list[int]:
@@ -75,6 +88,31 @@ def _outputs(program: Program, leaves: Sequence[Any]) -> list[int]:
         elif result.leaf is not None and isinstance(leaves[result.leaf], torch.Tensor):
             found.append(inputs[result.leaf])
     return found + [target for target, _ in program.writes]
+
+
+def made_results(call: TracedCall) -> list[torch.Tensor]:
+    """The tensors that a call returns, then the arguments it writes; it writes none of them.
+
+    Raises:
+        FusionDeclined: the call runs in PyTorch after all.
+    """
+    program, written = call.program, dict(call.program.writes)
+    values = _outputs(program, call.leaves)
+    bases = {value: program.places[value].base for value in values if value in program.places}
+    made = call.run(tuple(dict.fromkeys((*values, *written.values()))))
+    found = []
+    for value in values:
+        base = bases.get(value, value)
+        if base not in written:
+            found.append(made[value].detach())
+        else:  # an argument, or a view of one, as it is afterwards
+            whole, part = program.places[base], program.places[value]
+            after = made[written[base]]
+            memory = torch.empty_strided(
+                whole.shape, whole.strides, dtype=after.dtype, device=after.device
+            )
+            found.append(memory.copy_(after).as_strided(*part.geometry))
+    return found
 
 
 def _after_writes(
@@ -106,8 +144,8 @@ def _position(index: Any, shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(number % extent for number, extent in zip(numbers, shape, strict=True))
 
 
-class _Call:
-    """One call that is traced."""
+class TracedCall:
+    """One call whose intermediate values are asked for."""
 
     def __init__(
         self, program: Program, engine: Engine, leaves: Sequence[Any], names: Sequence[str]
@@ -123,6 +161,7 @@ class _Call:
         self.engines = {engine.name: engine} | {each.name: each for each in others}
 
     def trace(self, value: int, index: tuple[int, ...]) -> tuple[TracedNode, ...]:
+        """What an element depends on, itself last."""
         elements = elements_of(self.program, value, index)
         values = self.values(elements)
         found = zip(elements, grains(self.graph, elements), strict=True)
@@ -130,6 +169,15 @@ class _Call:
             self.node(element, elements, grain, {name: made[i] for name, made in values.items()})
             for i, (element, grain) in enumerate(found)
         )
+
+    def walks(self, nodes: Sequence[TracedNode]) -> Iterator[Walk]:
+        """Where each group computes the last of its elements that another group reads."""
+        last = {node.group: node for node in nodes if node.op != "input"}
+        for number, call in enumerate(self.program.kernels):
+            node = last.get(number)
+            walk = walk_of(call, number, node.value, node.index, self.engine) if node else None
+            if walk is not None:
+                yield walk
 
     def values(self, elements: Sequence[Element]) -> dict[str, list[Any]]:
         """Name of an arithmetic -> the value of each element, as Python numbers."""
@@ -150,6 +198,7 @@ class _Call:
         return {name: [tensor.item() for tensor in each] for name, each in made.items()}
 
     def device_of(self, engine: Engine) -> torch.device:
+        """Where an engine computes elements of this call."""
         if engine.device == self.device.type:
             return self.device
         index = torch.cuda.current_device() if engine.device == "cuda" else None
@@ -229,6 +278,7 @@ class _Call:
         grain: DType | None,
         values: Mapping[str, Any],
     ) -> TracedNode:
+        """What is told of an element."""
         node = element.node
         wide = values["float64"]
         narrow = {name: found for name, found in values.items() if name != "float64"}
@@ -250,6 +300,7 @@ class _Call:
                 name: 0.0 if grain is None else ulps_between(found, wide, grain)
                 for name, found in narrow.items()
             },
+            site=node.site if node is not None else -1,
         )
 
     def name(self, value: int) -> str:

@@ -20,7 +20,7 @@ class Box:
         id: unique in the graph.
         nodes: the IR nodes in it.
         group: number of the fusion group, from 0; None for what PyTorch runs.
-        value: id of the tensor it makes.
+        value: id of the tensor it makes; of several, the first.
         makes: ids of all values made in it.
         reads: ids of the values that come from outside it, views resolved to their bases and
             what is computed from scalars alone to these scalars.
@@ -113,7 +113,7 @@ def _box(
     makes = frozenset(out for node in nodes for out in node.outputs)
     outside = [i for node in nodes for i in node.inputs if i not in makes]
     reads = dict.fromkeys(base_of(program, root) for i in outside for root in scalars.get(i, (i,)))
-    value = nodes[-1].outputs[-1] if nodes[-1].outputs else -1
+    value = nodes[-1].outputs[0] if nodes[-1].outputs else -1
     return Box(f"n{number}", tuple(nodes), group, value, makes, tuple(reads))
 
 

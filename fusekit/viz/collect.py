@@ -8,18 +8,14 @@ from typing import Any
 from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction
-from fusekit.errors import EngineUnavailableError
 from fusekit.fusion import Group as FusionGroup
 from fusekit.fusion.rules import Rules
-from fusekit.ir import print_graph
-from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.entry import Entry
 from fusekit.runtime.explanation import Explanation, explanation_of
-from fusekit.runtime.kernels import generate
 from fusekit.runtime.leaf_names import leaf_names
-from fusekit.runtime.program import KernelCall, Program, rebind, rules_of
+from fusekit.runtime.program import Program, rules_of
 from fusekit.specs import Decline
-from fusekit.viz.boxes import base_of, boxes, group_name
+from fusekit.viz.boxes import Box, base_of, boxes, group_name
 from fusekit.viz.ladder import fill_ladder
 from fusekit.viz.ledger import eager_launches, ledger
 from fusekit.viz.machine import this_machine
@@ -30,18 +26,18 @@ from fusekit.viz.model import (
     Group,
     Model,
     Node,
-    Source,
     Totals,
     User,
     new_model,
 )
 from fusekit.viz.session import CallSession
+from fusekit.viz.sources import sources
 from fusekit.viz.stopwatch import timing_of
 from fusekit.viz.userline import user_text
 from fusekit.viz.view import FusionView
 from fusekit.viz.why import fill_why
 
-__all__ = ["collect", "explore"]
+__all__ = ["Filler", "collect", "declined", "explore"]
 
 
 def explore(fused: FusedFunction, *args: Any, **kwargs: Any) -> FusionView:
@@ -74,16 +70,16 @@ def model_of(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
     text = user_text(fused.function)
     model["user"] = User(text=text.text, first=text.first, file=text.file)
     explained = explanation_of(fused.name, entry)
-    model["declined"] = [_declined(decline) for decline in explained.declined]
+    model["declined"] = [declined(decline) for decline in explained.declined]
     if entry.program is not None:
         names = leaf_names(fused.function, args, kwargs)
         call = (fused.function, args, kwargs)
         rules = rules_of(entry.program.capture, entry.program.graph, fused.planned)
-        _Filler(model, entry, entry.program, names, explained, call=call, rules=rules).fill()
+        Filler(model, entry, entry.program, names, explained, call=call, rules=rules).fill()
     return model
 
 
-class _Filler:
+class Filler:
     """Fills a model from a program."""
 
     def __init__(
@@ -94,9 +90,10 @@ class _Filler:
         names: list[str],
         explained: Explanation,
         *,
-        call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]],
-        rules: Rules | None,
+        call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None = None,
+        rules: Rules | None = None,
     ) -> None:
+        """Begin; `call` is what was captured, `rules` what its plan says, if they are known."""
         self.model = model
         self.rules = rules
         self.call = call
@@ -105,15 +102,26 @@ class _Filler:
         self.graph = program.graph
         self.explained = explained
         self.boxes = boxes(program)
-        self.maker = {value: box for box in self.boxes for value in box.makes}
+        # A value that several groups compute is the one's that stores it, for all the others.
+        stored = [{*call.group.outputs} for call in program.kernels]
+        self.maker: dict[int, Box] = {}
+        self.within = {(value, box.group): box for box in self.boxes for value in box.makes}
+        for box in self.boxes:
+            for value in box.makes:
+                if value not in self.maker or (
+                    box.group is not None and value in stored[box.group]
+                ):
+                    self.maker[value] = box
         self.names = self._names(names)
         self.joined: set[tuple[str, str]] = set()
 
     def fill(self) -> None:
+        """Fill in everything but what is known of the function as a whole."""
         self._nodes()
         self._edges()
         self._groups()
-        self._sources()
+        engine = self.entry.plan.engine if self.entry.plan else None
+        self.model["sources"] = sources(self.program, engine)
         traced = self.program.capture.graph
         named = {
             old: self.names[new] for old, new in zip(traced.inputs, self.graph.inputs, strict=True)
@@ -211,6 +219,8 @@ class _Filler:
             group=None,
             dtype=found.dtype.value if found.dtype else "",
             shape=list(found.shape or ()),
+            strides=list(found.dense_strides if found.shape else ()),
+            bytes=found.nbytes if found.shape is not None else 0,
             line=None,
             value=value,
         )
@@ -218,12 +228,13 @@ class _Filler:
     def _edges(self) -> None:
         for box in self.boxes:
             for value in box.reads:
-                self._edge(value, box.id)
+                self._edge(value, box.id, box.group)
         for position, (_, value) in enumerate(self._outputs()):
             self._edge(base_of(self.program, value), f"o{position}")
 
-    def _edge(self, value: int, target: str) -> None:
-        source = self._end(value)
+    def _edge(self, value: int, target: str, group: int | None = None) -> None:
+        own = self.within.get((value, group)) if group is not None else None
+        source = own.id if own else self._end(value)
         found = self.graph.values[value]
         if source is None or source == target or (source, target) in self.joined:
             return
@@ -244,7 +255,7 @@ class _Filler:
             return self.maker[value].id
         return f"i{value}" if value in self._shown_inputs() else None
 
-    # groups, seams, sources
+    # groups, seams
 
     def _groups(self) -> None:
         for i, (call, info) in enumerate(
@@ -266,78 +277,16 @@ class _Filler:
             )
 
     def step_end(self, index: int) -> str | None:
+        """The group or the node that a step of the partition is."""
         step = self.program.partition.steps[index]
         if isinstance(step, FusionGroup):
             number = [call.group.index for call in self.program.kernels].index(step.index)
             return group_name(number)
         return self.maker[step.outputs[0]].id if step.outputs[0] in self.maker else None
 
-    def _sources(self) -> None:
-        plan = self.entry.plan
-        engines = [engine for engine in ENGINES.values() if engine.compiler]
-        if plan is not None:
-            engines.sort(key=lambda engine: engine is not plan.engine)
-        bound = {engine.device: self._bound_for(engine.device) for engine in engines}
-        for i, call in enumerate(self.program.kernels):
-            for engine in engines:
-                source = self._source(i, bound[engine.device].kernels[i], engine)
-                if source is not None:
-                    self.model["sources"].append(source)
-            self.model["sources"].append(
-                Source(
-                    language="ir",
-                    text=print_graph(call.spec.graph),
-                    symbol=call.spec.symbol,
-                    group=group_name(i),
-                    lines=self._ir_lines(call),
-                )
-            )
 
-    def _bound_for(self, device: str) -> Program:
-        """The program as it would run on a device, there or not: its kernels can be read."""
-        own = self.program.capture.device.type
-        return self.program if device == own else rebind(self.program, device)
-
-    def _source(self, number: int, call: KernelCall, engine: Engine) -> Source | None:
-        """An engine's text; None if it takes something that is not here."""
-        try:
-            text = generate(engine, call.spec, call.binding.args)
-        except EngineUnavailableError:
-            return None
-        return Source(
-            language=text.language,
-            text=text.text,
-            symbol=text.symbol,
-            group=group_name(number),
-            lines=self._spans(call, dict(text.lines)),
-        )
-
-    def _ir_lines(self, call: KernelCall) -> dict[str, list[int]]:
-        lines = print_graph(call.spec.graph).splitlines()
-        spans = {}
-        for number, line in enumerate(lines, start=1):
-            head = line.strip().partition(":")[0]
-            if head.startswith("%") and head[1:].isdecimal():
-                spans[int(head[1:])] = (number, number)
-        return self._spans(call, spans)
-
-    def _spans(self, call: KernelCall, lines: dict[int, tuple[int, int]]) -> dict[str, list[int]]:
-        """Lines by the value that a box stands for: those of all its nodes."""
-        found: dict[str, list[int]] = {}
-        for old, new in call.numbering.items():
-            if new not in lines:
-                continue
-            first, last = lines[new]
-            box = self.maker.get(old)
-            value = str(box.value if box is not None else base_of(self.program, old))
-            if value in found:
-                span = found[value]
-                first, last = min(first, span[0]), max(last, span[1])
-            found[value] = [first, last]
-        return found
-
-
-def _declined(decline: Decline) -> Declined:
+def declined(decline: Decline) -> Declined:
+    """What PyTorch runs, as the model has it."""
     return Declined(
         op=decline.op,
         code=decline.code,

@@ -96,15 +96,28 @@ def _box(box: Box, at: Rect) -> str:
 
 
 def _shape(box: Box, at: Rect) -> str:
-    radius = at.height / 2 if box.kind in ("input", "output", "scalar") else 8
+    radius = at.height / 2 if box.kind in ("input", "output", "scalar", "tag") else 8
     inner = _rect(at, radius - 3, 3, "fk-inner") if box.kind in ("output", "group") else ""
-    return _rect(at, radius) + inner
+    cards = _cards(at) if box.kind == "repeat" else ""
+    return cards + _rect(at, radius) + inner
+
+
+def _cards(at: Rect) -> str:
+    """The borders of two more boxes behind one that stands for many."""
+    right, bottom = at.x + at.width, at.y + at.height
+    path = "".join(
+        f"M{at.x + d + 6:.1f},{bottom + d:.1f}H{right + d - 8:.1f}q8,0 8,-8V{at.y + d + 6:.1f}"
+        for d in (3, 6)
+    )
+    return f'<path class="fk-cards" d="{path}"/>'
 
 
 def _words(box: Box, at: Rect) -> str:
     middle = at.x + at.width / 2
     if box.kind == "scalar":
         return _text(middle, at.y + 17, "fk-small", f"{box.label}: {box.detail}")
+    if box.kind == "tag":
+        return _text(middle, at.y + 15, "fk-small", box.label)
     lines = _text(middle, at.y + 19, "fk-label", box.label)
     lines += _text(middle, at.y + 34, "fk-small", box.detail)
     if box.code:
@@ -119,26 +132,19 @@ def _wire(wire: Wire, points: tuple[Point, ...]) -> str:
         f"C{_at(a)} {_at(b)} {_at(c)}"
         for a, b, c in zip(rest[::3], rest[1::3], rest[2::3], strict=True)
     )
-    cls = "fk-edge fk-seam" if wire.code else "fk-edge"
+    cls = f"fk-edge fk-{wire.kind}" if wire.kind else "fk-edge"
     return (
         f'<g class="{cls}" data-v="{wire.value}" data-e="{wire.tail} {wire.head}">'
         f"<title>{escape(wire.title)}</title>"
-        f'<path d="{path}" stroke-width="{_thickness(wire):.2f}"/>'
+        f'<path d="{path}" stroke-width="{wire.width:.2f}"/>'
         f"{_arrow(curve[-1], tip, wire)}</g>"
     )
-
-
-def _thickness(wire: Wire) -> float:
-    """What goes through memory is drawn heavier, by the logarithm of its bytes."""
-    if not wire.code:
-        return 1.3
-    return min(6.0, 2.0 + 0.15 * math.log2(1 + wire.bytes / 1024))
 
 
 def _arrow(base: Point, tip: Point, wire: Wire) -> str:
     dx, dy = tip[0] - base[0], tip[1] - base[1]
     length = math.hypot(dx, dy) or 1.0
-    half = 3.2 + _thickness(wire) / 2
+    half = 3.2 + wire.width / 2
     px, py = -dy / length * half, dx / length * half
     corners = (tip, (base[0] + px, base[1] + py), (base[0] - px, base[1] - py))
     return f'<polygon points="{" ".join(_at(corner) for corner in corners)}"/>'

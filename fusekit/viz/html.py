@@ -11,25 +11,43 @@ from collections.abc import Collection, Sequence
 from html import escape
 
 from fusekit.viz.card import markdown
+from fusekit.viz.code import code_html_of
 from fusekit.viz.graph import Picture, layers, picture
+from fusekit.viz.graphvizrun import Clock
 from fusekit.viz.ladderview import ladder_headline, ladder_html
 from fusekit.viz.model import Model
+from fusekit.viz.outline import outline_html
 from fusekit.viz.palette import static, variables
+from fusekit.viz.picturedata import picture_data
 from fusekit.viz.seams import why_headline, why_html
-from fusekit.viz.source import source_html, user_html
 from fusekit.viz.tables import groups_html, ledger_headline, ledger_html
 from fusekit.viz.timing import timing_html
-from fusekit.viz.words import plural, summary, visible
+from fusekit.viz.words import bytes_text, plural, summary, visible
 
 __all__ = ["SECTIONS", "block", "page", "script", "stylesheet"]
 
 SECTIONS = ("graph", "source", "why", "ladder", "bytes", "timing")
 """The parts of a view, in the order in which they appear."""
 
-_FEATURES = ("dom", "take", "picture", "tabs", "sorting", "ladder", "links", "keys")
+_FEATURES = (
+    *(
+        "dom",
+        "take",
+        "fold",
+        "picture",
+        "tools",
+        "sorting",
+        "ladder",
+        "diff",
+        "code",
+        "links",
+        "keys",
+    ),
+    *("entries", "jumps", "flow", "walk", "card", "search", "ruler", "help"),
+)
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
-_SHEETS = ("graph", "fusekit", "why", "take", "whatif")
+_SHEETS = ("graph", "fusekit", "why", "fold", "take", "code", "walk", "whatif")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
@@ -67,7 +85,7 @@ def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(visible(name))} · fusekit</title>"
-        f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n<main>\n{blocks}</main>\n"
+        f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n<main>\n<h1>{escape(visible(name))}</h1>\n{blocks}</main>\n"
         f'<script type="module">{script()}</script>\n</body></html>\n'
     )
 
@@ -75,6 +93,8 @@ def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
 _PAGE = (
     ":root{color-scheme:light dark}body{margin:0;background:light-dark(#eef0f3,#0e1013)}"
     "main{max-width:1180px;margin:0 auto;padding:20px 16px;display:grid;gap:20px}"
+    # Each view shows its title; the page's is for those who go from heading to heading.
+    "h1{position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%)}"
 )
 
 
@@ -119,50 +139,43 @@ def _header(model: Model) -> str:
 
 
 def _graph_section(model: Model) -> str:
-    drawn = picture(model)
-    legend = (
-        "Solid: one fused kernel · dashed: left to PyTorch · "
-        "orange, thick: a seam, data that crosses memory"
-    )
-    body = _figure(model, drawn, legend) + groups_html(model)
+    clock = Clock()
+    drawn = _figure(model, picture(model, clock=clock), clock)
+    body = drawn + groups_html(model) + outline_html(model)
     note = plural(len(model["graph"]["nodes"]), "node")
     return _section("graph", "Graph", note, body, opened=True)
 
 
-def _figure(model: Model, drawn: Picture, legend: str) -> str:
+def _figure(model: Model, drawn: Picture, clock: Clock) -> str:
     note = f"{escape(drawn.note)}. " if drawn.note else ""
     if not drawn.svg:
         text = f'<pre class="fk-layers">{escape(layers(model))}</pre>' if drawn.note else ""
         return f'<p class="fk-note">{note}</p>{text}'
     # A wide picture scrolls: shrunk to the column, nobody could read it.
     style = f' style="min-width:{drawn.width * 7 // 10}px"' if drawn.width > 1100 else ""
+    data = escape(picture_data(model, clock=clock), quote=False).replace("'", "&#39;")
+    folds = f" data-fk-picture='{data}'" if data else ""
     return (
-        '<figure class="fk-figure" style="margin:0;overflow:auto">'
+        f'<figure class="fk-figure" style="margin:0;overflow:auto"{folds}>'
         f'<img class="fk-img" alt="{escape(drawn.alt)}" src="{drawn.uri}"{style}>'
-        f'<figcaption class="fk-note">{note}{legend}</figcaption></figure>'
+        f'<figcaption class="fk-note">{note}{_legend(model)}</figcaption></figure>'
+    )
+
+
+def _legend(model: Model) -> str:
+    legend = "Solid: one fused kernel · dashed: left to PyTorch"
+    most = max((seam["bytes"] for seam in model["seams"]), default=0)
+    if not most:
+        return legend
+    return (
+        f"{legend} · orange: a seam, data that crosses memory; its width is its bytes, "
+        f"up to {bytes_text(most)}"
     )
 
 
 def _code_section(model: Model) -> str:
-    user = ""
-    if model["user"]["text"]:
-        name = escape(visible(model["user"]["file"])) or "your function"
-        title = f'<p class="fk-pane-title">{name}</p>'
-        user = f'<div class="fk-pane fk-user">{title}{user_html(model)}</div>'
-    names = {group["id"]: group["name"] for group in model["groups"]}
-    order = {group["id"]: index for index, group in enumerate(model["groups"])}
-    sources = []
-    for index, source in enumerate(model["sources"]):
-        group = source["group"]
-        label = " · ".join(([names[group]] if group else []) + [source["language"]])
-        mark = f' data-g="{order[group]}"' if group else ""
-        sources.append(
-            f'<details class="fk-src"{" open" if index == 0 else ""}{mark}>'
-            f"<summary>{escape(visible(label))}</summary>{source_html(source)}</details>"
-        )
-    generated = f'<div class="fk-pane fk-generated">{"".join(sources)}</div>' if sources else ""
-    body = f'<div class="fk-panes">{user}{generated}</div>' if user or generated else ""
-    note = plural(len(sources), "generated text") if sources else ""
+    body, texts = code_html_of(model)
+    note = plural(texts, "generated text") if texts else ""
     return _section("code", "Code", note, body, opened=True)
 
 

@@ -36,7 +36,7 @@ class LiveView(anywidget.AnyWidget):
     """
 
     _esm = f"{script()}{static('js/panels.js')}{static('js/edit.js')}{static('js/live.js')}"
-    _css = f"{stylesheet()}{static('live.css')}{static('desk.css')}"
+    _css = f"{stylesheet()}{static('live.css')}{static('desk.css')}{static('numbers.css')}"
 
     sizes = traitlets.List(traitlets.Int()).tag(sync=True)
     engines = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -56,6 +56,8 @@ VERSION = 2
 _ADDED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("seams", {"value": None, "nodes": [], "checks": [], "remedy": None, "tried": None}),
     ("", {"machine": {}, "pairs": {"rows": [], "total": 0}, "ladder": []}),
+    ("graph.nodes", {"strides": [], "bytes": 0}),
+    ("sources", {"engine": ""}),
     ("timing.rows", {"samples": [], "interval": [], "cause": ""}),
 )
 """What version 2 added: where (a path of keys, through lists), and keys with their defaults."""
@@ -79,6 +81,8 @@ class Node(TypedDict):
     group: str | None  # Group.id for what a kernel computes, else None
     dtype: str  # "f32"; "" if unknown
     shape: list[int]
+    strides: list[int]  # in elements; [] if unknown
+    bytes: int  # of its elements; 0 for a scalar, or if unknown
     line: int | None  # line of the user's file
     value: int  # the tensor it makes (for an output: the tensor it returns)
 
@@ -133,7 +137,8 @@ class Source(TypedDict):
     text: str
     symbol: str
     group: str | None  # Group.id
-    lines: dict[str, list[int]]  # str(value) -> [first, last], counted from 1
+    engine: str  # whose text it is; "" for "ir"
+    lines: dict[str, list[list[int]]]  # str(value) -> [first, last] of each run, counted from 1
 
 
 class LedgerRow(TypedDict):
@@ -256,6 +261,8 @@ def check(data: object, *, where: str = "model") -> Model:
         )
     for path, added in _ADDED if version == 1 else ():
         _add(data, path.split(".") if path else [], added)
+    if version == 1:
+        _separate_runs(data.get("sources"))
     data["version"] = VERSION
     model: Model = validate(data, Model, where)
     _check_references(model, where)
@@ -272,6 +279,19 @@ def _add(data: Any, path: list[str], added: dict[str, Any]) -> None:
     elif isinstance(data, dict):
         for key, default in added.items():
             data.setdefault(key, copy.deepcopy(default))
+
+
+def _separate_runs(sources: Any) -> None:
+    """Version 1 had one run of lines for each value."""
+    for source in sources if isinstance(sources, list) else ():
+        lines = source.get("lines") if isinstance(source, dict) else None
+        if isinstance(lines, dict):
+            source["lines"] = {value: _runs(found) for value, found in lines.items()}
+
+
+def _runs(found: Any) -> Any:
+    is_one = isinstance(found, list) and all(type(line) is int for line in found)
+    return [found] if is_one else found
 
 
 def _check_references(model: Model, where: str) -> None:
@@ -315,11 +335,13 @@ def _all_known(found: list[str], names: set[str], what: str) -> None:
 
 def _check_spans(source: Source, where: str) -> None:
     total = source["text"].count("\n") + 1
-    for value, span in source["lines"].items():
-        good = value.isdecimal() and len(span) == 2 and 1 <= span[0] <= span[1] <= total
+    for value, runs in source["lines"].items():
+        good = value.isdecimal() and all(
+            len(run) == 2 and 1 <= run[0] <= run[1] <= total for run in runs
+        )
         if not good:
             raise UsageError(
-                f"{where}: source {source['symbol']!r}: value {value!r} is on lines {span}, "
+                f"{where}: source {source['symbol']!r}: value {value!r} is on lines {runs}, "
                 f"but the text has lines 1 to {total}"
             )
 

@@ -25,6 +25,10 @@ PALETTE: dict[str, tuple[str, str]] = {
     "mark-line": ("#b98500", "#f0c541"),
     "seam": ("#b93c04", "#ff9f63"),
     "seam-bg": ("#fff0e6", "#38241a"),
+    "old": ("#ffecec", "#331c1f"),
+    "old-word": ("#ffc9c9", "#6a2a30"),
+    "new": ("#e6f6ea", "#162b1e"),
+    "new-word": ("#b4e3c0", "#1f5434"),
     "good": ("#187336", "#5ccb8a"),
     "bad": ("#c21f2c", "#ff8d84"),
     "c0": ("#0069a8", "#5cb8ee"),
@@ -39,7 +43,7 @@ PALETTE: dict[str, tuple[str, str]] = {
     "num": ("#a14a00", "#f5b173"),
     "fn": ("#0a58b5", "#82bdff"),
     "type": ("#00717f", "#66d3df"),
-    "com": ("#68737f", "#8b96a3"),
+    "com": ("#5e6974", "#95a0ac"),
 }
 
 GROUP_COLOURS = 7

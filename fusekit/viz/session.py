@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,8 +12,11 @@ from fusekit.api import FusedFunction, fuse
 from fusekit.bench.variants import resized
 from fusekit.errors import UsageError
 from fusekit.runtime.engines import ENGINES
-from fusekit.viz.model import Model
+from fusekit.runtime.entry import Entry
+from fusekit.viz.diff import Variant
+from fusekit.viz.model import Model, Source
 from fusekit.viz.panels import PANELS, Call, Fields, Progress, Shown
+from fusekit.viz.sources import Texts, sources
 
 __all__ = ["CallSession"]
 
@@ -67,6 +70,23 @@ class CallSession:
     def call(self) -> _Called:
         """The call as it was given."""
         return self._fused, *pytree.tree_unflatten(self._leaves, self._spec)
+
+    def sources(self, languages: Sequence[str]) -> list[Source]:
+        """The texts in these languages, as far as they can be made here."""
+        entry = self._entry()
+        engine = entry.plan.engine if entry.plan else None
+        return sources(entry.program, engine, languages) if entry.program else []
+
+    def other(self, source: Source, variant: Variant) -> Source:
+        """`source` as it would be made for `variant`."""
+        program = self._entry().program
+        if program is None:
+            raise UsageError("nothing of this call is fused")
+        return Texts(program).other(source, variant)
+
+    def _entry(self) -> Entry:
+        function, args, kwargs = self.call()
+        return function.entry(args, kwargs)
 
     def panels(self) -> list[dict[str, str]]:
         """All of them."""

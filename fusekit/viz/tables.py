@@ -70,7 +70,7 @@ def ledger_html(model: Model) -> str:
         f"{cell(bytes_text(ledger['fused']), 'fk-num-cell')}"
         f"<td>floor {bytes_text(ledger['floor'])}: inputs and outputs, once</td></tr>"
     )
-    heads = ["tensor", "type", "eager", "fused", ""]
+    heads = ["tensor", "type", "eager", "fused", "to scale"]
     return table("fk-ledger", heads, rows, foot=foot)
 
 

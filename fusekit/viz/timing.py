@@ -78,7 +78,7 @@ def bucket_text(timing: Timing) -> str:
 def _device(timing: Timing, device: str) -> str:
     rows = [row for row in timing["rows"] if row["device"] == device]
     longest = max(row["seconds"] + row["spread"] / 2 for row in rows) or 1.0
-    head = "<tr><th scope='col'>run</th><th scope='col'>median</th><th scope='col'></th>"
+    head = "<tr><th scope='col'>run</th><th scope='col'>median</th><th scope='col'>to scale</th>"
     head += "<th scope='col'>spread</th><th scope='col'>runs</th><th scope='col'>speed</th></tr>"
     body = "".join(_row(row, longest) for row in rows)
     caption = f"<caption>{escape(visible(device))}</caption>"

@@ -11,18 +11,25 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from fusekit.errors import UsageError
 from fusekit.viz import card as cards
 from fusekit.viz import takeaway
+from fusekit.viz.code import LANGUAGES, label
 from fusekit.viz.graph import dot, graph_svg
 from fusekit.viz.html import SECTIONS, block, page
-from fusekit.viz.model import Model, check, dumps, load_model, save_model
+from fusekit.viz.model import Model, Source, check, dumps, load_model, save_model
 from fusekit.viz.need import need
+from fusekit.viz.outline import outline_text
 from fusekit.viz.text import headline, text
 from fusekit.viz.timed import Timed, asked, timed
 
 if TYPE_CHECKING:
-    from fusekit.bench import Crossover, Roofline, Sweep, Variant
+    from fusekit.bench import Crossover, Roofline, Sweep
+    from fusekit.bench import Variant as Tried
     from fusekit.fusion import Plan
     from fusekit.runtime.cached import FunctionCache
+    from fusekit.runtime.elementtrace import ElementTrace
     from fusekit.runtime.plans import Verdict
+    from fusekit.runtime.rounding import Rounding
+    from fusekit.viz.diff import SourceDiff, Variant
+    from fusekit.viz.duet import Duet
     from fusekit.viz.laddersteps import MeasuredStep
     from fusekit.viz.ladderview import Ladder
     from fusekit.viz.live import LiveView
@@ -48,6 +55,12 @@ class Session(Protocol):
 
     def rerun(self, size: int, engine: str) -> Model:
         """Run and time once more, and say what happened."""
+
+    def sources(self, languages: Sequence[str]) -> list[Source]:
+        """The texts in these languages, as far as they can be made here."""
+
+    def other(self, source: Source, variant: Variant) -> Source:
+        """`source` as it would be made for `variant`."""
 
     def panels(self) -> list[dict[str, str]]:
         """What else can be asked: the name, title and note of each panel."""
@@ -110,11 +123,17 @@ class FusionView:
 
         Args:
             *sections: of "graph", "source", "why", "ladder", "bytes", "timing"; none means all.
-            languages: of the generated sources to keep, first to last; none means all.
+            languages: of the generated sources to keep, first to last: "llvm", "cpp", "cuda",
+                "asm", "ptx", "sass" and "ir"; none means all that the view holds. Unless it is a
+                recording, what it does not hold yet is made.
+
+        Raises:
+            UsageError: there is no such section, or no such source can be had.
         """
         model = self.model
         if languages:
-            held = sorted({item["language"] for item in model["sources"]})
+            model["sources"] = found = self._sources(languages)
+            held = sorted({item["language"] for item in found})
             unknown = [name for name in languages if name not in held]
             if unknown and held:
                 raise UsageError(f"no {unknown[0]} source in this view; it holds {', '.join(held)}")
@@ -168,17 +187,64 @@ class FusionView:
         """Everything but the generated sources, as plain text."""
         return text(self._model)
 
+    def outline(self) -> str:
+        """The graph in words: a sentence for each input, group, operator, seam and output."""
+        return outline_text(self._model)
+
     def source(self, language: str | None = None, *, group: str | None = None) -> str:
-        """Generated source in this view: of one language, of one group, or all there is."""
+        """Generated source: of one language, of one group, or all that the view holds.
+
+        Args:
+            language: as for `only`.
+            group: "g1", "g2", ...
+
+        Raises:
+            UsageError: there is none, and it cannot be made.
+        """
+        symbols = {item["symbol"] for item in self._model["groups"] if group in (None, item["id"])}
         found = [
             item["text"]
-            for item in self._model["sources"]
-            if language in (None, item["language"]) and group in (None, item["group"])
+            for item in self._sources([language] if language else [])
+            if language in (None, item["language"]) and (group is None or item["symbol"] in symbols)
         ]
         if not found:
             held = sorted({item["language"] for item in self._model["sources"]})
             raise UsageError(f"no such source in this view; it holds: {', '.join(held) or 'none'}")
         return "\n".join(found)
+
+    def diff(
+        self,
+        a: str | tuple[str, str],
+        b: str | tuple[str, str] | None = None,
+        *,
+        engine: str = "",
+        target: str = "",
+        fast: bool | None = None,
+    ) -> SourceDiff:
+        """What differs between two generated texts, or between one and what it would be otherwise.
+
+        Args:
+            a: the first, as its tab is called: "group 1 llvm", or ("g1", "llvm").
+            b: the second; None compares `a` with itself as made for what follows.
+            engine: another engine: "llvm", "cpp".
+            target: another machine: "x86-64-v3", "x86-64-v4", "sm_80", "sm_90".
+            fast: as the option of that name.
+
+        Raises:
+            CompileError: the compiler does not accept the text.
+            EngineUnavailableError: this machine lacks what the other text takes.
+            UsageError: there is no such text, engine or target, or the view is a recording.
+        """
+        from fusekit.viz import diff as diffs  # noqa: PLC0415  the class is of every view
+
+        first = diffs.find(self._model, a)
+        name = label(self._model, first)
+        if b is not None:
+            second = diffs.find(self._model, b)
+            return diffs.diff(name, first, label(self._model, second), second)
+        variant = diffs.Variant(engine, target, fast)
+        second = self.session().other(first, variant)
+        return diffs.diff(name, first, f"{name}, {variant}" if str(variant) else name, second)
 
     def seams(self, *, bytes_per_second: float | None = None) -> SeamCards:
         """Every seam with its checks, its price and the smallest change that saves it.
@@ -245,11 +311,11 @@ class FusionView:
         fused, args, kwargs = self.session().call()
         return cast("Plan", fused.plan(*args, **kwargs))
 
-    def what_if(self, change: str = "", **options: Any) -> Variant:
+    def what_if(self, change: str = "", **options: Any) -> Tried:
         """One variant of the call, compiled, checked and timed: see `fusekit.bench.what_if`."""
         fused, args, kwargs = self.session().call()
         tried = need("fusekit.bench", "a variant").what_if
-        return cast("Variant", tried(fused, args, kwargs, change=change, **options))
+        return cast("Tried", tried(fused, args, kwargs, change=change, **options))
 
     def legality(self, change: str) -> Verdict:
         """Whether a change of the plan is legal, by which rule not, and what follows from it.
@@ -277,6 +343,21 @@ class FusionView:
         """What is held for the function: `f.cache()`; UsageError of a recording."""
         found: FunctionCache = self.session().call()[0].cache()
         return found
+
+    def element(self, index: int | Sequence[int] | None = None, *, output: int = 0) -> ElementTrace:
+        """How one element of the result came about: see `FusedFunction.trace`."""
+        fused, args, kwargs = self.session().call()
+        return cast("ElementTrace", fused.trace(*args, index=index, output=output, **kwargs))
+
+    def rounding(self, **options: Any) -> Rounding:
+        """Every intermediate beside eager's and float64: see `FusedFunction.rounding`."""
+        fused, args, kwargs = self.session().call()
+        return cast("Rounding", fused.rounding(*args, **options, **kwargs))
+
+    def duet(self) -> Duet:
+        """Eager's operators as they run, and what became of each in the kernels."""
+        fused, args, kwargs = self.session().call()
+        return cast("Duet", need("fusekit.viz.duet", "a duet").duet(fused, args, kwargs))
 
     def time(
         self,
@@ -324,6 +405,16 @@ class FusionView:
         need("anywidget", "a live view")
         live = need("fusekit.viz.live", "a live view")
         return cast("LiveView", live.LiveView(self._model, session))
+
+    def _sources(self, languages: Sequence[str]) -> list[Source]:
+        """What the view holds; what it lacks of these languages is made, if it can be."""
+        held = self.model["sources"]
+        known = [name for name in languages if name in LANGUAGES]
+        if self._live is None or not known or not self._model["groups"]:
+            return held
+        kept = {(item["group"], item["engine"], item["language"]) for item in held}
+        made = self.session().sources(known)
+        return held + [x for x in made if (x["group"], x["engine"], x["language"]) not in kept]
 
 
 def load(path: str | Path) -> FusionView:

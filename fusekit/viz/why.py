@@ -41,7 +41,7 @@ def fill_why(
     *,
     maker: Mapping[int, Box],
     step_end: Callable[[int], str | None],
-    call: _Call,
+    call: _Call | None,
     rules: Rules | None,
 ) -> None:
     """Fill `seams` and `pairs`; `step_end` says which node or group a step is."""

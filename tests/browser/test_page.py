@@ -9,8 +9,6 @@ from tests.viz import models
 
 pytestmark = pytest.mark.browser
 
-MARKED = ".fk-hi:not(.fk-edge,.fk-badge)"
-
 
 def node(label: str, at: int = 0) -> str:
     return f".fk-node:has(text:text-is('{label}')) >> nth={at}"
@@ -53,14 +51,16 @@ def test_a_generated_line_and_a_ledger_row_find_the_rest(open_file):
 
 def test_a_click_pins_and_brings_the_kernel_forward(open_file):
     found = open_file(page(models.gated_mlp()))
-    assert texts(found, "[role=tab][aria-selected=true]") == ["g1 · cuda"]
+    assert found.page.get_by_role("tab", selected=True, name="g1 · cuda").is_visible()
     found.page.locator(node("sigmoid")).click()
-    assert texts(found, "[role=tab][aria-selected=true]") == ["g2 · cuda"]
+    assert found.page.get_by_role("tab", selected=True, name="g2 · cuda").is_visible()
     found.page.locator(".fk-status").hover()
     assert found.page.locator(".fk-node.fk-pin").count() == 1
     assert found.page.locator(".fk-generated .fk-l.fk-pin >> visible=true").count() == 1
     # A line that nothing stands for clears what was marked, and says so.
     found.page.locator(".fk-generated .fk-l >> visible=true").first.click()
+    assert found.page.locator(".fk-pin").count() == 0
+    assert found.page.locator(".fk-status").inner_text().startswith("no link")
     found.page.locator(".fk-user .fk-l[data-l='3']").click()
     found.page.keyboard.press("Escape")
     assert found.page.locator(".fk-pin").count() == 0
@@ -73,27 +73,16 @@ def test_a_group_is_marked_with_all_of_it(open_file):
     assert found.page.locator(".fk-cluster.fk-hi").count() == 1
 
 
-def test_keys_walk_the_graph_and_the_code(open_file):
+def test_keys_walk_the_code(open_file):
     found = open_file(page(models.gated_mlp()))
     keyboard = found.page.keyboard
-    focused = (
-        "document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText"
-    )
-    found.page.locator(node("mul")).focus()
-    walked = []
-    for key in ("ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp", "f", "Home"):
-        keyboard.press(key)
-        walked.append(found.page.evaluate(focused).split(",")[0].split(".")[1:2])
-    assert walked == [["add"], ["relu"], ["mm"], ["relu"], ["mm"], []]
-    assert found.page.locator(".fk-node[tabindex='0']").count() == 1
-    found.page.locator(node("mm")).focus()
-    keyboard.press("Enter")
-    assert texts(found, ".fk-user .fk-pin") == ["5     y = h @ w"]
-    keyboard.press("Escape")
-    assert found.page.locator(".fk-pin").count() == 0
     found.page.locator(".fk-user .fk-l[data-l='4']").focus()
     keyboard.press("ArrowDown")
     assert texts(found, ".fk-user .fk-hi") == ["5     y = h @ w"]
+    keyboard.press("Enter")
+    assert found.page.locator(".fk-node.fk-pin text.fk-label").all_text_contents() == ["mm"]
+    keyboard.press("Escape")
+    assert found.page.locator(".fk-pin").count() == 0
 
 
 def test_tabs_copying_zoom_and_folding(open_file, chromium):
@@ -133,7 +122,7 @@ def test_themes_and_fit(open_file, make, scheme):
         assert outside(found) == [], width
     found.page.set_viewport_size({"width": 1280, "height": 1700})
     found.shot(f"{make.__name__}-{scheme}", ".fk-view")
-    found.page.locator(".fk-tools > button").click()
+    found.page.get_by_role("button", name="theme").click()
     assert (
         found.page.evaluate(colour)
         == {
@@ -170,7 +159,8 @@ CONTRAST = """() => {
   const ground = element => {
     for (let e = element; e; e = e.parentElement) {
       if (e.tagName === 'g') { const r = e.querySelector('rect');
-        if (r && !e.matches('.fk-cluster')) return rgb(getComputedStyle(r).fill); }
+        if (r && !e.matches('.fk-cluster') && !r.matches('.fk-hit'))
+          return rgb(getComputedStyle(r).fill); }
       const c = rgb(getComputedStyle(e).backgroundColor);
       if (c.length === 3 || c[3] > .9) return c;
     } return [255, 255, 255]; };
@@ -203,10 +193,3 @@ def test_two_views_do_not_touch_each_other(open_file):
     found.page.locator(".fk-view").nth(1).locator(".fk-node").nth(4).hover()
     assert found.page.locator(".fk-view").nth(0).locator(".fk-hi").count() == 0
     assert found.page.locator(".fk-view").nth(1).locator(".fk-hi").count() > 0
-
-
-def test_a_large_graph_is_quick(open_file):
-    found = open_file(page(models.chain(500, groups=0)))
-    assert found.page.locator(".fk-node").count() == 150
-    assert "the first 150 of 501 boxes" in found.page.locator("figcaption").inner_text()
-    assert found.page.evaluate("performance.now()") < 10_000

@@ -75,9 +75,9 @@ def test_lines_point_at_their_values():
     source = text_of(mixed(), 2, "s1", "0s", "s0", "s1", "ss")
     lines = source.text.splitlines()
     for value in mixed().values:
-        first, last = source.lines_of(value.id)
         name = rf"\bn{value.id}\b"
-        assert all(re.search(name, line) for line in lines[first - 1 : last])
+        for first, last in source.lines_of(value.id):
+            assert all(re.search(name, line) for line in lines[first - 1 : last])
 
 
 def test_only_what_is_called_is_defined():

@@ -73,9 +73,10 @@ def test_lines_point_at_their_values(name: str) -> None:
     kernel = KERNELS[name]()
     lines = kernel.text.splitlines()
     assert kernel.lines
-    for value, (first, last) in kernel.lines:
-        span = "\n".join(lines[first - 1 : last])
-        assert re.search(rf"\bn{value}\b|_at\b", span), (value, span)
+    for value, runs in kernel.lines:
+        for first, last in runs:
+            span = "\n".join(lines[first - 1 : last])
+            assert re.search(rf"\bn{value}\b|_at\b", span), (value, span)
 
 
 @pytest.mark.parametrize("name", KERNELS)

@@ -301,9 +301,12 @@ def test_lines_name_the_values_they_compute():
     computed = [i for i in range(len(graph.values)) if graph.values[i].scalar or source.lines_of(i)]
     assert len(computed) == len(graph.values) - 1  # all but the constant
     for value in computed:
-        first, last = source.lines_of(value)
-        assert f"%n{value} =" in text[last - 1]
-        assert f"n{value}" in text[first - 1]
+        runs = source.lines_of(value)
+        lines = [line for first, last in runs for line in text[first - 1 : last]]
+        assert f"n{value}" in lines[0]
+        assert any(f"%n{value} =" in line for line in lines)
+        stores = [line for line in text if "store" in line and f" %n{value}," in line]
+        assert set(stores) <= set(lines)
 
 
 def test_the_text_is_the_same_every_time():

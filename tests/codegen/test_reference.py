@@ -128,5 +128,5 @@ def test_its_source_is_the_graph():
     dialect = ReferenceDialect(harness.kernel_spec(GRAPH), [torch.ones(1), torch.ones(1)], [1.0])
     source = emit(dialect.spec, dialect)
     assert source.text == str(GRAPH)
-    assert source.text.splitlines()[source.lines_of(5)[0] - 1] == "  %5: f32 = tanh %4"
-    assert source.lines_of(0) == (1, 1)
+    assert source.text.splitlines()[source.lines_of(5)[0][0] - 1] == "  %5: f32 = tanh %4"
+    assert source.lines_of(0) == ((1, 1),)

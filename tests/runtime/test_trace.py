@@ -18,7 +18,7 @@ import fusekit
 from fusekit.ir import DType
 from fusekit.runtime.arithmetic import ulps_between
 from fusekit.runtime.columns import spelled
-from fusekit.runtime.elements import _solve
+from fusekit.runtime.elements import solve
 from fusekit.runtime.elementtrace import ElementTrace, TracedNode
 from fusekit.runtime.engines import ENGINES
 
@@ -155,8 +155,8 @@ def test_overlapping_strides_are_found() -> None:
     x = torch.arange(20.0).as_strided((4, 3), (3, 2))
     trace = check(fusekit.fuse(lambda x: x.t() * 2), x, index=(2, 0))
     assert trace.nodes[0].values["llvm"] == 4
-    assert _solve([(4, 3), (3, 2)], 4) == [0, 2]
-    assert _solve([(2, 5)], 3) is None
+    assert solve([(4, 3), (3, 2)], 4) == [0, 2]
+    assert solve([(2, 5)], 3) is None
 
 
 def test_zero_dimensions() -> None:

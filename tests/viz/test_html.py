@@ -53,10 +53,11 @@ def test_the_base_layer_holds_only_what_sanitizers_keep(make):
     found = Page(block(make(), hydrate=False))
     assert {tag for tag, _ in found.tags} <= {
         *("div", "span", "strong", "b", "s", "p", "pre", "figure", "img", "figcaption"),
-        *("details", "summary", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td"),
+        *("ol", "li", "details", "summary", "table", "caption"),
+        *("thead", "tbody", "tfoot", "tr", "th", "td"),
     }
     for tag, attributes in found.tags:
-        kept = {"class", "style", "alt", "src", "open", "scope"}
+        kept = {"class", "style", "alt", "src", "open", "scope", "title"}
         ours = {name for name in attributes if name.startswith("data-")}
         assert set(attributes) - ours <= kept, tag
         assert "var(" not in (attributes.get("style") or "")
@@ -76,8 +77,8 @@ def test_nothing_of_the_users_becomes_markup(text):
 def test_our_own_files_cannot_end_their_element_and_fetch_nothing():
     assert "</" not in stylesheet()
     assert not re.search(r"</|<!--", script())
-    for text in (stylesheet(), script()):
-        assert len(text.encode()) < 30_000
+    for text, most in ((stylesheet(), 45_000), (script(), 90_000)):
+        assert len(text.encode()) < most
         urls = set(re.findall(r"(?:https?:)?//[\w.]+\.\w+[^\s\"']*", text))
         assert urls == set()
         assert not re.search(r"@import|url\(|\bfetch\(|\bimport\b", text)
@@ -151,7 +152,28 @@ def test_the_ir_is_coloured():
 
 
 def test_long_sources_are_cut_with_a_note():
-    assert "... 500 more lines" in code_html("x\n" * 3500, "cpp")
+    assert "... 500 more lines below" in code_html("x\n" * 3500, "cpp")
+    text = "".join(f"line {n}\n" for n in range(1, 101))
+    cut = source_html(models.text_of("cpp", text, "k", {"3": [80, 81]}), 20)
+    assert "... 67 more lines above" in cut
+    assert "... 13 more lines below" in cut
+    assert '<span class="fk-no"> 68 </span>' in cut
+    assert '<span class="fk-no"> 67 </span>' not in cut
+    last = source_html(models.text_of("cpp", text, "k", {"3": [99, 99]}), 20)
+    assert "... 80 more lines above" in last
+    assert "below" not in last
+
+
+def test_all_texts_of_a_view_have_room():
+    model = models.lstm_cell()
+    text = "x = y;\n" * 1000
+    many = [models.text_of("cpp", text, f"k{n}", {"3": [500, 500]}) for n in range(12)]
+    model["sources"] = [*many, models.text_of("ir", "a\n" * 10, "k", {})]
+    page_text = block(model)
+    lines = page_text.count('<span class="fk-l"')
+    assert 1300 < lines - model["user"]["text"].count("\n") <= 1410
+    assert page_text.count("more lines above") == 12
+    assert page_text.count('data-v="3"') >= 12
 
 
 def test_timing_shows_what_the_model_holds():

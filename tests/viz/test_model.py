@@ -25,6 +25,18 @@ def test_an_empty_model_is_a_model():
     assert check(new_model("f"))["title"] == "f"
 
 
+def test_a_file_of_version_1_is_read():
+    """It had one run of lines for each value, and did not say whose a text is."""
+    old = models.lstm_cell()
+    old["version"] = 1
+    for source in old["sources"]:
+        del source["engine"]
+        source["lines"] = {value: runs[0] for value, runs in source["lines"].items()}
+    read = check(old)
+    assert read["sources"][0]["lines"]["3"] == [[15, 18]]
+    assert {source["engine"] for source in read["sources"]} == {""}
+
+
 def put(model, path, value):
     *way, last = path
     for step in way:
@@ -45,9 +57,9 @@ WRONG = [
     (("graph", "edges", 0, "target"), "n99", "'n99', which is not in the model"),
     (("groups", 0, "nodes"), ["n99"], "'n99', which is not in the model"),
     (("seams", 0, "source"), "n99", "'n99', which is not in the model"),
-    (("sources", 0, "lines"), {"4": [3, 2]}, "is on lines [3, 2]"),
-    (("sources", 0, "lines"), {"4": [1, 999]}, "but the text has lines 1 to"),
-    (("sources", 0, "lines"), {"x": [1, 1]}, "value 'x'"),
+    (("sources", 0, "lines"), {"4": [[3, 2]]}, "is on lines [[3, 2]]"),
+    (("sources", 0, "lines"), {"4": [[1, 999]]}, "but the text has lines 1 to"),
+    (("sources", 0, "lines"), {"x": [[1, 1]]}, "value 'x'"),
     (("timing", "rows", 0, "seconds"), float("nan"), "a finite number"),
     (("timing", "rows", 0, "outcome"), "great", "expected one of"),
     (("user",), None, "expected an object (User)"),
@@ -93,3 +105,15 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
 def test_the_file_is_sorted_json(tmp_path):
     text = save_model(models.lstm_cell(), tmp_path / "x.fk.json").read_text(encoding="utf-8")
     assert list(json.loads(text)) == sorted(json.loads(text))
+
+
+def test_a_file_of_version_1_lacks_what_version_2_added(tmp_path):
+    model = models.gated_mlp()
+    old = json.loads(dumps(model))
+    old["version"] = 1
+    for node in old["graph"]["nodes"]:
+        del node["strides"], node["bytes"]
+    path = tmp_path / "old.fk.json"
+    path.write_text(json.dumps(old), encoding="utf-8")
+    node = load_model(path)["graph"]["nodes"][0]
+    assert (node["strides"], node["bytes"]) == ([], 0)

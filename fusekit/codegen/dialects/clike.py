@@ -17,7 +17,7 @@ from fusekit import routines
 from fusekit.codegen.dialects import c_routines
 from fusekit.codegen.dialects.c_helpers import HELPERS, Helper, required
 from fusekit.codegen.emit import emit_function
-from fusekit.codegen.source import KernelSource
+from fusekit.codegen.source import KernelSource, Spans
 from fusekit.ir import OPS, DType, Graph, Kind, Rule
 from fusekit.ir.graph import Literal
 from fusekit.routines import Routine
@@ -364,10 +364,13 @@ def half_bits(value: float, dtype: DType) -> int:
     return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
 
 
-def spans(lines: Sequence[Line]) -> tuple[tuple[int, tuple[int, int]], ...]:
-    """Value id -> first and last line that compute it, counted from 1."""
-    spans: dict[int, tuple[int, int]] = {}
+def spans(lines: Sequence[Line]) -> tuple[tuple[int, Spans], ...]:
+    """Value id -> its runs of lines, counted from 1."""
+    found: dict[int, list[tuple[int, int]]] = {}
     for number, (_, value) in enumerate(lines, start=1):
-        if value is not None:
-            spans[value] = (spans.get(value, (number, number))[0], number)
-    return tuple(sorted(spans.items()))
+        if value is None:
+            continue
+        runs = found.setdefault(value, [])
+        first = runs.pop()[0] if runs and runs[-1][1] == number - 1 else number
+        runs.append((first, number))
+    return tuple((value, tuple(runs)) for value, runs in sorted(found.items()))

@@ -134,7 +134,8 @@ class CppDialect(CLike):
 
     def store(self, tensor: int, value: str) -> None:
         """One line."""
-        self.write(f"{self.outputs[tensor].element} = {value};")
+        text = f"{self.outputs[tensor].element} = {value};"
+        self.write(text, self.spec.tensors_out[tensor])
 
     def end(self) -> KernelSource:
         """Put loops around the body and what it calls in front of it."""

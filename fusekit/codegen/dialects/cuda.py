@@ -10,6 +10,7 @@ written or not yet, throw away what they compute from it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import ClassVar
@@ -112,7 +113,7 @@ class CudaDialect(CLike):
         vector = self.walk.vector(source)
         if vector is not None:
             pack = f"pack<{source.kind}, {self.geometry.schedule.lanes}>"
-            self._hoist(f"const {pack} {source.name}_at = {vector};")
+            self._hoist(f"const {pack} {source.name}_at = {vector};", result)
         return self.assign(source.desc.dtype, result, self.walk.element(source))
 
     def _hoist(self, text: str, value: int | None = None) -> None:
@@ -139,7 +140,8 @@ class CudaDialect(CLike):
     def store(self, tensor: int, value: str) -> None:
         """One line."""
         target = self.outputs[tensor]
-        self.write(self.walk.store(target, target.stored(value)))
+        text = self.walk.store(target, target.stored(value))
+        self.write(text, self.spec.tensors_out[tensor])
 
     def end(self) -> KernelSource:
         """Put the walk around the body and what it calls in front of it."""
@@ -304,8 +306,16 @@ class CudaDialect(CLike):
         yield from self._hoisted
         yield from self._indented(self.walk.opening())
         yield from self._body
-        yield from self._indented(self.walk.tail())
+        for text, _ in self._indented(self.walk.tail()):
+            yield text, self._stored_by(text)
         yield "}", None
+
+    def _stored_by(self, text: str) -> int | None:
+        """The value whose vector a line after the body writes to memory."""
+        for target, value in zip(self.outputs, self.spec.tensors_out, strict=True):
+            if re.search(rf"\b{target.name}_at\b", text):
+                return value
+        return None
 
     @staticmethod
     def _indented(lines: Iterator[str]) -> Sequence[Line]:

@@ -21,7 +21,7 @@ from fusekit.codegen.dialects.llvm_code import NAMES, Code, fill
 from fusekit.codegen.dialects.llvm_loops import Loops
 from fusekit.codegen.emit import emit_function
 from fusekit.codegen.schedule import Schedule, Target
-from fusekit.codegen.source import KernelSource, Parameter
+from fusekit.codegen.source import KernelSource, Parameter, Spans
 from fusekit.ir import DType, Graph
 from fusekit.ir.graph import Literal
 from fusekit.specs import ArgSpec, KernelSpec
@@ -113,7 +113,7 @@ class LlvmDialect:
         """A row of a table, or a helper function."""
         row = ops.row(op, dtype)
         if row == ops.IDENTITY:
-            return operands[0]
+            return self._code.same(result, operands[0])
         if row is None and dtype.is_integral:
             row = division.row(op, dtype, types.constant_of(operands[-1]))
         if row is not None:
@@ -132,7 +132,7 @@ class LlvmDialect:
 
     def store(self, tensor: int, value: str) -> None:
         """A vector of elements."""
-        self._code.body += self._loops.store(tensor, value)
+        self._code.store(self._spec.tensors_out[tensor], self._loops.store(tensor, value))
 
     def end(self) -> KernelSource:
         """The whole text."""
@@ -185,16 +185,20 @@ class LlvmDialect:
         if self._args.ndim:
             yield from threads.declarations(self._spec.symbol, self._parameters())
 
-    def _spans(self, before: Sequence[str]) -> tuple[tuple[int, tuple[int, int]], ...]:
+    def _spans(self, before: Sequence[str]) -> tuple[tuple[int, Spans], ...]:
         """Lines of the values, given the lines of the text that stand before the body."""
         code = self._kernel
         starts = {id(code.body): len(before)}
         if code.once:
             starts[id(code.once)] = _index_of(code.once[0], before)
-        return tuple(
-            (value, (starts[id(section)] + first + 1, starts[id(section)] + last + 1))
-            for value, (section, first, last) in sorted(code.spans.items())
-        )
+        found = []
+        for value, runs in sorted(code.spans.items()):
+            placed = [
+                (starts[id(section)] + first + 1, starts[id(section)] + last + 1)
+                for section, first, last in runs
+            ]
+            found.append((value, tuple(sorted(placed))))
+        return tuple(found)
 
     def _call(self, name: str, operands: Sequence[str], dtype: DType, result: int) -> str:
         arguments = ", ".join(f"{{t}} {{{x}}}" for x in NAMES[: len(operands)])

@@ -32,8 +32,8 @@ class Code:
         body: instructions, in order.
         once: those whose results are the same in every step, which stand before the loops; a
             function without loops has only the body.
-        spans: value id -> the section that computes it, and the indices of its first and last
-            line in there.
+        spans: value id -> the runs of lines that load, compute or store it: for each, the section
+            and the indices of its first and last line in there.
     """
 
     def __init__(self, lanes: int, *, loops: bool) -> None:
@@ -41,8 +41,9 @@ class Code:
         self.lanes = lanes
         self.body: list[str] = []
         self.once: list[str] = [] if loops else self.body
-        self.spans: dict[int, tuple[list[str], int, int]] = {}
+        self.spans: dict[int, list[tuple[list[str], int, int]]] = {}
         self._steady: set[str] = set()
+        self._values: dict[str, int] = {}
 
     def is_steady(self, *operands: str) -> bool:
         """True if every operand is a constant, or computed in `once`."""
@@ -51,13 +52,29 @@ class Code:
     def add(self, result: int, lines: Sequence[str], *, steady: bool, name: str = "") -> str:
         """Append what computes the value `result`, or a part of it called `name`; the name."""
         name = name or f"%n{result}"
-        section = self.once if steady else self.body
-        _, first, _ = self.spans.get(result, (section, len(section), 0))
-        section += lines
-        self.spans[result] = (section, first, len(section) - 1)
+        self._append(self.once if steady else self.body, lines, result)
         if steady:
             self._steady.add(name)
+        self._values[name] = result
         return name
+
+    def same(self, result: int, operand: str) -> str:
+        """Have the value `result` be an operand: the lines of the one are those of the other."""
+        if operand in self._values:
+            self.spans.setdefault(result, []).extend(self.spans[self._values[operand]])
+        return operand
+
+    def store(self, result: int, lines: Sequence[str]) -> None:
+        """Append what writes the value `result` to memory."""
+        self._append(self.body, lines, result)
+
+    def _append(self, section: list[str], lines: Sequence[str], result: int) -> None:
+        runs = self.spans.setdefault(result, [])
+        first = len(section)
+        if runs and runs[-1][0] is section and runs[-1][2] == first - 1:
+            first = runs.pop()[1]
+        section += lines
+        runs.append((section, first, len(section) - 1))
 
     def fill(
         self,

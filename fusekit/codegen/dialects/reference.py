@@ -142,7 +142,7 @@ class ReferenceDialect:
             text=str(graph),
             symbol=self.spec.symbol,
             parameters=(),
-            lines=tuple((value, (line, line)) for value, line in sorted(lines.items())),
+            lines=tuple((value, ((line, line),)) for value, line in sorted(lines.items())),
         )
 
     def _keep(self, result: int, value: torch.Tensor) -> torch.Tensor:

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from fusekit.viz.panels.cache import CACHE
 from fusekit.viz.panels.crossover import CROSSOVER
+from fusekit.viz.panels.diff import DIFF
+from fusekit.viz.panels.duet import DUET
 from fusekit.viz.panels.edit import EDIT
+from fusekit.viz.panels.element import ELEMENT
 from fusekit.viz.panels.ladder import LADDER
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress, Shown
 from fusekit.viz.panels.roofline import ROOFLINE
+from fusekit.viz.panels.rounding import ROUNDING
 from fusekit.viz.panels.stopwatch import STOPWATCH
 from fusekit.viz.panels.sweep import SWEEP
 from fusekit.viz.panels.whatif import WHAT_IF
@@ -20,7 +24,7 @@ from fusekit.viz.panels.whatif import WHAT_IF
 __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 
 PANELS: tuple[Panel, ...] = (
-    *(STOPWATCH, ROOFLINE, SWEEP, CROSSOVER),
-    *(WHAT_IF, LADDER, EDIT, CACHE),
+    *(ELEMENT, ROUNDING, DUET, EDIT, DIFF),
+    *(STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, WHAT_IF, LADDER, CACHE),
 )
 """All panels, from top to bottom."""

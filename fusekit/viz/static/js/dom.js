@@ -15,7 +15,10 @@ function make(tag, attributes = {}, text = "") {
 }
 
 function button(text, label, act) {
-  const element = make("button", { type: "button", title: label, "aria-label": label }, text);
+  // The name holds what is written on it, for those who say it to press it.
+  const isIn = !/\w/.test(text) || label.toLowerCase().includes(text.toLowerCase());
+  const name = isIn ? label : `${text}: ${label}`;
+  const element = make("button", { type: "button", title: label, "aria-label": name }, text);
   element.addEventListener("click", (event) => { event.stopPropagation(); act(element); });
   return element;
 }

@@ -19,6 +19,7 @@ function hydrate(root) {
     }
   }
   quiet(root);
+  performance.mark("fk-ready");
   return view;
 }
 

@@ -1,81 +1,54 @@
-// Keys: arrows inside a list or the graph, Enter pins, Escape lets go.
+// Keys in code and tables: arrows move and show, Enter pins, Escape lets go.
 
-// One stop for the Tab key in each list; arrows move inside it.
-function roving(items, next, pin) {
-  const focus = (item) => {
-    items.forEach((other) => other.setAttribute("tabindex", other === item ? "0" : "-1"));
-    item.focus({ preventScroll: true });
-    reveal(item);
-  };
-  items.forEach((item, index) => {
-    item.setAttribute("tabindex", index ? "-1" : "0");
-    item.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const target = next(item, event.key);
-      if (target) focus(target);
-      else if (event.key === "Enter" || event.key === " ") pin(item);
-      else if (event.key === "Escape") pin(null);
-      else return;
-      event.preventDefault();
-      event.stopPropagation();
-    });
+const typing = (event) => event.ctrlKey || event.metaKey || event.altKey ||
+  event.target.matches("input,select,textarea");
+
+// One stop for the Tab key in each list.
+function roving(list, items, pin) {
+  items.forEach((item, index) => item.setAttribute("tabindex", index ? "-1" : "0"));
+  let stop = items[0];
+  list.addEventListener("focusin", (event) => {
+    if (!items.includes(event.target)) return;
+    stop.setAttribute("tabindex", "-1");
+    stop = event.target;
+    stop.setAttribute("tabindex", "0");
+  });
+  list.addEventListener("keydown", (event) => {
+    const at = items.indexOf(event.target);
+    if (at < 0 || typing(event)) return;
+    const step = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: items.length - 1 }[event.key];
+    if (step !== undefined) {
+      items[step]?.focus({ preventScroll: true });
+      reveal(items[step] ?? stop);
+    } else if (event.key === "Enter" || event.key === " ") pin(event.target);
+    else if (event.key === "Escape") pin(null);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
   });
 }
 
-function inList(items) {
-  return (item, key) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[key];
-    if (key === "Home") return items[0];
-    if (key === "End") return items.at(-1);
-    return step && items[items.indexOf(item) + step];
-  };
-}
-
-const AXES = { ArrowDown: [0, 1], ArrowUp: [0, -1], ArrowRight: [1, 0], ArrowLeft: [-1, 0] };
-
-// Arrows go to the nearest node in their direction; F to the next one that was not fused.
-function inGraph(items) {
-  const middle = (item) => {
-    const box = item.getBBox();
-    return [box.x + box.width / 2, box.y + box.height / 2];
-  };
-  return (item, key) => {
-    const at = items.indexOf(item);
-    if (key === "Home") return items[0];
-    if (key === "End") return items.at(-1);
-    if (key === "f" || key === "F") {
-      return [...items.slice(at + 1), ...items.slice(0, at)].find((i) => i.matches(".fk-k-opaque"));
-    }
-    const axis = AXES[key];
-    if (!axis) return undefined;
-    const [x, y] = middle(item);
-    const scored = items.map((other) => {
-      const [dx, dy] = [middle(other)[0] - x, middle(other)[1] - y];
-      const along = dx * axis[0] + dy * axis[1];
-      const aside = Math.abs(dx * axis[1]) + Math.abs(dy * axis[0]);
-      return { other, along, cost: along + 2 * aside };
-    }).filter((entry) => entry.along > 4);
-    return scored.sort((a, b) => a.cost - b.cost)[0]?.other;
-  };
-}
-
-// Lines and rows of a container that stand for something.
+// Lines of code, and rows that stand for something.
 function keyed(container, pin) {
-  [...all(container, "pre"), ...all(container, ".fk-table tbody")]
-    .map((list) => all(list, ".fk-l[data-v],.fk-l[data-l],tr[data-v],tr[data-l],tr[data-g]"))
-    .filter((items) => items.length)
-    .forEach((items) => roving(items, inList(items), pin));
+  const rows = ":scope > tr:is([data-v],[data-l],[data-g])";
+  const lists = (selector, inside, roles) => all(container, selector).forEach((list) => {
+    const items = all(list, inside);
+    if (!items.length) return;
+    const role = roles && roles(list);
+    if (role) items.forEach((item) => item.setAttribute("role", role));
+    if (role === "option") {
+      list.setAttribute("role", "listbox");
+      list.setAttribute("aria-label", "lines of code");
+    }
+    roving(list, items, pin);
+  });
+  // A list of lines holds nothing else to press.
+  lists("pre", ".fk-l", (pre) => (pre.querySelector("summary,button,a") ? "button" : "option"));
+  lists(".fk-outline > ol", ".fk-o", () => "button");
+  lists(".fk-table tbody", rows);
 }
 
 features.push((view) => {
-  const { root, svg, pin } = view;
-  view.keyed = (container) => keyed(container, pin);
-  view.keyed(root);
-  if (!svg) return;
-  const nodes = all(svg, ".fk-node");
-  nodes.forEach((node) => {
-    node.setAttribute("role", "img");
-    node.setAttribute("aria-label", node.querySelector("title").textContent.replaceAll("\n", ", "));
-  });
-  roving(nodes, inGraph(nodes), pin);
+  view.keyed = (container) => keyed(container, view.pin);
+  view.keyed(view.root);
 });

@@ -1,35 +1,59 @@
-// What stands for the same thing is marked together: nodes, lines, rows.
+// What stands for the same thing is marked together: nodes, lines, rows, sentences.
 
 const words = (element, name) => (element.dataset[name] ?? "").split(" ").filter(Boolean);
+// What stands for a whole group, and what only says things.
+const WHOLE = '.fk-cluster,.fk-groups tr,.fk-k-group,.fk-o[data-k="group"]';
+const OWN = ".fk-status,.fk-said-walk,.fk-about,.fk-find";
+
+// The elements by what they stand for: v values, l lines alone, g whole groups, m members of a
+// group, at those of a line that have values. Looked up anew when there are other elements.
+function indexed(root) {
+  let index = null;
+  const other = (record) => !record.target.closest?.(OWN);
+  new MutationObserver((records) => { if (records.some(other)) index = null; })
+    .observe(root, { childList: true, subtree: true });
+  root.addEventListener("fk-drawn", () => { index = null; });
+  const put = (map, key, element) => {
+    if (!map.has(key)) map.set(key, []);
+    map.get(key).push(element);
+  };
+  const build = () => {
+    const found = { v: new Map(), l: new Map(), g: new Map(), m: new Map(), at: new Map() };
+    all(root, "[data-v],[data-l],[data-g]").filter((e) => !e.matches(".fk-src")).forEach((element) => {
+      const { l, g } = element.dataset;
+      const values = words(element, "v");
+      if (element.matches(WHOLE)) put(found.g, g, element);
+      if (g && values.length) put(found.m, g, element);
+      values.forEach((value) => put(found.v, value, element));
+      if (l) put(values.length ? found.at : found.l, l, element);
+    });
+    return found;
+  };
+  return () => (index ??= build());
+}
 
 // What an element stands for: values, the user's lines, and a group if it is one.
-function meaning(root, element) {
-  const nodes = all(root, ".fk-node");
-  if (element.matches(".fk-cluster,.fk-groups tr")) {
-    const members = nodes.filter((node) => node.dataset.g === element.dataset.g);
-    return { ...span(members, members.flatMap((n) => words(n, "v"))), group: element.dataset.g };
-  }
-  if (element.dataset.v) {
-    const values = words(element, "v");
-    return span(nodes.filter((node) => words(node, "v").some((v) => values.includes(v))), values);
-  }
-  const here = nodes.filter((node) => node.dataset.l === element.dataset.l);
-  const found = span(here, here.flatMap((node) => words(node, "v")));
-  if (element.dataset.l) found.lines.add(element.dataset.l);
-  return found;
+function meaning(index, element) {
+  const { l, g } = element.dataset;
+  const whole = element.matches(WHOLE);
+  const [map, key] = whole ? [index.m, g] : [index.at, l];
+  const values = !whole && element.dataset.v ? words(element, "v")
+    : (map.get(key) ?? []).flatMap((e) => words(e, "v"));
+  const lines = new Set(values.flatMap((v) => index.v.get(v) ?? []).map((e) => e.dataset.l).filter(Boolean));
+  if (l && !element.dataset.v) lines.add(l);
+  return { values: new Set(values), lines, group: whole ? g : null };
 }
 
-function span(nodes, values) {
-  return { values: new Set(values), lines: new Set(nodes.map((n) => n.dataset.l).filter(Boolean)) };
-}
-
-function partners(root, what) {
-  return all(root, "[data-v],[data-l],[data-g]").filter((element) => {
-    if (element.matches(".fk-cluster,.fk-groups tr")) return element.dataset.g === what.group;
-    if (element.matches(".fk-src")) return false;
-    if (element.dataset.v) return words(element, "v").some((value) => what.values.has(value));
-    return what.lines.has(element.dataset.l);
-  });
+// Everything that stands for the same, in the order of the page.
+function partners(index, what) {
+  const found = new Set([
+    ...[...what.values].flatMap((value) => index.v.get(value) ?? []).filter((e) =>
+      what.group === null || !e.matches(WHOLE)),
+    ...[...what.lines].flatMap((line) => index.l.get(line) ?? []),
+    ...(index.g.get(what.group) ?? []),
+  ]);
+  const after = (a, b) => (a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_FOLLOWING ? -1 : 1);
+  return [...found].sort(after);
 }
 
 function describe(found) {
@@ -48,55 +72,72 @@ function describe(found) {
   ].filter(Boolean).join(" · ");
 }
 
-// Scrolls inside a pane, never the page.
+const PANE = "pre,.fk-canvas";
+
+// Scrolls inside a pane, never the page: into its middle unless it is in sight.
 function reveal(element) {
-  const pane = element.closest("pre,.fk-canvas");
-  if (!pane) return;
+  const pane = element.closest(`${PANE},.fk-scroll`);
+  if (!pane || !pane.clientHeight) return;
   const [inner, outer] = [element.getBoundingClientRect(), pane.getBoundingClientRect()];
-  if (inner.top < outer.top) pane.scrollTop += inner.top - outer.top - 24;
-  if (inner.bottom > outer.bottom) pane.scrollTop += inner.bottom - outer.bottom + 24;
+  const shift = (from, to, low, high) => (from < low || to > high ? (from + to - low - high) / 2 : 0);
+  pane.scrollTop += shift(inner.top, inner.bottom, outer.top, outer.bottom);
+  // A line of code is wider than its pane, and begins at the left.
+  if (pane.matches(".fk-canvas")) pane.scrollLeft += shift(inner.left, inner.right, outer.left, outer.right);
 }
 
-const LINKED = ".fk-node,.fk-badge,.fk-seam,.fk-cluster,.fk-l,tr[data-v],tr[data-l],tr[data-g]";
+const LINKED = ".fk-node,.fk-badge,.fk-edge,.fk-cluster,.fk-l,.fk-o,tr[data-v],tr[data-l],tr[data-g]";
+const NO_LINK = "no link: nothing else stands for this";
 
 function linking(view) {
   const { root, say } = view;
+  const index = view.index = indexed(root);
   const mark = (name, found) => {
     all(root, `.${name}`).forEach((element) => element.classList.remove(name));
     found.forEach((element) => element.classList.add(name));
+    root.dispatchEvent(new CustomEvent("fk-marks"));
   };
-  let pinned = null;
-  const show = (element) => {
-    const found = element ? partners(root, meaning(root, element)) : [];
+  let described = null;
+  // Nothing when it stands alone.
+  const find = (element) => {
+    const found = element ? partners(index(), meaning(index(), element)) : [];
+    return found.some((other) => other !== element) ? found : [];
+  };
+  const show = (element, loud) => {
+    const found = find(element);
     mark("fk-hi", found);
-    say(found.length ? describe(found) : pinned ? describe(pinned) : HINT);
-    return found;
+    const alone = element?.matches(".fk-l") ? NO_LINK : HINT;
+    say(found.length ? describe(found) : described ?? alone, loud);
   };
-  const pin = (element) => {
-    const what = element ? meaning(root, element) : { values: new Set() };
-    const found = element ? partners(root, what) : [];
-    pinned = found.length ? found : null;
-    root.dataset.fkPinned = [...what.values].join(" ");
-    root.dispatchEvent(new CustomEvent("fk-pin"));
+  const pin = (element, loud = true) => {
+    const found = find(element);
+    view.pinned = found.length ? element : null;
+    described = found.length ? describe(found) : null;
+    root.dataset.fkPinned = found.length ? [...meaning(index(), element).values].join(" ") : "";
     mark("fk-pin", found);
-    say(found.length ? describe(found) : element ? "no link: nothing else stands for this" : HINT);
+    say(described ?? (element ? NO_LINK : HINT), loud);
+    root.dispatchEvent(new CustomEvent("fk-pin", { detail: element }));
     if (found.length) openTab(found);
-    ["pre", ".fk-canvas"].flatMap((pane) => all(root, pane)).forEach((pane) => {
-      const first = found.find((item) => pane.contains(item) && !item.contains(element));
-      if (first && !pane.contains(element)) reveal(first);
+    all(root, PANE).filter((pane) => !pane.contains(element)).forEach((pane) => {
+      const here = found.filter((item) => pane.contains(item));
+      if (here.length) reveal(here[here.length >> 1]);
     });
   };
+  root.addEventListener("fk-drawn", () => mark("fk-pin", find(view.pinned)));
   const of = (event) => event.target.closest?.(LINKED);
-  root.addEventListener("pointerover", (event) => show(of(event)));
-  root.addEventListener("pointerleave", () => show(null));
-  root.addEventListener("focusin", (event) => { if (of(event)) show(of(event)); });
-  root.addEventListener("focusout", () => show(null));
+  // Not when it is the page that moved, under a mouse that rests.
+  let place = "";
+  const moved = ({ clientX, clientY }) => place !== (place = `${clientX} ${clientY}`);
+  root.addEventListener("pointerover", (event) => { if (moved(event)) show(of(event), false); });
+  root.addEventListener("pointermove", moved);
+  root.addEventListener("pointerleave", () => show(null, false));
+  root.addEventListener("focusin", (event) => { if (of(event)) show(of(event), true); });
+  root.addEventListener("focusout", () => show(null, false));
   root.addEventListener("click", (event) => {
     const element = of(event);
     if (element) pin(element);
     else if (event.target.closest(".fk-canvas")) pin(null);
   });
-  view.pin = pin;
+  Object.assign(view, { pin, find, mark });
 }
 
 // The kernel of a pinned value comes to the front, in the language that is open.
@@ -108,11 +149,15 @@ function openTab(found) {
   (tabs.find((tab) => front && language(tab) === language(front)) ?? tabs[0]).fkShow();
 }
 
-const HINT = "Point at a node, a line or a tensor to see its partners; click to pin.";
+const HINT = "Point at a node, a line or a tensor to see its partners; click to pin; ? lists the keys.";
 
 features.push((view) => {
-  const status = make("div", { class: "fk-status", "aria-live": "polite" }, HINT);
+  const status = make("div", { class: "fk-status", "aria-live": "off" }, HINT);
   view.root.append(status);
-  view.say = (text) => { status.textContent = text; };
+  // What a mouse passes over is for eyes alone.
+  view.say = (text, loud = true) => {
+    status.setAttribute("aria-live", loud ? "polite" : "off");
+    status.textContent = text;
+  };
   linking(view);
 });

@@ -22,15 +22,18 @@ function controls(el, model) {
 function remember(stage) {
   const root = stage.querySelector(".fk-view");
   if (!root) return () => {};
-  const open = new Map(all(root, ".fk-sec").map((section) => [section.className, section.open]));
-  const tab = root.querySelector('.fk-tabs [aria-selected="true"]')?.textContent;
+  const folds = ".fk-sec,.fk-outline";
+  const open = new Map(all(root, folds).map((section) => [section.className, section.open]));
+  const tab = root.querySelector('.fk-tabs [aria-selected="true"]')?.getAttribute("aria-label");
+  const mode = root.dataset.fkMode;
   const theme = root.dataset.fkTheme;
   return (next) => {
-    all(next, ".fk-sec").forEach((section) => {
+    all(next, folds).forEach((section) => {
       if (open.has(section.className)) section.open = open.get(section.className);
     });
     if (theme) next.dataset.fkTheme = theme;
-    all(next, ".fk-tabs button").find((button) => button.textContent === tab)?.click();
+    all(next, ".fk-tabs button").find((button) => button.getAttribute("aria-label") === tab)?.click();
+    all(next, ".fk-modes button").find((button) => button.textContent === mode)?.click();
   };
 }
 

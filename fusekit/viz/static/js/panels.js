@@ -63,6 +63,7 @@ function panelOf(model, ask, host, { name, title, note }) {
     if (key) (form.elements[key] ?? form).focus?.();
     dressings.forEach((dress) => dress(form));
     host().keyed(form);
+    all(form, "[aria-current]").forEach(reveal);
     quiet(form);
     fold.dataset.drawn = Number(fold.dataset.drawn ?? 0) + 1;
     busy = false;
