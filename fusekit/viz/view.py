@@ -14,6 +14,7 @@ from fusekit.viz import takeaway
 from fusekit.viz.code import LANGUAGES, label
 from fusekit.viz.graph import dot, graph_svg
 from fusekit.viz.html import SECTIONS, block, page
+from fusekit.viz.inquiries import Inquiries
 from fusekit.viz.model import Model, Source, check, dumps, load_model, save_model
 from fusekit.viz.need import need
 from fusekit.viz.outline import outline_text
@@ -30,13 +31,8 @@ if TYPE_CHECKING:
     from fusekit.runtime.rounding import Rounding
     from fusekit.viz.diff import SourceDiff, Variant
     from fusekit.viz.duet import Duet
-    from fusekit.viz.laddersteps import MeasuredStep
-    from fusekit.viz.ladderview import Ladder
     from fusekit.viz.live import LiveView
     from fusekit.viz.panels.panel import Fields, Progress, Shown
-    from fusekit.viz.pin import Pin
-    from fusekit.viz.quiz import Quiz
-    from fusekit.viz.seams import SeamCards
 
 __all__ = ["FusionView", "Session", "load"]
 
@@ -69,7 +65,7 @@ class Session(Protocol):
         """The new content of a panel's form, as HTML; see `fusekit.viz.panels`."""
 
 
-class FusionView:
+class FusionView(Inquiries):
     """A fusion to look at: it displays itself in a notebook, prints itself elsewhere.
 
     The model in it never changes; `live()` gives a view that runs again.
@@ -245,58 +241,6 @@ class FusionView:
         variant = diffs.Variant(engine, target, fast)
         second = self.session().other(first, variant)
         return diffs.diff(name, first, f"{name}, {variant}" if str(variant) else name, second)
-
-    def seams(self, *, bytes_per_second: float | None = None) -> SeamCards:
-        """Every seam with its checks, its price and the smallest change that saves it.
-
-        With the copy bandwidth of a machine, in bytes per second, prices have a time as well.
-        """
-        from fusekit.viz.seams import SeamCards  # noqa: PLC0415  for who asks
-
-        return SeamCards(self._model, bytes_per_second)
-
-    def ladder(self) -> Ladder:
-        """The decisions of the partition, in its order, with what each saves."""
-        from fusekit.viz.ladderview import Ladder  # noqa: PLC0415  for who asks
-
-        return Ladder(self._model)
-
-    def pin(self, path: str | Path | None = None) -> Pin:
-        """The structure of this fusion, as a contract; with a path, it is written there as well.
-
-        `print(view.pin())` is what `%%fuse --expect` takes; `--expect x.pin.json` takes the file,
-        and says which edge became a seam.
-        """
-        from fusekit.viz.pin import pin_of  # noqa: PLC0415  for who asks
-
-        pin = pin_of(self._model)
-        if path is not None:
-            if not str(path).endswith(".pin.json"):
-                raise UsageError(f"pin {str(path)!r}: its name has to end in .pin.json")
-            pin.save(path)
-        return pin
-
-    def expect(self, contract: str) -> None:
-        """ContractError unless the fusion is what `contract` says, as with `%%fuse --expect`."""
-        from fusekit.viz.contract import hold, parse_contract  # noqa: PLC0415  for who asks
-
-        hold(parse_contract(contract), self._model)
-
-    def quiz(self) -> Quiz:
-        """Questions about this fusion, as a page that scores itself; torch need not be there."""
-        from fusekit.viz.quiz import Quiz  # noqa: PLC0415  for who asks
-
-        return Quiz(self._model)
-
-    def measure_step(self, step: int, **options: Any) -> MeasuredStep:
-        """The plan after so many steps of the ladder, compiled and timed against the plan in force.
-
-        Options are those of `fusekit.bench.what_if`. UsageError if this view is a recording.
-        """
-        fused, args, kwargs = self.session().call()
-        steps = need("fusekit.viz.laddersteps", "a measured step")
-        measured = steps.measure_step(fused, args, kwargs, self._model, step, **options)
-        return cast("MeasuredStep", measured)
 
     def card(self) -> cards.Card:
         """One picture and one Markdown text, to paste into an issue."""
