@@ -16,10 +16,10 @@ LANGUAGES = ("llvm", "cpp", "cuda", "asm", "ptx", "sass", "ir")
 
 _ASSEMBLY = frozenset({"asm", "ptx", "sass"})
 
-_ROOM = 1400
+_ROOM = 1000
 """Lines shown in one view, all texts together: a notebook holds them all."""
 
-_LONGEST, _SHORTEST = 300, 40
+_LONGEST, _SHORTEST = 240, 24
 """Lines shown of one assembly text at most, and of any text at least."""
 
 

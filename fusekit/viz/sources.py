@@ -47,9 +47,11 @@ def sources(
     engines = [row for row in ENGINES.values() if row.compiler]
     engines.sort(key=lambda row: row is not engine)
     found: dict[Hashable, Source] = {}
-    for group in range(len(program.kernels)):
+    kernels: dict[Hashable, int] = {}
+    for group, call in enumerate(program.kernels):
+        number = kernels.setdefault(call.form, len(kernels))
         for row in engines:
-            is_read = row is engine and len(found) < _ASSEMBLED
+            is_read = row is engine and number < _ASSEMBLED
             default = (row.name, *(ASSEMBLY[row.name][:1] if is_read else ()))
             for language in (row.name, *ASSEMBLY[row.name]):
                 key = language, row.name, texts.form(group, row)

@@ -171,7 +171,7 @@ def test_all_texts_of_a_view_have_room():
     model["sources"] = [*many, models.text_of("ir", "a\n" * 10, "k", {})]
     page_text = block(model)
     lines = page_text.count('<span class="fk-l"')
-    assert 1300 < lines - model["user"]["text"].count("\n") <= 1410
+    assert 950 < lines - model["user"]["text"].count("\n") <= 1010
     assert page_text.count("more lines above") == 12
     assert page_text.count('data-v="3"') >= 12
 

@@ -126,7 +126,7 @@ def _entries(cache: FunctionCache, name: str, found: Lookup | None) -> str:
         )
     )
     rows = [_entry_row(entry, checks.get(entry.number), subjects) for entry in shown]
-    heads = ["entry", *map(escape, map(visible, subjects)), "runs", "calls", ""]
+    heads = ["entry", *map(escape, map(visible, subjects)), "runs", "calls", "what to do"]
     caption = "What is held, and what of it the signature meets"
     if len(entries) > len(shown):
         caption += f" (the latest {len(shown)} of {len(entries)})"
@@ -192,7 +192,7 @@ def _gradients(cache: FunctionCache, name: str) -> str:
         for entry in cache.entries
         if entry.function != name
     ]
-    heads = ["entry", "function", "signature", "runs", "calls", ""]
+    heads = ["entry", "function", "signature", "runs", "calls", "what to do"]
     return table("fk-grads", heads, rows, caption="Of its gradients") if rows else ""
 
 
