@@ -45,6 +45,8 @@ if TYPE_CHECKING:
         run_fusion,
     )
     from fusekit.specs import Decline, Reason
+    from fusekit.viz.quiz import quiz
+    from fusekit.viz.quizresults import quiz_results
     from fusekit.viz.view import FusionView, load
 
 __version__ = "0.1.0"
@@ -80,6 +82,8 @@ _HOMES = {
         "run_fusion",
     ),
     "specs": ("Decline", "Reason"),
+    "viz.quiz": ("quiz",),
+    "viz.quizresults": ("quiz_results",),
     "viz.view": ("FusionView", "load"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -117,6 +121,8 @@ __all__ = [
     "override_can_fuse_on_cpu",
     "override_can_fuse_on_gpu",
     "override_must_use_llvm_on_cpu",
+    "quiz",
+    "quiz_results",
     "register_fusion",
     "roofline",
     "run_fusion",

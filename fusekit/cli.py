@@ -1,4 +1,4 @@
-"""The command: `fusekit demo`, `show`, `why`, `bench`, `verify-math`, `doctor`.
+"""The command: `fusekit demo`, `show`, `why`, `bench`, `verify-math`, `contracts`, `doctor`.
 
 What it prints is plain text, coloured by rich where that is installed and a terminal reads it.
 """
@@ -76,6 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify-math", help="how exact the functions in kernels are")
     verify.fill = lambda: importlib.import_module("fusekit.mathcheck.command").add_arguments(verify)
     verify.set_defaults(run=_verify_math)
+    contracts = commands.add_parser("contracts", help="run notebooks, check what they --expect")
+    contracts.fill = lambda: importlib.import_module("fusekit.viz.notebooks").add_arguments(
+        contracts
+    )
+    contracts.set_defaults(run=_contracts)
     doctor = commands.add_parser("doctor", help="what works on this machine")
     doctor.set_defaults(run=_doctor)
     return parser
@@ -297,7 +302,7 @@ def _why(options: argparse.Namespace) -> int:
     return 0
 
 
-# bench, verify-math, doctor
+# bench, verify-math, contracts, doctor
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -307,6 +312,11 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _verify_math(options: argparse.Namespace) -> int:
     code: int = importlib.import_module("fusekit.mathcheck.command").run(options, _out)
+    return code
+
+
+def _contracts(options: argparse.Namespace) -> int:
+    code: int = importlib.import_module("fusekit.viz.notebooks").run(options, _out)
     return code
 
 

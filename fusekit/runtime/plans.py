@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from fusekit.config import current
 from fusekit.errors import PlanRefused, UsageError
@@ -14,7 +14,7 @@ from fusekit.ir import Graph
 from fusekit.runtime.program import Program, divide
 from fusekit.specs import Decline
 
-__all__ = ["Verdict", "captured_for", "judge_plan", "members", "plan_of"]
+__all__ = ["Verdict", "captured_for", "judge_plan", "members", "plan_of", "plan_with"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +99,21 @@ def captured_for(plan: Plan | None, capture: Callable[[Collection[int]], Capture
             f"{stays[0]} cannot be left to PyTorch: its result is a view, or no tensor"
         )
     return made
+
+
+def plan_with(program: Program, units: Sequence[tuple[int, ...]]) -> Plan:
+    """A plan whose groups compute these values of the program's graph, and store what others read.
+
+    A group is held together by a constraint, or it might be left to its readers to compute; of an
+    operator that is divided among groups, parts still may.
+    """
+    operators = operators_of(program.capture.graph)
+    base = Plan(tuple(operators.values()))
+    held = dataclasses.replace(program.partition, units=tuple(units))
+    found = _divided(base, program.capture, held)
+    groups = tuple(group for group in (*(found.groups or ()), *found.recomputed) if group)
+    whole = tuple(group for group in groups if not any("." in name for name in group))
+    return dataclasses.replace(base, groups=groups, together=whole)
 
 
 def _divided(plan: Plan, capture: Capture, partition: Partition) -> Plan:

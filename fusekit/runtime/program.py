@@ -30,7 +30,7 @@ from fusekit.runtime.operand import Operand
 from fusekit.runtime.place import Place
 from fusekit.specs import ArgSpec, KernelSpec
 
-__all__ = ["KernelCall", "Program", "build", "divide", "places_of", "rebind"]
+__all__ = ["KernelCall", "Program", "build", "divide", "places_of", "rebind", "rules_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,12 +161,17 @@ def build(capture: Capture, max_arguments: int, plan: Plan | None = None) -> Pro
 
 def divide(capture: Capture, graph: Graph, max_arguments: int, plan: Plan | None) -> Partition:
     """The steps of a capture that has become `graph`; raises what `build` does."""
-    rules = None
-    if plan is not None:
-        check_fits(plan, capture.graph)
-        rules = Rules(plan, capture.graph, Flow(graph), capture.obstacles)
+    rules = rules_of(capture, graph, plan)
     most = min(max_arguments, kind_of(capture.device.type).max_tensors(graph))
     return partition(graph, most, rules=rules)
+
+
+def rules_of(capture: Capture, graph: Graph, plan: Plan | None) -> Rules | None:
+    """What a plan says of a capture that has become `graph`; raises what `build` does."""
+    if plan is None:
+        return None
+    check_fits(plan, capture.graph)
+    return Rules(plan, capture.graph, Flow(graph), capture.obstacles)
 
 
 def rebind(program: Program, device: str = "") -> Program:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction
 from fusekit.fusion import Group as FusionGroup
+from fusekit.fusion.rules import Rules
 from fusekit.runtime.entry import Entry
 from fusekit.runtime.explanation import Explanation, explanation_of
 from fusekit.runtime.leaf_names import leaf_names
-from fusekit.runtime.program import Program
+from fusekit.runtime.program import Program, rules_of
 from fusekit.specs import Decline
 from fusekit.viz.boxes import Box, base_of, boxes, group_name
+from fusekit.viz.ladder import fill_ladder
 from fusekit.viz.ledger import eager_launches, ledger
 from fusekit.viz.machine import this_machine
 from fusekit.viz.model import (
@@ -23,7 +26,6 @@ from fusekit.viz.model import (
     Group,
     Model,
     Node,
-    Seam,
     Totals,
     User,
     new_model,
@@ -33,6 +35,7 @@ from fusekit.viz.sources import sources
 from fusekit.viz.stopwatch import timing_of
 from fusekit.viz.userline import user_text
 from fusekit.viz.view import FusionView
+from fusekit.viz.why import fill_why
 
 __all__ = ["Filler", "collect", "declined", "explore"]
 
@@ -70,7 +73,9 @@ def model_of(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
     model["declined"] = [declined(decline) for decline in explained.declined]
     if entry.program is not None:
         names = leaf_names(fused.function, args, kwargs)
-        Filler(model, entry, entry.program, names, explained).fill()
+        call = (fused.function, args, kwargs)
+        rules = rules_of(entry.program.capture, entry.program.graph, fused.planned)
+        Filler(model, entry, entry.program, names, explained, call=call, rules=rules).fill()
     return model
 
 
@@ -84,8 +89,14 @@ class Filler:
         program: Program,
         names: list[str],
         explained: Explanation,
+        *,
+        call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None = None,
+        rules: Rules | None = None,
     ) -> None:
+        """Begin; `call` is what was captured, `rules` what its plan says, if they are known."""
         self.model = model
+        self.rules = rules
+        self.call = call
         self.entry = entry
         self.program = program
         self.graph = program.graph
@@ -109,7 +120,6 @@ class Filler:
         self._nodes()
         self._edges()
         self._groups()
-        self._seams()
         engine = self.entry.plan.engine if self.entry.plan else None
         self.model["sources"] = sources(self.program, engine)
         traced = self.program.capture.graph
@@ -124,6 +134,16 @@ class Filler:
             eager_launches=eager_launches(traced),
             saved_bytes=max(found["eager"] - found["fused"], 0),
         )
+        fill_why(
+            self.model,
+            self.program,
+            self.explained,
+            maker=self.maker,
+            step_end=self.step_end,
+            call=self.call,
+            rules=self.rules,
+        )
+        fill_ladder(self.model, self.program, self.maker, self.rules)
         plan = self.entry.plan
         for i, kernel in enumerate(plan.kernels if plan else ()):
             self.model["compile"].append(
@@ -256,25 +276,8 @@ class Filler:
                 )
             )
 
-    def _seams(self) -> None:
-        found = zip(self.program.partition.seams, self.explained.seams, strict=True)
-        for seam, info in found:
-            ends = [self._step_end(index) for index in (seam.producer, seam.consumer)]
-            if None in ends:
-                continue
-            self.model["seams"].append(
-                Seam(
-                    source=str(ends[0]),
-                    target=str(ends[1]),
-                    code=info.decline.code,
-                    sentence=info.decline.reason.sentence,
-                    bytes=2 * info.nbytes,
-                    launches=1,
-                    hint=info.decline.hint,
-                )
-            )
-
-    def _step_end(self, index: int) -> str | None:
+    def step_end(self, index: int) -> str | None:
+        """The group or the node that a step of the partition is."""
         step = self.program.partition.steps[index]
         if isinstance(step, FusionGroup):
             number = [call.group.index for call in self.program.kernels].index(step.index)

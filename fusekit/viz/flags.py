@@ -71,7 +71,8 @@ FLAGS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
         ("--expect",),
         {
             "default": "",
-            "help": 'Fail unless it fuses like this: --expect "groups=1 launches=1 no-fallback".',
+            "help": 'Fail unless it fuses like this: --expect "groups=1 saved>=90MiB no-fallback"; '
+            'or like a file that view.pin("x.pin.json") wrote: --expect x.pin.json.',
         },
     ),
     (("-q", "--quiet"), {"action": "store_true", "help": "Display nothing."}),

@@ -14,26 +14,40 @@ from fusekit.viz.card import markdown
 from fusekit.viz.code import code_html_of
 from fusekit.viz.graph import Picture, layers, picture
 from fusekit.viz.graphvizrun import Clock
+from fusekit.viz.ladderview import ladder_headline, ladder_html
 from fusekit.viz.model import Model
 from fusekit.viz.outline import outline_html
 from fusekit.viz.palette import static, variables
 from fusekit.viz.picturedata import picture_data
-from fusekit.viz.tables import groups_html, ledger_headline, ledger_html, why_headline, why_html
+from fusekit.viz.seams import why_headline, why_html
+from fusekit.viz.tables import groups_html, ledger_headline, ledger_html
 from fusekit.viz.timing import timing_html
 from fusekit.viz.words import bytes_text, plural, summary, visible
 
 __all__ = ["SECTIONS", "block", "page", "script", "stylesheet"]
 
-SECTIONS = ("graph", "source", "why", "bytes", "timing")
+SECTIONS = ("graph", "source", "why", "ladder", "bytes", "timing")
 """The parts of a view, in the order in which they appear."""
 
 _FEATURES = (
-    *("dom", "take", "fold", "picture", "tools", "diff", "code", "links", "keys"),
+    *(
+        "dom",
+        "take",
+        "fold",
+        "picture",
+        "tools",
+        "sorting",
+        "ladder",
+        "diff",
+        "code",
+        "links",
+        "keys",
+    ),
     *("entries", "jumps", "flow", "walk", "card", "search", "ruler", "help"),
 )
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
-_SHEETS = ("graph", "fusekit", "fold", "take", "code", "walk", "whatif")
+_SHEETS = ("graph", "fusekit", "why", "fold", "take", "code", "walk", "whatif")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
@@ -46,6 +60,7 @@ def block(model: Model, *, hydrate: bool = True, sections: Collection[str] = SEC
         "graph": _graph_section,
         "source": _code_section,
         "why": lambda m: _section("why", why, why_headline(m), why_html(m), opened=True),
+        "ladder": lambda m: _section("ladder", "Ladder", ladder_headline(m), ladder_html(m)),
         "bytes": lambda m: _section("bytes", "Bytes", ledger_headline(m), ledger_html(m)),
         "timing": _timing_section,
     }

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypedDict
 from fusekit.errors import UsageError
 from fusekit.viz.carried import unpacked
 from fusekit.viz.validate import validate
+from fusekit.viz.whymodel import Pair, Pairs, Remedy, Rung, Seam, SeamCheck
 
 __all__ = [
     "SCHEMA",
@@ -31,7 +32,12 @@ __all__ = [
     "LedgerRow",
     "Model",
     "Node",
+    "Pair",
+    "Pairs",
+    "Remedy",
+    "Rung",
     "Seam",
+    "SeamCheck",
     "Source",
     "Timing",
     "TimingRow",
@@ -48,7 +54,8 @@ SCHEMA = "fusekit-view"
 VERSION = 2
 
 _ADDED: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("", {"machine": {}}),
+    ("seams", {"value": None, "nodes": [], "checks": [], "remedy": None, "tried": None}),
+    ("", {"machine": {}, "pairs": {"rows": [], "total": 0}, "ladder": []}),
     ("graph.nodes", {"strides": [], "bytes": 0}),
     ("sources", {"engine": ""}),
     ("timing.rows", {"samples": [], "interval": [], "cause": ""}),
@@ -121,18 +128,6 @@ class Declined(TypedDict):
     detail: str
     line: int | None
     hint: str
-
-
-class Seam(TypedDict):
-    """A border that data crosses through memory, and what that costs."""
-
-    source: str  # Node.id or Group.id
-    target: str  # Node.id or Group.id
-    code: str
-    sentence: str
-    bytes: int
-    launches: int
-    hint: str  # the smallest change that removes it; "" if there is none
 
 
 class Source(TypedDict):
@@ -221,6 +216,8 @@ class Model(TypedDict):
     groups: list[Group]
     declined: list[Declined]
     seams: list[Seam]
+    pairs: Pairs
+    ladder: list[Rung]
     sources: list[Source]
     ledger: Ledger
     totals: Totals
@@ -241,6 +238,8 @@ def new_model(name: str, *, title: str = "") -> Model:
         groups=[],
         declined=[],
         seams=[],
+        pairs=Pairs(rows=[], total=0),
+        ladder=[],
         sources=[],
         ledger=Ledger(rows=[], eager=0, fused=0, floor=0),
         totals=Totals(groups=0, launches=0, eager_launches=0, saved_bytes=0),
@@ -301,14 +300,16 @@ def _check_references(model: Model, where: str) -> None:
     for node in model["graph"]["nodes"]:
         _known(node["group"], groups, f"{where}: node {node['id']!r} is in group")
     for edge in model["graph"]["edges"]:
-        for end in (edge["source"], edge["target"]):
-            _known(end, nodes, f"{where}: an edge ends at node")
+        _all_known([edge["source"], edge["target"]], nodes, f"{where}: an edge ends at node")
     for group in model["groups"]:
-        for member in group["nodes"]:
-            _known(member, nodes, f"{where}: group {group['id']!r} has node")
+        _all_known(group["nodes"], nodes, f"{where}: group {group['id']!r} has node")
     for seam in model["seams"]:
-        for end in (seam["source"], seam["target"]):
-            _known(end, nodes | groups, f"{where}: a seam ends at")
+        ends = [seam["source"], seam["target"]]
+        _all_known(ends, nodes | groups, f"{where}: a seam ends at")
+        _all_known(seam["nodes"], nodes, f"{where}: a seam is at node")
+    for rung in model["ladder"]:
+        for pair in rung["joins"]:
+            _all_known(pair, nodes, f"{where}: a step of the ladder joins node")
     for source in model["sources"]:
         _known(source["group"], groups, f"{where}: a source is of group")
         _check_spans(source, where)
@@ -325,6 +326,11 @@ def _unique(ids: list[str], where: str) -> set[str]:
 def _known(name: str | None, names: set[str], what: str) -> None:
     if name is not None and name not in names:
         raise UsageError(f"{what} {name!r}, which is not in the model")
+
+
+def _all_known(found: list[str], names: set[str], what: str) -> None:
+    for name in found:
+        _known(name, names, what)
 
 
 def _check_spans(source: Source, where: str) -> None:

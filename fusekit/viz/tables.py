@@ -1,14 +1,14 @@
-"""The tables of a view: groups, seams and refusals, and the byte ledger."""
+"""The tables of a view: groups and the byte ledger."""
 
 from __future__ import annotations
 
 from html import escape
 
-from fusekit.viz.model import Declined, LedgerRow, Model, Seam
+from fusekit.viz.model import LedgerRow, Model
 from fusekit.viz.palette import group_class
-from fusekit.viz.words import bytes_text, end_name, plural, tensor_text, visible
+from fusekit.viz.words import bytes_text, tensor_text, visible
 
-__all__ = ["groups_html", "ledger_headline", "ledger_html", "why_headline", "why_html"]
+__all__ = ["cell", "groups_html", "head", "ledger_headline", "ledger_html", "table"]
 
 
 def table(cls: str, heads: list[str], rows: list[str], *, foot: str = "", caption: str = "") -> str:
@@ -46,54 +46,6 @@ def groups_html(model: Model) -> str:
         )
     heads = ["group", "engine", "ops", "reads", "writes", "kernel"]
     return table("fk-groups", heads, rows) if rows else ""
-
-
-def why_headline(model: Model) -> str:
-    """What the section of seams and refusals holds, in a few words."""
-    parts = []
-    if model["seams"]:
-        price = bytes_text(sum(seam["bytes"] for seam in model["seams"]))
-        parts.append(f"{plural(len(model['seams']), 'seam')}, {price} through memory")
-    if model["declined"]:
-        parts.append(f"{plural(len(model['declined']), 'operator')} left to PyTorch")
-    return " · ".join(parts) or "everything fused"
-
-
-def why_html(model: Model) -> str:
-    """Seams with their price, then what PyTorch runs; "" when everything fused."""
-    parts = []
-    if model["seams"]:
-        heads = ["seam", "code", "why", "price", "smallest change"]
-        parts.append(table("fk-seams", heads, [_seam(model, seam) for seam in model["seams"]]))
-    if model["declined"]:
-        heads = ["left to PyTorch", "code", "why", "line", "what to do"]
-        parts.append(table("fk-declined", heads, [_declined(item) for item in model["declined"]]))
-    return "".join(parts)
-
-
-def _seam(model: Model, seam: Seam) -> str:
-    ends = f"{end_name(model, seam['source'])} → {end_name(model, seam['target'])}"
-    price = f"{bytes_text(seam['bytes'])}, {plural(seam['launches'], 'launch')}"
-    values = [
-        str(node["value"])
-        for node in model["graph"]["nodes"]
-        if node["id"] == seam["source"]
-    ]  # fmt: skip
-    linked = f' data-v="{" ".join(values)}"' if values else ""
-    return (
-        f"<tr{linked}>{head(ends)}{cell(seam['code'], 'fk-id')}{cell(seam['sentence'])}"
-        f"{cell(price, 'fk-num-cell')}{cell(seam['hint'] or 'none found')}</tr>"
-    )
-
-
-def _declined(item: Declined) -> str:
-    detail = f" ({item['detail']})" if item["detail"] else ""
-    line = "" if item["line"] is None else str(item["line"])
-    linked = f' data-l="{line}"' if line else ""
-    return (
-        f"<tr{linked}>{head(item['op'] or 'the function')}{cell(item['code'], 'fk-id')}"
-        f"{cell(item['reason'] + detail)}{cell(line, 'fk-num-cell')}{cell(item['hint'])}</tr>"
-    )
 
 
 def ledger_headline(model: Model) -> str:

@@ -14,6 +14,7 @@ from fusekit.viz import takeaway
 from fusekit.viz.code import LANGUAGES, label
 from fusekit.viz.graph import dot, graph_svg
 from fusekit.viz.html import SECTIONS, block, page
+from fusekit.viz.inquiries import Inquiries
 from fusekit.viz.model import Model, Source, check, dumps, load_model, save_model
 from fusekit.viz.need import need
 from fusekit.viz.outline import outline_text
@@ -64,7 +65,7 @@ class Session(Protocol):
         """The new content of a panel's form, as HTML; see `fusekit.viz.panels`."""
 
 
-class FusionView:
+class FusionView(Inquiries):
     """A fusion to look at: it displays itself in a notebook, prints itself elsewhere.
 
     The model in it never changes; `live()` gives a view that runs again.
@@ -117,7 +118,7 @@ class FusionView:
         """The same view, displaying less.
 
         Args:
-            *sections: of "graph", "source", "why", "bytes", "timing"; none means all.
+            *sections: of "graph", "source", "why", "ladder", "bytes", "timing"; none means all.
             languages: of the generated sources to keep, first to last: "llvm", "cpp", "cuda",
                 "asm", "ptx", "sass" and "ir"; none means all that the view holds. Unless it is a
                 recording, what it does not hold yet is made.

@@ -167,6 +167,9 @@ class _Joined:
             self.values = max(self.values, node["value"] + 1)
         for item in (*part["graph"]["edges"], *part["seams"]):
             item["source"], item["target"] = ids[item["source"]], ids[item["target"]]
+        for seam in part["seams"]:
+            seam["nodes"] = [ids[node] for node in seam["nodes"]]
+            seam["value"] = None if seam["value"] is None else seam["value"] + shift
         for edge in part["graph"]["edges"]:
             edge["value"] += shift
             self.values = max(self.values, edge["value"] + 1)

@@ -410,6 +410,11 @@ def _seam(source: str, target: str, sentence: str, hint: str, size: int) -> Seam
         bytes=size,
         launches=1,
         hint=hint,
+        value=int(source[1:]),
+        nodes=[source, target],
+        checks=[],
+        remedy=None,
+        tried=0,
     )
 
 
@@ -457,7 +462,8 @@ def noisy_relu() -> Model:
         _declined("cumsum", "FK0101", "not a pointwise operator", "a scan along dim 0", 5,
                   "PyTorch runs it between the groups; nothing to do"),
     ]  # fmt: skip
-    seam = {"bytes": 32 * mib, "launches": 1}
+    seam = {"bytes": 32 * mib, "launches": 1, "value": None, "nodes": [], "checks": []}
+    seam |= {"remedy": None, "tried": None}
     make.model["seams"] = [
         Seam(source=noise, target="g1", code="FK0103", sentence="draws random numbers",
              hint="pass noise as an argument", **seam),

@@ -13,6 +13,7 @@ from fusekit.viz.panels.diff import DIFF
 from fusekit.viz.panels.duet import DUET
 from fusekit.viz.panels.edit import EDIT
 from fusekit.viz.panels.element import ELEMENT
+from fusekit.viz.panels.ladder import LADDER
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress, Shown
 from fusekit.viz.panels.roofline import ROOFLINE
 from fusekit.viz.panels.rounding import ROUNDING
@@ -24,6 +25,6 @@ __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"
 
 PANELS: tuple[Panel, ...] = (
     *(ELEMENT, ROUNDING, DUET, EDIT, DIFF),
-    *(STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, WHAT_IF, CACHE),
+    *(STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, WHAT_IF, LADDER, CACHE),
 )
 """All panels, from top to bottom."""
