@@ -2,7 +2,7 @@
 
 It does where it has eager's dtype, shape and strides, and each element is eager's; or, as
 operators of several steps round, within `ROUNDINGS` units in the last place of it; or about as far
-from what float64 gives as eager's is.
+from what float64 gives as eager's is, there or where eager is worst.
 """
 
 from __future__ import annotations
@@ -15,13 +15,19 @@ from torch.utils import _pytree as pytree
 
 from fusekit.bench.accuracy import distance
 
-__all__ = ["FARTHER", "ROUNDINGS", "Agreement", "agreement"]
+__all__ = ["CANCELLED", "FARTHER", "ROUNDINGS", "WORST", "Agreement", "agreement"]
 
 ROUNDINGS = 8
 """Units of the last place by which an operator of several steps may differ from eager's."""
 
 FARTHER = 4
 """How many times as far from float64 as eager a result may be: both have rounded as often."""
+
+WORST = 1.5
+"""How many times as far from float64 as eager's worst element any element may be ..."""
+
+CANCELLED = 64.0
+"""... and no farther than so many units in the last place: more is no rounding."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,4 +114,8 @@ def _agree(ours: torch.Tensor, theirs: torch.Tensor, wide: Any) -> torch.Tensor:
     if isinstance(wide, torch.Tensor) and wide.shape == theirs.shape:
         off, eager = ((each.double() - wide.double()).abs() for each in (ours, theirs))
         good |= (off <= FARTHER * eager) & eager.isfinite()
+        # Where a sum cancels, eager is far off as well, though not in the same elements.
+        unit = info.eps * wide.double().abs() + info.tiny
+        far = (eager / unit).nan_to_num(0.0, 0.0, 0.0)
+        good |= off / unit <= min(WORST * float(far.max()), CANCELLED)
     return good

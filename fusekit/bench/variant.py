@@ -167,7 +167,8 @@ class Variant:
             took = f"{seconds_text(race.seconds)}, {race.against} {seconds_text(race.baseline)}"
             lines.append(f"  against {race.against}: {race.outcome}, {took} ({race.reason})")
         if self.agreement is not None:
-            lines.append(f"  differs from eager by at most {self.agreement}")
+            said = "at most " if self.agreement.holds else "too much: "
+            lines.append(f"  differs from eager by {said}{self.agreement}")
         for title, side in (("current", current), ("variant", made)):
             if side.figures is not None:
                 lines.append(f"  code of {title} {side.figures}")

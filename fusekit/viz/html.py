@@ -30,20 +30,8 @@ SECTIONS = ("graph", "source", "why", "ladder", "bytes", "timing")
 """The parts of a view, in the order in which they appear."""
 
 _FEATURES = (
-    *(
-        "dom",
-        "take",
-        "fold",
-        "picture",
-        "tools",
-        "sorting",
-        "ladder",
-        "diff",
-        "code",
-        "links",
-        "keys",
-    ),
-    *("entries", "jumps", "flow", "walk", "card", "search", "ruler", "help"),
+    *("dom", "take", "fold", "picture", "tools", "sorting", "ladder", "diff", "code"),
+    *("links", "keys", "entries", "jumps", "flow", "walk", "card", "search", "ruler", "help"),
 )
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
@@ -85,7 +73,8 @@ def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(visible(name))} · fusekit</title>"
-        f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n<main>\n<h1>{escape(visible(name))}</h1>\n{blocks}</main>\n"
+        f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n"
+        f"<main>\n<h1>{escape(visible(name))}</h1>\n{blocks}</main>\n"
         f'<script type="module">{script()}</script>\n</body></html>\n'
     )
 

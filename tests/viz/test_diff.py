@@ -19,7 +19,7 @@ from fusekit.viz.panels import Call, Progress
 from fusekit.viz.panels.diff import DIFF
 from fusekit.viz.view import FusionView
 from tests.viz import models
-from tests.viz.test_html import Page
+from tests.viz.parsed import Page
 
 WORDS = st.lists(st.sampled_from(["a = b", "a = c", "ret", "", "x < y & z"]), max_size=12)
 

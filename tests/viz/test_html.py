@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 
 import pytest
 
@@ -18,34 +17,9 @@ from fusekit.viz.source import code_html, source_html, user_html
 from fusekit.viz.timing import timing_html, timing_text
 from fusekit.viz.view import FusionView
 from tests.viz import models
+from tests.viz.parsed import Page
 
 MODELS = (models.lstm_cell, models.gated_mlp, models.noisy_relu, models.hostile)
-VOID = {"img", "meta", "br"}
-
-
-class Page(HTMLParser):
-    """Tags and their attributes; fails on an element that is not closed."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] not in ("script", "style"):
-            self.words.append(data)
 
 
 @pytest.mark.parametrize("make", MODELS)

@@ -16,7 +16,7 @@ from fusekit.errors import UsageError
 from fusekit.viz import FusionView, load
 from fusekit.viz.model import new_model
 from tests.viz import models
-from tests.viz.test_html import Page
+from tests.viz.parsed import Page
 
 X, W = torch.ones(64, 64), torch.ones(64, 64)
 

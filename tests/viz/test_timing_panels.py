@@ -6,6 +6,8 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+
+pytest.importorskip("anywidget", reason="anywidget is not installed (the extra `lab`)")
 import torch
 
 import fusekit
@@ -18,7 +20,7 @@ from fusekit.viz.panels.fields import checks, number, number_of, select
 from fusekit.viz.panels.panel import Progress
 from fusekit.viz.sweepplot import sweep_alt, sweep_html, sweep_svg
 from tests.viz import models
-from tests.viz.test_html import Page
+from tests.viz.parsed import Page
 
 
 def scaled(x, y):

@@ -24,7 +24,7 @@ from fusekit.viz.panels.whatif import WHAT_IF
 __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 
 PANELS: tuple[Panel, ...] = (
-    *(ELEMENT, ROUNDING, DUET, EDIT, DIFF),
-    *(STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, WHAT_IF, LADDER, CACHE),
+    *(WHAT_IF, EDIT, DIFF, ELEMENT, ROUNDING, DUET),
+    *(STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, LADDER, CACHE),
 )
 """All panels, from top to bottom."""
