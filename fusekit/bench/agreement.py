@@ -27,7 +27,7 @@ WORST = 1.5
 """How many times as far from float64 as eager's worst element any element may be ..."""
 
 CANCELLED = 64.0
-"""... and no farther than so many units in the last place: more is no rounding."""
+"""... and no farther than so many units in the last place of the largest element."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -115,7 +115,12 @@ def _agree(ours: torch.Tensor, theirs: torch.Tensor, wide: Any) -> torch.Tensor:
         off, eager = ((each.double() - wide.double()).abs() for each in (ours, theirs))
         good |= (off <= FARTHER * eager) & eager.isfinite()
         # Where a sum cancels, eager is far off as well, though not in the same elements.
-        unit = info.eps * wide.double().abs() + info.tiny
-        far = (eager / unit).nan_to_num(0.0, 0.0, 0.0)
-        good |= off / unit <= min(WORST * float(far.max()), CANCELLED)
+        worst, largest = (_largest(each) for each in (eager, wide))
+        good |= off <= min(WORST * worst, CANCELLED * info.eps * largest)
     return good
+
+
+def _largest(tensor: torch.Tensor) -> float:
+    """The largest finite size of an element; 0 if there is none."""
+    sizes = tensor.double().abs().nan_to_num(0.0, 0.0, 0.0)
+    return float(sizes.max()) if sizes.numel() else 0.0
