@@ -31,7 +31,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test test-units test-notebooks notebooks test-gpu test-slow test-browser chromium \
-	lint lint-style lint-format lint-types lint-layers format golden docs clean distclean
+	lint lint-style lint-format lint-types lint-layers format golden docs screenshots clean distclean
 
 # One report shows everything that is wrong, one step after the other.
 KEEP_GOING = $(MAKE) --keep-going --no-print-directory -j1
@@ -104,6 +104,10 @@ format: $(DEV) ## let ruff repair what it can
 
 golden: $(DEV) ## rewrite the expected texts under tests/golden; read the diff before committing
 	$(PY) -m pytest -m "not browser" --ignore=tests/browser --update-golden
+
+screenshots: $(DEV) chromium ## the pictures of the README, from a real JupyterLab
+	$(PY) -m pytest -m browser tests/browser/test_tour.py
+	mkdir -p docs/images && cp shots/readme-*.png docs/images/
 
 docs: $(DEV) ## the documentation as a site: docs/_build/html/index.html
 	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
