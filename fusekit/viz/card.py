@@ -15,6 +15,7 @@ from fusekit.viz.scene import Scene, scene
 from fusekit.viz.tables import ledger_headline
 from fusekit.viz.text import headline
 from fusekit.viz.words import (
+    advice_text,
     bytes_text,
     end_name,
     plural,
@@ -86,7 +87,7 @@ def markdown(model: Model) -> str:
                 seam["code"],
                 seam["sentence"],
                 f"{bytes_text(seam['bytes'])}, {plural(seam['launches'], 'launch')}",
-                seam["hint"],
+                advice_text(seam),
             ]
             for seam in model["seams"]
         ]

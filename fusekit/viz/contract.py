@@ -11,8 +11,7 @@ from collections.abc import Callable
 from fusekit.errors import FusekitError, UsageError
 from fusekit.viz.model import Model
 from fusekit.viz.pin import Pin, differences, load_pin, pin_of, seam_codes_text
-from fusekit.viz.seams import change_text
-from fusekit.viz.words import bytes_text, end_name, visible
+from fusekit.viz.words import advice_text, bytes_text, end_name, visible
 
 __all__ = ["Clause", "ContractError", "hold", "parse_contract"]
 
@@ -135,7 +134,7 @@ def _reasons(model: Model) -> list[str]:
         found = (places.get(seam["source"]), places.get(seam["target"]))
         where = next((f"line {line}, " for line in found if line is not None), "")
         ends = f"{end_name(model, seam['source'])} -> {end_name(model, seam['target'])}"
-        what = change_text(seam) if seam["remedy"] else visible(seam["hint"])
+        what = advice_text(seam)
         lines.append(f"[{seam['code']}] {where}{ends}: {visible(seam['sentence'])}; {what}")
     for item in [] if lines else model["declined"]:
         where = "" if item["line"] is None else f"line {item['line']}, "

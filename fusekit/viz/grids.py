@@ -52,7 +52,7 @@ def grid_html(
     head = "".join(f'<th scope="col">{number}</th>' for number in across)
     body = []
     for row in down:
-        name = f'<th scope="row">{"" if row is None else row}</th>'
+        name = "<td></td>" if row is None else f'<th scope="row">{row}</th>'
         index = lead if row is None else (*lead, row)
         places = [(*index, column) for column in across] if across else [()]
         cells = (
@@ -65,7 +65,7 @@ def grid_html(
     said = escape(visible(title + _cut(shape, lead, rows, columns)))
     return (
         f'<div class="fk-scroll"><table class="fk-table fk-grid"><caption>{said}</caption>'
-        f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )
 
 

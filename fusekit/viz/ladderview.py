@@ -33,7 +33,7 @@ def ladder_html(model: Model) -> str:
     if len(rungs) < 2:
         return ""
     rows = [_row(rungs, number) for number in range(len(rungs))]
-    heads = ["step", "decision", "launches", "bytes", "saves", ""]
+    heads = ["step", "decision", "launches", "bytes", "saves", "of eager's bytes"]
     return _frames(model) + table("fk-rungs", heads, rows)
 
 

@@ -7,9 +7,17 @@ from html import escape
 
 from fusekit.viz.model import Declined, Model, Pair, Seam, SeamCheck
 from fusekit.viz.tables import cell, head, table
-from fusekit.viz.words import bytes_text, end_name, plural, seconds_text, visible
+from fusekit.viz.words import (
+    bytes_text,
+    change_text,
+    end_name,
+    plural,
+    seconds_text,
+    verified,
+    visible,
+)
 
-__all__ = ["SeamCards", "card_html", "change_text", "why_headline", "why_html"]
+__all__ = ["SeamCards", "card_html", "why_headline", "why_html"]
 
 
 def why_headline(model: Model) -> str:
@@ -36,21 +44,6 @@ def why_html(model: Model) -> str:
     return "".join(parts) + _pairs(model)
 
 
-def change_text(seam: Seam) -> str:
-    """The smallest change, and what dividing the changed graph gave."""
-    found = seam["remedy"]
-    if found is None:
-        return "no change found" if seam["tried"] is not None else "no change looked for"
-    return f"{visible(found['text'])}; verified: {_verified(seam)}"
-
-
-def _verified(seam: Seam) -> str:
-    found = seam["remedy"]
-    assert found is not None
-    launches = f"{plural(found['before'], 'launch')} → {found['after']}"
-    return f"{launches}, saves {bytes_text(found['saved'])}"
-
-
 def _row(model: Model, seam: Seam) -> str:
     ends = f"{end_name(model, seam['source'])} → {end_name(model, seam['target'])}"
     price = f"{bytes_text(seam['bytes'])}, {plural(seam['launches'], 'launch')}"
@@ -72,7 +65,7 @@ def _values(model: Model, seam: Seam) -> list[str]:
 def _change(seam: Seam) -> str:
     found = seam["remedy"]
     if found is not None:
-        said = f'<p class="fk-verified">verified: {escape(_verified(seam))}</p>'
+        said = f'<p class="fk-verified">verified: {escape(verified(seam))}</p>'
         return f"<td>{escape(visible(found['text']))}{said}</td>"
     hint = f'<p class="fk-note">{escape(visible(seam["hint"]))}</p>' if seam["hint"] else ""
     return f"<td>{escape(change_text(seam))}{hint}</td>"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from fusekit.viz.model import Model, Node
 from fusekit.viz.relations import Relations
-from fusekit.viz.words import bytes_text, end_name, plural, tensor_text, visible
+from fusekit.viz.words import bytes_text, change_text, end_name, plural, tensor_text, visible
 
 __all__ = ["group_sentence", "landmark_sentence", "node_sentence", "seam_sentence"]
 
@@ -103,8 +103,8 @@ def seam_sentence(model: Model, number: int) -> str:
     seam = model["seams"][number]
     ends = f"{end_name(model, seam['source'])} to {end_name(model, seam['target'])}"
     price = f"costs {bytes_text(seam['bytes'])} and {plural(seam['launches'], 'launch')}"
-    hint = visible(seam["hint"])
-    change = f"smallest change: {hint}" if hint else "no change is known that removes it"
+    hint = f"what may help: {visible(seam['hint'])}" if seam["hint"] else change_text(seam)
+    change = hint if seam["remedy"] is None else f"smallest change: {change_text(seam)}"
     head = f"seam {number + 1} of {len(model['seams'])}, {ends}, {visible(seam['code'])}"
     return f"{head}: {visible(seam['sentence'])}; {price}; {change}."
 

@@ -6,7 +6,15 @@ from fusekit.viz.graph import layers
 from fusekit.viz.model import Model
 from fusekit.viz.tables import ledger_headline
 from fusekit.viz.timing import timing_text
-from fusekit.viz.words import bytes_text, end_name, plural, summary, tensor_text, visible
+from fusekit.viz.words import (
+    advice_text,
+    bytes_text,
+    end_name,
+    plural,
+    summary,
+    tensor_text,
+    visible,
+)
 
 __all__ = ["headline", "text"]
 
@@ -63,7 +71,7 @@ def _seams(model: Model) -> str:
         ends = f"{end_name(model, seam['source'])} -> {end_name(model, seam['target'])}"
         price = f"{bytes_text(seam['bytes'])}, {plural(seam['launches'], 'launch')}"
         lines.append(f"[{visible(seam['code'])}] {ends}: {visible(seam['sentence'])}; {price}")
-        lines += [f"    {visible(seam['hint'])}"] if seam["hint"] else []
+        lines.append(f"    {advice_text(seam)}")
     return "\n".join(lines)
 
 

@@ -8,8 +8,10 @@ import re
 from fusekit.viz.model import Edge, LedgerRow, Model, Node, Seam, TimingRow
 
 __all__ = [
+    "advice_text",
     "bucket",
     "bytes_text",
+    "change_text",
     "plural",
     "ratio_text",
     "seam_codes",
@@ -19,6 +21,7 @@ __all__ = [
     "speed_text",
     "summary",
     "tensor_text",
+    "verified",
     "visible",
 ]
 
@@ -154,3 +157,24 @@ def short(text: str, limit: int) -> str:
     """At most `limit` characters of `text`, with an ellipsis for what is cut."""
     line = visible(text)
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def change_text(seam: Seam) -> str:
+    """The smallest change that removes a seam, and what dividing the changed graph gave."""
+    found = seam["remedy"]
+    if found is None:
+        return "no change found" if seam["tried"] is not None else "no change looked for"
+    return f"{visible(found['text'])}; verified: {verified(seam)}"
+
+
+def advice_text(seam: Seam) -> str:
+    """The change that was verified, else what its reason advises, else that none was found."""
+    return change_text(seam) if seam["remedy"] else visible(seam["hint"]) or change_text(seam)
+
+
+def verified(seam: Seam) -> str:
+    """What its smallest change brings: `2 launches → 1, saves 32 MiB`."""
+    found = seam["remedy"]
+    assert found is not None
+    launches = f"{plural(found['before'], 'launch')} → {found['after']}"
+    return f"{launches}, saves {bytes_text(found['saved'])}"

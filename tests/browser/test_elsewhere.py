@@ -19,7 +19,7 @@ view = FusionView(models.gated_mlp(), live=FakeSession())
 view"""
 CELLS = (SHOW, "view.live()")
 THEIRS = (
-    "reading 'schema'",  # Notebook 7, about its own settings
+    *("reading 'schema'", "'filebrowser:open-path' not registered"),  # Notebook 7, about itself
     # Voila's page asks for icons and MathJax, with or without a view in it, and loads Notebook's
     # extension, which does not fit.
     *("npm/@fortawesome/", "ajax/libs/mathjax/", "net::ERR_NAME_NOT_RESOLVED", "#RUNTIME-012"),

@@ -71,7 +71,8 @@ features.push((view) => {
   };
   const reason = (add, entry, row) => {
     if (!row) { add("not fused", tailOf(entry)); return; }
-    const [, code, why, , hint] = [...row.cells].map(textOf);
+    const [, code, why, , change] = [...row.cells].map(textOf);
+    const hint = row.querySelector("td > .fk-note")?.textContent ?? change;
     add("not fused", make("b", { class: "fk-id" }, code), make("span", {}, why));
     if (hint && !/^no(ne)? /.test(hint)) add("what to do", hint);
     add("more", make("code", {}, `fusekit why ${code}`));
