@@ -206,7 +206,7 @@ class Notebook(Watched):
         state = self.page.wait_for_function(f"""() => {{ {CURRENT}
             const cells = w.content.model.sharedModel.cells.filter(c => c.source.trim());
             const errors = cells.flatMap(c => c.toJSON().outputs)
-                .filter(o => o.output_type === 'error').map(o => `${{o.ename}}: ${{o.evalue}}`);
+                .filter(o => o?.output_type === 'error').map(o => `${{o.ename}}: ${{o.evalue}}`);
             if (errors.length) return {{errors}};
             return cells.every(c => c.execution_count !== null) && k.status === 'idle'
                 && {{errors: []}}; }}""").json_value()
