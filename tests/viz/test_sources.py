@@ -52,9 +52,11 @@ def test_lines_link_to_values_of_their_kernel_alone(program: Program) -> None:
     made = {value: box for box in boxes(entry.program) for value in box.makes}
     found = sources(entry.program, ENGINES["llvm"], ["llvm", "asm", "cpp", "cuda", "ir"])
     for number, call in enumerate(entry.program.kernels):
-        own = {
+        own = {  # groups that share a kernel share its text
             str(made[old].value if old in made else base_of(entry.program, old))
-            for old in call.numbering
+            for other in entry.program.kernels
+            if other.spec.key == call.spec.key
+            for old in other.numbering
         }
         for source in found:
             if source["group"] != group_name(number) or source["engine"] == "cpp":
