@@ -45,8 +45,8 @@ if TYPE_CHECKING:
         run_fusion,
     )
     from fusekit.specs import Decline, Reason
-    from fusekit.viz.quiz import quiz
-    from fusekit.viz.quizresults import quiz_results
+    from fusekit.viz.quiz.quiz import quiz
+    from fusekit.viz.quiz.results import quiz_results
     from fusekit.viz.view import FusionView, load
 
 __version__ = "0.1.0"
@@ -82,8 +82,8 @@ _HOMES = {
         "run_fusion",
     ),
     "specs": ("Decline", "Reason"),
-    "viz.quiz": ("quiz",),
-    "viz.quizresults": ("quiz_results",),
+    "viz.quiz.quiz": ("quiz",),
+    "viz.quiz.results": ("quiz_results",),
     "viz.view": ("FusionView", "load"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -46,8 +46,8 @@ __all__ = [
     "stats",
 ]
 
-_EXPLORE = "fusekit.viz.collect"
-_WHOLE_PROGRAM = "fusekit.viz.wholeprogram"
+_EXPLORE = "fusekit.viz.collect.fused"
+_WHOLE_PROGRAM = "fusekit.viz.collect.wholeprogram"
 """Imported when asked for: everything below the notebook layer works without them."""
 
 _WHAT_IF = "fusekit.bench.trials"

@@ -23,7 +23,7 @@ from fusekit.pages import overview, page_of
 
 if TYPE_CHECKING:
     from fusekit.bench.demonstration import Shown
-    from fusekit.viz.model import Model
+    from fusekit.viz.model.schema import Model
 
 __all__ = ["main"]
 
@@ -77,9 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     verify.fill = lambda: importlib.import_module("fusekit.mathcheck.command").add_arguments(verify)
     verify.set_defaults(run=_verify_math)
     contracts = commands.add_parser("contracts", help="run notebooks, check what they --expect")
-    contracts.fill = lambda: importlib.import_module("fusekit.viz.notebooks").add_arguments(
-        contracts
-    )
+    contracts.fill = lambda: importlib.import_module(
+        "fusekit.viz.contracts.notebooks"
+    ).add_arguments(contracts)
     contracts.set_defaults(run=_contracts)
     doctor = commands.add_parser("doctor", help="what works on this machine")
     doctor.set_defaults(run=_doctor)
@@ -168,7 +168,7 @@ def _demo_summary(shown: Sequence[Shown]) -> None:
 
 def _demo_inside(item: Shown, model: Model) -> None:
     _heading(f"Inside {item.workload.name}: its graph")
-    print(importlib.import_module("fusekit.viz.graph").layers(model))
+    print(importlib.import_module("fusekit.viz.picture.graph").layers(model))
     print(item.fused.explain(*item.args))
     if item.engine == "PyTorch":
         return
@@ -177,7 +177,7 @@ def _demo_inside(item: Shown, model: Model) -> None:
 
 
 def _model(item: Shown) -> Model:
-    view = importlib.import_module("fusekit.viz.collect").collect(
+    view = importlib.import_module("fusekit.viz.collect.fused").collect(
         item.fused, item.args, {}, timing=False
     )
     model: Model = view.model
@@ -209,7 +209,7 @@ def _show(options: argparse.Namespace) -> int:
         _heading(options.language or "source")
         _code(source, options.language or "source")
     if target:
-        collect = importlib.import_module("fusekit.viz.collect").collect
+        collect = importlib.import_module("fusekit.viz.collect.fused").collect
         _write_page(target, [collect(fused, args, kwargs, timing=False).model], name)
     return 0
 
@@ -316,7 +316,7 @@ def _verify_math(options: argparse.Namespace) -> int:
 
 
 def _contracts(options: argparse.Namespace) -> int:
-    code: int = importlib.import_module("fusekit.viz.notebooks").run(options, _out)
+    code: int = importlib.import_module("fusekit.viz.contracts.notebooks").run(options, _out)
     return code
 
 
@@ -338,7 +338,7 @@ def _writable(name: str) -> Path:
 
 
 def _write_page(path: Path, models: Sequence[Model], title: str) -> None:
-    page = importlib.import_module("fusekit.viz.html").page
+    page = importlib.import_module("fusekit.viz.page").page
     try:
         path.write_text(page(list(models), title=title), encoding="utf-8")
     except OSError as error:

@@ -34,13 +34,13 @@ from fusekit.api import FusedFunction, doctor, fuse, stats
 from fusekit.compilers import cache
 from fusekit.errors import FusekitError, UsageError
 from fusekit.pages import overview, page_of
-from fusekit.viz.cell import NOTHING, Call, Outcome, Wishes, run, run_expression
-from fusekit.viz.collect import collect
-from fusekit.viz.contract import hold, parse_contract
-from fusekit.viz.flags import FLAGS, no_flag, sections, split_flags
-from fusekit.viz.flags import languages as languages_of
-from fusekit.viz.flags import wishes as wishes_of
-from fusekit.viz.userline import expression, parse
+from fusekit.viz.cell.cell import NOTHING, Call, Outcome, Wishes, run, run_expression
+from fusekit.viz.cell.flags import FLAGS, no_flag, sections, split_flags
+from fusekit.viz.cell.flags import languages as languages_of
+from fusekit.viz.cell.flags import wishes as wishes_of
+from fusekit.viz.cell.userline import expression, parse
+from fusekit.viz.collect.fused import collect
+from fusekit.viz.contracts.contract import hold, parse_contract
 from fusekit.viz.view import FusionView
 
 __all__ = ["FusekitMagics", "load_ipython_extension", "unload_ipython_extension"]

@@ -16,7 +16,7 @@ from IPython.core.interactiveshell import InteractiveShell
 import fusekit
 from fusekit.api import FusedFunction
 from fusekit.viz import FusionView
-from fusekit.viz.contract import ContractError
+from fusekit.viz.contracts.contract import ContractError
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def module_shell(tmp_path_factory):
 def ip(module_shell, monkeypatch, request):
     """The same shell, with a notebook's tensors and nothing else in its namespace."""
     if "timing" not in request.node.name:
-        monkeypatch.setattr("fusekit.viz.collect.timing_of", lambda *_: None)
+        monkeypatch.setattr("fusekit.viz.collect.fused.timing_of", lambda *_: None)
     shell = module_shell
     shell.user_ns.clear()
     shell.user_ns.update(shell.fresh, x=torch.randn(8, 4), y=torch.randn(8, 4), n=3, scale=0.5)

@@ -25,7 +25,7 @@ from fusekit.errors import UsageError
 
 __all__ = ["Crossing", "Crossover", "Measured", "Search", "crossover", "search_of"]
 
-_PLOT = "fusekit.viz.crossplot"
+_PLOT = "fusekit.viz.measured.crossplot"
 """Imported when a notebook shows a map."""
 
 _SLICE = 0.4

@@ -24,7 +24,7 @@ from fusekit.specs import Decline, Reason
 
 __all__ = ["RoofGroup", "RoofSeam", "Roofline", "roofline", "roofline_of"]
 
-_PLOT = "fusekit.viz.roofplot"
+_PLOT = "fusekit.viz.measured.roofplot"
 """Imported when a notebook shows a roofline."""
 
 _NEAR = 0.25

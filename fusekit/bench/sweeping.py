@@ -20,7 +20,7 @@ from fusekit.errors import UsageError
 
 __all__ = ["Point", "Sweep", "SweepRowDict", "points_of", "sweep"]
 
-_PLOT = "fusekit.viz.sweepplot"
+_PLOT = "fusekit.viz.measured.sweepplot"
 """Imported when a notebook shows a sweep: measuring works without it."""
 
 

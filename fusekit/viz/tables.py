@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from fusekit.viz.model import LedgerRow, Model
+from fusekit.viz.model.schema import LedgerRow, Model
 from fusekit.viz.palette import group_class
 from fusekit.viz.words import bytes_text, tensor_text, visible
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fusekit.viz.graph import layers
-from fusekit.viz.model import Model
+from fusekit.viz.measured.timing import timing_text
+from fusekit.viz.model.schema import Model
+from fusekit.viz.picture.graph import layers
 from fusekit.viz.tables import ledger_headline
-from fusekit.viz.timing import timing_text
 from fusekit.viz.words import (
     advice_text,
     bytes_text,

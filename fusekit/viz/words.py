@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from fusekit.viz.model import Edge, LedgerRow, Model, Node, Seam, TimingRow
+from fusekit.viz.model.schema import Edge, LedgerRow, Model, Node, Seam, TimingRow
 
 __all__ = [
     "advice_text",

@@ -40,7 +40,7 @@ def test_rows_verdict_and_plain_data(pair):
 
 
 def test_the_timing_section_of_a_view_takes_it(pair):
-    from fusekit.viz.model import check, new_model
+    from fusekit.viz.model.schema import check, new_model
 
     model = new_model("scaled")
     model["timing"] = fusekit.compare(scaled, *pair, settings=QUICK).as_timing()

@@ -17,7 +17,7 @@ from fusekit.bench.crossing import Measured, Search
 from fusekit.bench.grid import Cell, guesses, next_cell
 from fusekit.bench.rule import Sample, find_rule
 from fusekit.errors import UsageError
-from fusekit.viz.crossplot import crossover_alt, crossover_html, crossover_svg
+from fusekit.viz.measured.crossplot import crossover_alt, crossover_html, crossover_svg
 
 SIZES = tuple(1 << power for power in range(4, 21))
 KINDS = tuple(itertools.product(("float32", "bfloat16"), ("contiguous", "strided")))

@@ -17,7 +17,7 @@ from fusekit.bench.operations import cost_of, operations_of
 from fusekit.bench.roofs import RoofGroup, Roofline, RoofSeam
 from fusekit.errors import FusionDeclined, UsageError
 from fusekit.ir import OPS, DType, GraphBuilder
-from fusekit.viz.roofplot import roofline_alt, roofline_html, roofline_svg
+from fusekit.viz.measured.roofplot import roofline_alt, roofline_html, roofline_svg
 
 QUICK = Ceilings("cpu", 1e10, 1e11, "Ceilings made up")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fusekit.viz.html import page
+from fusekit.viz.page import page
 from tests.viz import models
 
 pytestmark = pytest.mark.browser

@@ -9,7 +9,7 @@ import torch
 
 import fusekit
 from fusekit.viz import FusionView
-from fusekit.viz.collect import collect
+from fusekit.viz.collect.fused import collect
 
 pytestmark = pytest.mark.browser
 

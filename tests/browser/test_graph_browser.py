@@ -11,7 +11,7 @@ import fusekit
 from fusekit.bench.models.sizes import BENCH
 from fusekit.bench.models.zoo import ZOO
 from fusekit.viz import FusionView
-from fusekit.viz.html import page
+from fusekit.viz.page import page
 from tests.viz import models
 from tests.viz.test_scene import transformer
 

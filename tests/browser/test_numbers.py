@@ -8,7 +8,7 @@ pytestmark = pytest.mark.browser
 
 CALL = """import torch, fusekit
 import torch.nn.functional as F
-from fusekit.viz.collect import collect
+from fusekit.viz.collect.fused import collect
 torch.manual_seed(1)
 def block(x, w, bias):
     h = F.gelu(x @ w + bias.t())

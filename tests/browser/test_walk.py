@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fusekit.viz import FusionView
-from fusekit.viz.html import page
-from fusekit.viz.outline import outline
+from fusekit.viz.outline.outline import outline
+from fusekit.viz.page import page
 from tests.viz import models
 
 pytestmark = pytest.mark.browser
@@ -373,7 +373,7 @@ def test_motion_and_colours_can_be_the_readers(open_file):
 
 
 def test_without_a_picture_the_graph_is_walked_all_the_same(open_file, monkeypatch):
-    monkeypatch.setattr("fusekit.viz.graph.lay_out", lambda *_, **__: None)
+    monkeypatch.setattr("fusekit.viz.picture.graph.lay_out", lambda *_, **__: None)
     found = open_file(page(models.gated_mlp()))
     assert found.page.locator("svg").count() == 0
     focus_graph(found)

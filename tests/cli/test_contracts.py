@@ -101,7 +101,7 @@ def test_what_cannot_be_checked_is_said(notebook, capsys, tmp_path, monkeypatch)
 
     monkeypatch.setattr(needs.importlib, "import_module", missing)
     from fusekit.errors import UsageError
-    from fusekit.viz.notebooks import check_notebooks
+    from fusekit.viz.contracts.notebooks import check_notebooks
 
     with pytest.raises(UsageError, match="needs the package nbformat: pip install"):
         check_notebooks([path])

@@ -425,7 +425,7 @@ def test_as_data() -> None:
 
 
 def test_ids_are_those_of_the_view() -> None:
-    from fusekit.viz.collect import collect
+    from fusekit.viz.collect.fused import collect
 
     fused, x = fusekit.fuse(lambda x, w: torch.exp(x) @ w * 2), torch.randn(3, 3)
     model = collect(fused, (x, x), {}, timing=False).model

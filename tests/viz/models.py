@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from fusekit.viz.model import (
+from fusekit.viz.model.schema import (
     Compile,
     Declined,
     Edge,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import time
 
-from fusekit.viz.model import Model
+from fusekit.viz.model.schema import Model
 from fusekit.viz.panels import Fields, Progress, Shown
 from tests.viz import models
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import fusekit
-from fusekit.viz.collect import collect
+from fusekit.viz.collect.fused import collect
 
 
 def shifted(x: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:

@@ -10,9 +10,9 @@ import torch
 import fusekit
 from fusekit.errors import UsageError
 from fusekit.viz import FusionView, load
-from fusekit.viz.collect import collect
-from fusekit.viz.contract import ContractError, parse_contract
-from fusekit.viz.pin import differences, load_pin
+from fusekit.viz.collect.fused import collect
+from fusekit.viz.contracts.contract import ContractError, parse_contract
+from fusekit.viz.contracts.pin import differences, load_pin
 from tests.viz import models
 
 X, W = torch.ones(64, 64), torch.ones(64, 64)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import fusekit
 from fusekit.errors import UsageError
 from fusekit.runtime.engines import ENGINES
-from fusekit.viz.collect import collect
-from fusekit.viz.diff import diff, find
+from fusekit.viz.code.diff import diff, find
+from fusekit.viz.collect.fused import collect
 from fusekit.viz.panels import Call, Progress
 from fusekit.viz.panels.diff import DIFF
 from fusekit.viz.view import FusionView

@@ -19,9 +19,9 @@ from fusekit.errors import UsageError
 from fusekit.runtime.engines import ENGINES
 from fusekit.runtime.kernel_memory import by_reference, memory_of
 from fusekit.viz import FusionView, load
-from fusekit.viz.carried import packed, unpacked
-from fusekit.viz.model import check
-from fusekit.viz.reproducer import reproducer
+from fusekit.viz.model.carried import packed, unpacked
+from fusekit.viz.model.schema import check
+from fusekit.viz.takeaway.reproducer import reproducer
 from tests.viz import models
 
 CXX = pytest.mark.skipif(

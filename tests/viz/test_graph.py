@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from fusekit.errors import UsageError
-from fusekit.viz import graphvizrun
-from fusekit.viz.graph import dot, layers, picture
-from fusekit.viz.graphvizrun import Clock, LayoutTimeoutError, run_dot
-from fusekit.viz.layout import dot_text, lay_out
-from fusekit.viz.model import Model, new_model
+from fusekit.viz.model.schema import Model, new_model
 from fusekit.viz.palette import PALETTE
-from fusekit.viz.scene import scene
+from fusekit.viz.picture import graphvizrun
+from fusekit.viz.picture.graph import dot, layers, picture
+from fusekit.viz.picture.graphvizrun import Clock, LayoutTimeoutError, run_dot
+from fusekit.viz.picture.layout import dot_text, lay_out
+from fusekit.viz.picture.scene import scene
 from fusekit.viz.view import FusionView
 from tests.viz import models
 
@@ -75,7 +75,7 @@ def test_a_seam_given_by_groups_is_drawn_on_the_edge_between_them():
 
 def test_the_same_model_gives_the_same_bytes_in_every_process():
     code = (
-        "import hashlib; from tests.viz import models; from fusekit.viz.html import block;"
+        "import hashlib; from tests.viz import models; from fusekit.viz.page import block;"
         "print(hashlib.sha256(block(models.lstm_cell()).encode()).hexdigest())"
     )
     root = Path(__file__).parents[2]

@@ -11,10 +11,10 @@ import nbformat
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from fusekit.viz.html import block, page, script, stylesheet
-from fusekit.viz.model import new_model
-from fusekit.viz.source import code_html, source_html, user_html
-from fusekit.viz.timing import timing_html, timing_text
+from fusekit.viz.code.source import code_html, source_html, user_html
+from fusekit.viz.measured.timing import timing_html, timing_text
+from fusekit.viz.model.schema import new_model
+from fusekit.viz.page import block, page, script, stylesheet
 from fusekit.viz.view import FusionView
 from tests.viz import models
 from tests.viz.parsed import Page

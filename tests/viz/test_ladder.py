@@ -9,9 +9,9 @@ import torch
 
 import fusekit
 from fusekit.viz import FusionView, load
-from fusekit.viz.collect import collect
-from fusekit.viz.html import block
-from fusekit.viz.ladderview import _kernels, _key_steps
+from fusekit.viz.collect.fused import collect
+from fusekit.viz.decisions.ladder import _kernels, _key_steps
+from fusekit.viz.page import block
 from tests.viz import models
 
 X, W = torch.ones(64, 64), torch.ones(64, 64)

@@ -13,8 +13,8 @@ from fusekit.bench import trials as trials_
 from fusekit.bench.variant import Race
 from fusekit.errors import UsageError
 from fusekit.viz import FusionView
-from fusekit.viz.collect import collect
-from fusekit.viz.laddersteps import MeasuredStep, step_plan
+from fusekit.viz.collect.fused import collect
+from fusekit.viz.decisions.steps import MeasuredStep, step_plan
 from fusekit.viz.panels import Progress, Shown
 from tests.viz import models
 

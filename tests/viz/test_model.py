@@ -7,7 +7,7 @@ import json
 import pytest
 
 from fusekit.errors import UsageError
-from fusekit.viz.model import check, dumps, load_model, new_model, save_model
+from fusekit.viz.model.schema import check, dumps, load_model, new_model, save_model
 from tests.viz import models
 
 MODELS = (models.lstm_cell, models.gated_mlp, models.noisy_relu, models.hostile)

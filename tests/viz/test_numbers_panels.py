@@ -14,10 +14,10 @@ import torch.nn.functional as F  # noqa: N812  the usual name
 
 import fusekit
 from fusekit.errors import UsageError
-from fusekit.viz.bars import bars_svg
-from fusekit.viz.collect import collect
-from fusekit.viz.duet import duet
-from fusekit.viz.grids import brief, grid_html
+from fusekit.viz.collect.fused import collect
+from fusekit.viz.numbers.bars import bars_svg
+from fusekit.viz.numbers.duet import duet
+from fusekit.viz.numbers.grids import brief, grid_html
 from fusekit.viz.panels import PANELS, Call, Cancelled, Progress
 from fusekit.viz.view import FusionView, load
 

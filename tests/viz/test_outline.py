@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 
 from fusekit.viz import FusionView
-from fusekit.viz.html import block
-from fusekit.viz.model import new_model
-from fusekit.viz.outline import Entry, outline, outline_html, outline_text
-from fusekit.viz.relations import Relations
+from fusekit.viz.model.schema import new_model
+from fusekit.viz.outline.outline import Entry, outline, outline_html, outline_text
+from fusekit.viz.outline.relations import Relations
+from fusekit.viz.page import block
 from tests.viz import models
 
 MODELS = (models.lstm_cell, models.gated_mlp, models.noisy_relu)

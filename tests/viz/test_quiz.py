@@ -14,7 +14,7 @@ import torch
 import fusekit
 from fusekit.errors import UsageError
 from fusekit.viz import FusionView, load
-from fusekit.viz.model import new_model
+from fusekit.viz.model.schema import new_model
 from tests.viz import models
 from tests.viz.parsed import Page
 
@@ -137,7 +137,7 @@ def test_from_a_file_it_is_the_same_and_takes_no_torch(made, tmp_path):
 
 
 def test_without_scripts_it_is_text_tables_and_pictures(made):
-    from fusekit.viz.quizpage import quiz_block
+    from fusekit.viz.quiz.page import quiz_block
 
     view = fusekit.explore(residual, X, W)
     found = Page(quiz_block(view.model, made.truth, hydrate=False))

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusekit.viz import graphvizrun
-from fusekit.viz.folding import Fold, fold, leaves
-from fusekit.viz.graphvizrun import Clock
-from fusekit.viz.model import Model
-from fusekit.viz.picturedata import picture_data
-from fusekit.viz.pieces import ROOT, pieces
-from fusekit.viz.repeats import LEAST, repeats
-from fusekit.viz.scene import LIMIT, NARROW, WIDE, Story, scene
+from fusekit.viz.model.schema import Model
+from fusekit.viz.picture import graphvizrun
+from fusekit.viz.picture.data import picture_data
+from fusekit.viz.picture.folding import Fold, fold, leaves
+from fusekit.viz.picture.graphvizrun import Clock
+from fusekit.viz.picture.pieces import ROOT, pieces
+from fusekit.viz.picture.repeats import LEAST, repeats
+from fusekit.viz.picture.scene import LIMIT, NARROW, WIDE, Story, scene
 from tests.viz import models
 
 

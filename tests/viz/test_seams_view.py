@@ -9,8 +9,8 @@ import torch
 
 import fusekit
 from fusekit.viz import FusionView, load
-from fusekit.viz.collect import collect
-from fusekit.viz.html import block
+from fusekit.viz.collect.fused import collect
+from fusekit.viz.page import block
 from tests.viz import models
 
 SQUARE = torch.ones(64, 64)

@@ -9,11 +9,11 @@ import torch
 import fusekit
 from fusekit.errors import EngineUnavailableError, UsageError
 from fusekit.runtime.engines import ENGINES
-from fusekit.viz.boxes import base_of, boxes, group_name
-from fusekit.viz.collect import collect
-from fusekit.viz.diff import Variant
-from fusekit.viz.html import block
-from fusekit.viz.sources import ASSEMBLY, Texts, sources
+from fusekit.viz.code.diff import Variant
+from fusekit.viz.collect.boxes import base_of, boxes, group_name
+from fusekit.viz.collect.fused import collect
+from fusekit.viz.collect.sources import ASSEMBLY, Texts, sources
+from fusekit.viz.page import block
 from fusekit.viz.view import FusionView
 from tests.graph_programs import Program, programs
 

@@ -12,9 +12,9 @@ import torch
 import fusekit
 from fusekit.errors import UsageError
 from fusekit.viz import FusionView
-from fusekit.viz.model import check
-from fusekit.viz.strips import alt_text, strips_html, strips_svg
-from fusekit.viz.timing import bucket_text, prediction, timing_html
+from fusekit.viz.measured.strips import alt_text, strips_html, strips_svg
+from fusekit.viz.measured.timing import bucket_text, prediction, timing_html
+from fusekit.viz.model.schema import check
 from fusekit.viz.words import bucket
 from tests.viz import models
 

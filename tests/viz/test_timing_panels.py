@@ -14,11 +14,11 @@ import fusekit
 from fusekit.bench import ceilings as limits
 from fusekit.bench.ceilings import Ceilings
 from fusekit.errors import UsageError
-from fusekit.viz.live import LiveView
+from fusekit.viz.live.widget import LiveView
+from fusekit.viz.measured.sweepplot import sweep_alt, sweep_html, sweep_svg
 from fusekit.viz.panels import PANELS, Call, Cancelled
 from fusekit.viz.panels.fields import checks, number, number_of, select
 from fusekit.viz.panels.panel import Progress
-from fusekit.viz.sweepplot import sweep_alt, sweep_html, sweep_svg
 from tests.viz import models
 from tests.viz.parsed import Page
 

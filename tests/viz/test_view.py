@@ -122,7 +122,7 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(monkeypatch):
 
 
 def test_without_pygments_code_is_plain_and_complete(monkeypatch):
-    monkeypatch.setattr("fusekit.viz.source.have", lambda name: None)
+    monkeypatch.setattr("fusekit.viz.code.source.have", lambda name: None)
     html = FusionView(models.gated_mlp()).html()
     assert "const float t5 = x0[i] * scale;" in html
 

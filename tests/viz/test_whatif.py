@@ -13,10 +13,10 @@ from fusekit.bench import Settings
 from fusekit.bench import trials as trials_
 from fusekit.errors import PlanRefused, UsageError
 from fusekit.viz import FusionView
-from fusekit.viz.collect import collect
-from fusekit.viz.deck import CURRENT, Deck
+from fusekit.viz.collect.fused import collect
+from fusekit.viz.live.deck import CURRENT, Deck
+from fusekit.viz.live.whatif import operators, options_for
 from fusekit.viz.panels import Cancelled, Progress, Shown
-from fusekit.viz.whatif import operators, options_for
 from tests.viz import models
 
 X, Y, W = (torch.randn(16, 16) for _ in range(3))

@@ -7,9 +7,9 @@ import torch
 
 import fusekit
 from fusekit.errors import UsageError
-from fusekit.viz.folding import Fold, fold
-from fusekit.viz.model import Model, check
-from fusekit.viz.wholeprogram import place_of
+from fusekit.viz.collect.wholeprogram import place_of
+from fusekit.viz.model.schema import Model, check
+from fusekit.viz.picture.folding import Fold, fold
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import itertools
 
 from fusekit.bench.crossing import Search, search_of
 from fusekit.bench.variants import DTYPES, LAYOUTS, Variants
-from fusekit.viz.crossplot import crossover_html
+from fusekit.viz.measured.crossplot import crossover_html
 from fusekit.viz.panels.fields import button, checks, number, number_of, row
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress
 

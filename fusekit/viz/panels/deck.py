@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fusekit.bench.targets import HOST, Figures
 from fusekit.bench.variant import Race, Variant
 from fusekit.errors import UsageError
-from fusekit.viz.deck import CURRENT, Card, Deck
+from fusekit.viz.live.deck import CURRENT, Card, Deck
 from fusekit.viz.panels.fields import button, row, select
 from fusekit.viz.panels.panel import Fields
 from fusekit.viz.tables import cell, head, table

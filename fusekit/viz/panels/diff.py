@@ -7,11 +7,11 @@ from html import escape
 from fusekit.compilers.x86 import X86_INSTRUCTIONS
 from fusekit.errors import UsageError
 from fusekit.runtime.engines import ENGINES
-from fusekit.viz.code import label
-from fusekit.viz.diff import Variant, diff
-from fusekit.viz.model import Source
+from fusekit.viz.code.diff import Variant, diff
+from fusekit.viz.code.section import label
+from fusekit.viz.collect.sources import ASSEMBLY, Texts
+from fusekit.viz.model.schema import Source
 from fusekit.viz.panels.panel import Call, Fields, Panel, Progress
-from fusekit.viz.sources import ASSEMBLY, Texts
 from fusekit.viz.words import visible
 
 __all__ = ["DIFF"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from html import escape
 
-from fusekit.viz.bars import bars_svg
-from fusekit.viz.duet import Duet, Step, duet
-from fusekit.viz.element import Kernel, kernels_of
-from fusekit.viz.links import Links
+from fusekit.viz.code.source import code_html
+from fusekit.viz.numbers.bars import bars_svg
+from fusekit.viz.numbers.duet import Duet, Step, duet
+from fusekit.viz.numbers.element import Kernel, kernels_of
+from fusekit.viz.numbers.links import Links
 from fusekit.viz.panels.panel import Call, Fields, Panel, Progress
-from fusekit.viz.source import code_html
 from fusekit.viz.tables import cell, table
 from fusekit.viz.words import visible
 

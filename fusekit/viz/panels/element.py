@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from fusekit.ir.graph import Literal
 from fusekit.runtime.columns import spelled
 from fusekit.runtime.elementtrace import ElementTrace, TracedNode
-from fusekit.viz.element import Kernel, Surroundings
-from fusekit.viz.grids import brief, grid_html
+from fusekit.viz.code.source import code_html
+from fusekit.viz.numbers.element import Kernel, Surroundings
+from fusekit.viz.numbers.grids import brief, grid_html
 from fusekit.viz.panels.panel import Call, Fields, Panel, Progress
-from fusekit.viz.source import code_html
 from fusekit.viz.tables import cell, head, table
 from fusekit.viz.words import visible
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from fusekit.viz.laddersteps import MeasuredStep, measure_step
+from fusekit.viz.decisions.steps import MeasuredStep, measure_step
 from fusekit.viz.panels.fields import button, row, select
 from fusekit.viz.panels.panel import Call, Fields, Panel, Progress
 from fusekit.viz.tables import cell, table

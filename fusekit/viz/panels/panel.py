@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fusekit.api import FusedFunction
-from fusekit.viz.model import Model
+from fusekit.viz.model.schema import Model
 
 __all__ = ["Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fusekit.bench.roofs import roofline_of
+from fusekit.viz.measured.roofplot import roofline_html
 from fusekit.viz.panels.fields import button, number, number_of, row
 from fusekit.viz.panels.panel import Call, Fields, Panel, Progress
 from fusekit.viz.panels.stopwatch import label_of
-from fusekit.viz.roofplot import roofline_html
 
 __all__ = ["ROOFLINE"]
 

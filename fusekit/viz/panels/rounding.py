@@ -9,8 +9,8 @@ from fusekit.runtime.columns import figure, spelled
 from fusekit.runtime.distances import BUCKETS, Distances
 from fusekit.runtime.rounding import RoundedNode, Rounding
 from fusekit.runtime.tracing import prepared
-from fusekit.viz.bars import bars_svg
-from fusekit.viz.links import Links
+from fusekit.viz.numbers.bars import bars_svg
+from fusekit.viz.numbers.links import Links
 from fusekit.viz.panels.panel import Call, Fields, Panel, Progress
 from fusekit.viz.tables import cell, head, table
 from fusekit.viz.words import plural

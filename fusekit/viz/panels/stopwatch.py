@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from fusekit.viz.model import Timing
+from fusekit.viz.collect.stopwatch import measured
+from fusekit.viz.measured.timing import prediction, times_html
+from fusekit.viz.model.schema import Timing
 from fusekit.viz.panels.fields import button, number, number_of, row, select
 from fusekit.viz.panels.panel import Call, Fields, Panel, Progress
-from fusekit.viz.stopwatch import measured
-from fusekit.viz.timing import prediction, times_html
 
 __all__ = ["STOPWATCH", "label_of"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fusekit.bench.sweeping import Point, Sweep, points_of
 from fusekit.bench.variants import DTYPES, LAYOUTS, Variants
+from fusekit.viz.measured.sweepplot import sweep_html
 from fusekit.viz.panels.fields import button, number, number_of, row, select
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress
-from fusekit.viz.sweepplot import sweep_html
 from fusekit.viz.words import plural
 
 __all__ = ["SWEEP"]

@@ -18,12 +18,12 @@ from fusekit.fusion import Plan
 from fusekit.runtime.plans import judge_plan
 from fusekit.runtime.program import Program
 from fusekit.specs import Decline
-from fusekit.viz.deck import Deck
+from fusekit.viz.live.deck import Deck
+from fusekit.viz.live.whatif import Operator, Option, operators, options_for
 from fusekit.viz.panels.deck import deck_html
 from fusekit.viz.panels.fields import button, row, select
 from fusekit.viz.panels.panel import Call, Fields, Panel, Progress
 from fusekit.viz.tables import cell, head, table
-from fusekit.viz.whatif import Operator, Option, operators, options_for
 from fusekit.viz.words import plural, visible
 
 __all__ = ["WHAT_IF"]

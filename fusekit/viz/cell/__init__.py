@@ -1,0 +1,1 @@
+"""A `%%fuse` cell: what stands in it and what became of it."""

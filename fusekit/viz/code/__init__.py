@@ -1,0 +1,1 @@
+"""Texts of kernels: highlighted, linked, compared."""

@@ -1,0 +1,1 @@
+"""What a cell or a view promises, and whether it still holds."""

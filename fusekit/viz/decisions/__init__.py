@@ -1,0 +1,1 @@
+"""What the partition decided: seams, and the ladder from eager to the plan."""

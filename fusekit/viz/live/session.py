@@ -1,0 +1,115 @@
+"""What a live view runs: the same call at another size, on another engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from fusekit.api import FusedFunction, fuse
+from fusekit.bench.variants import resized
+from fusekit.errors import UsageError
+from fusekit.runtime.engines import ENGINES
+from fusekit.runtime.entry import Entry
+from fusekit.viz.code.diff import Variant
+from fusekit.viz.collect.sources import Texts, sources
+from fusekit.viz.model.schema import Model, Source
+from fusekit.viz.panels import PANELS, Call, Fields, Progress, Shown
+
+__all__ = ["CallSession"]
+
+_MAX_ELEMENTS = 1 << 25
+"""The largest tensor a slider may ask for."""
+
+_Called = tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]
+ModelOf = Callable[[FusedFunction, tuple[Any, ...], dict[str, Any]], Model]
+
+
+class CallSession:
+    """One call whose arguments can be made larger and smaller along one extent.
+
+    The extent is that of the first tensor's first dimension; every dimension of any argument that
+    has it changes along.
+    """
+
+    def __init__(
+        self, fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any], model: ModelOf
+    ) -> None:
+        """Remember the call."""
+        self._fused = fused
+        self._leaves, self._spec = pytree.tree_flatten((args, kwargs))
+        self._model = model
+        self._kept: dict[str, dict[str, Any]] = {}
+        self._current: tuple[tuple[int, str], _Called] | None = None
+        tensors = [x for x in self._leaves if isinstance(x, torch.Tensor)]
+        sized = [tensor for tensor in tensors if tensor.dim()]
+        self._extent = sized[0].shape[0] if sized else 0
+        self._widest = max((t.numel() // max(self._extent, 1) for t in sized), default=1)
+
+    def sizes(self) -> list[int]:
+        """Powers of two up to four times the extent, and the extent."""
+        limit = min(4 * self._extent, _MAX_ELEMENTS // max(self._widest, 1))
+        powers = [1 << k for k in range(limit.bit_length()) if 1 << k <= limit]
+        return sorted({*powers, self._extent} - {0})
+
+    def engines(self) -> list[str]:
+        """The engines that can run it here, the default first."""
+        device = next((x.device.type for x in self._leaves if isinstance(x, torch.Tensor)), "cpu")
+        return [
+            name
+            for name, engine in ENGINES.items()
+            if engine.device in (device, "any") and engine.unavailable() is None
+        ]
+
+    def rerun(self, size: int, engine: str) -> Model:
+        """Run and time the call at that size."""
+        return self._model(*self._call(size, engine))
+
+    def call(self) -> _Called:
+        """The call as it was given."""
+        return self._fused, *pytree.tree_unflatten(self._leaves, self._spec)
+
+    def sources(self, languages: Sequence[str]) -> list[Source]:
+        """The texts in these languages, as far as they can be made here."""
+        entry = self._entry()
+        engine = entry.plan.engine if entry.plan else None
+        return sources(entry.program, engine, languages) if entry.program else []
+
+    def other(self, source: Source, variant: Variant) -> Source:
+        """`source` as it would be made for `variant`."""
+        program = self._entry().program
+        if program is None:
+            raise UsageError("nothing of this call is fused")
+        return Texts(program).other(source, variant)
+
+    def _entry(self) -> Entry:
+        function, args, kwargs = self.call()
+        return function.entry(args, kwargs)
+
+    def panels(self) -> list[dict[str, str]]:
+        """All of them."""
+        return [{"name": p.name, "title": p.title, "note": p.note} for p in PANELS]
+
+    def panel(self, name: str, fields: Fields, shown: Shown, progress: Progress) -> str:
+        """What a panel answers about the call at that size."""
+        found = next((panel for panel in PANELS if panel.name == name), None)
+        if found is None:
+            raise UsageError(f"no panel {name!r}")
+        kept = self._kept.setdefault(name, {})
+        call = Call(*self._call(shown.size, shown.engine), shown.model, kept, self._fused)
+        return found.draw(call, fields, progress)
+
+    def _call(
+        self, size: int, engine: str
+    ) -> tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]:
+        """Made once for each choice: a panel may ask for it at every key."""
+        if self._current is None or self._current[0] != (size, engine):
+            leaves = [resized(leaf, self._extent, size) for leaf in self._leaves]
+            args, kwargs = pytree.tree_unflatten(leaves, self._spec)
+            function = fuse(
+                self._fused.function, engine=engine, name=self._fused.name, plan=self._fused.planned
+            )
+            self._current = (size, engine), (function, args, kwargs)
+        return self._current[1]

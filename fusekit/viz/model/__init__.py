@@ -1,0 +1,1 @@
+"""The model of a view: plain dicts that need no torch."""

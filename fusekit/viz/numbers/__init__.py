@@ -1,0 +1,1 @@
+"""One element, two programs side by side: values instead of times."""

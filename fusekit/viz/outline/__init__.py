@@ -1,0 +1,1 @@
+"""The graph in words, for keys and ears."""
