@@ -44,7 +44,7 @@ def test_a_view_that_cannot_be_drawn_is_still_displayed(monkeypatch):
     def fail(model, *, sections):
         raise RuntimeError("<no>")
 
-    monkeypatch.setattr("fusekit.viz.view.block", fail)
+    monkeypatch.setattr("fusekit.viz.recorded.block", fail)
     html = FusionView(models.lstm_cell())._repr_mimebundle_()["text/html"]
     assert "no picture: RuntimeError: &lt;no&gt;" in html
     assert "saves 184 MiB" in html
