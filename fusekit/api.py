@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
+import sys
 import types
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -107,6 +110,21 @@ class FusedFunction(Planned):
     def __repr__(self) -> str:
         """`<fused NAME, engine ENGINE>`."""
         return f"<fused {self.name}, engine {self.engine}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """For pickle: its name where a module has it under one, else what it was made of.
+
+        What was compiled stays in its process. A notebook's names are unknown elsewhere, so what
+        it defines goes by value.
+        """
+        home = getattr(self.function, "__module__", "")
+        name = getattr(self.function, "__qualname__", "")
+        with contextlib.suppress(AttributeError, KeyError):
+            if home != "__main__" and attrgetter(name)(sys.modules[home]) is self:
+                return str(name)
+        how = {"engine": self.engine, "name": self.name, "dynamic": self.dynamic}
+        make = functools.partial(type(self), plan=self.planned, **how)  # type: ignore[arg-type]
+        return make, (self.function,)
 
     def source(self, *args: Any, language: str | None = None, **kwargs: Any) -> str:
         """The text of the kernels that a call with these arguments runs.
