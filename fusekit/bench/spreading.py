@@ -141,8 +141,9 @@ def sweep(
         raise UsageError("sweep takes at least one size")
     if at_once < 1 or retries < 0:
         raise UsageError(f"at_once is 1 or more, retries 0 or more, not {at_once} and {retries}")
-    places = [devices] if isinstance(devices, str) else list(devices or ()) or None
-    task = _Task(fn, make_args, wanted, places, engines, against, settings, Turns(at_once))
+    if devices is not None:
+        devices = [devices] if isinstance(devices, str) else list(devices)
+    task = _Task(fn, make_args, wanted, devices, engines, against, settings, Turns(at_once))
     if executor is None:
         points = _here(task, tell)
     else:
