@@ -69,6 +69,7 @@ features.push((view) => {
     const elements = drawn(match);
     const target = elements[1] ?? elements[0];
     if (!elements[1]) unfold(elements[0]);
+    if (match.kind === "group") all(root, `.fk-groups tr[data-g="${elements[0].dataset.g}"]`).forEach(unfold);
     view.mark("fk-found-at", elements);
     target.scrollIntoView({ block: "nearest" });
     reveal(target);
