@@ -84,6 +84,7 @@ features.push((view) => {
     (before && root.contains(before) ? before : field).focus({ preventScroll: true });
   };
 
+  view.search = { text: () => field.value, find: (text) => { [items, field.value] = [null, text]; find(); } };
   field.addEventListener("input", find);
   field.addEventListener("focus", (event) => {
     items = null;
