@@ -33,6 +33,7 @@ SECTIONS = ("graph", "source", "why", "ladder", "bytes", "timing")
 _FEATURES = (
     *("dom", "take", "fold", "picture", "tools", "sorting", "ladder", "diff", "code"),
     *("links", "keys", "entries", "jumps", "flow", "walk", "card", "search", "ruler", "help"),
+    *("state", "link"),
 )
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
@@ -75,7 +76,7 @@ def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(visible(name))} · fusekit</title>"
         f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n"
-        f"<main>\n<h1>{escape(visible(name))}</h1>\n{blocks}</main>\n"
+        f"<main data-fk-page>\n<h1>{escape(visible(name))}</h1>\n{blocks}</main>\n"
         f'<script type="module">{script()}</script>\n</body></html>\n'
     )
 
