@@ -38,6 +38,7 @@ class GraphRun:
         entry: what was prepared for these arguments; None for a part that PyTorch runs.
         args: what it was called with.
         results: what it returned, in order.
+        dispatcher: what holds its entries; None for a part that PyTorch runs.
     """
 
     name: str
@@ -45,6 +46,7 @@ class GraphRun:
     entry: Entry | None
     args: tuple[Any, ...]
     results: tuple[Any, ...]
+    dispatcher: Dispatcher | None = None
 
 
 _WATCHER: contextvars.ContextVar[Callable[[GraphRun], None] | None] = contextvars.ContextVar(
@@ -122,7 +124,8 @@ class _Graph:
         self.is_new = False
         if watcher is not None and entry is not None:
             explained = explanation_of(self.name, entry)
-            watcher(GraphRun(self.name, explained, entry, args, _several(made)))
+            found = GraphRun(self.name, explained, entry, args, _several(made), self.dispatcher)
+            watcher(found)
         return made
 
 
