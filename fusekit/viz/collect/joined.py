@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,9 +19,11 @@ from fusekit.runtime.compiled import GraphRun, original_of, runs
 from fusekit.runtime.engines import Engine
 from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.program import Program
-from fusekit.viz.cell.userline import UserText, user_text
+from fusekit.specs import Decline
+from fusekit.viz.cell.userline import UserText, shown_name, user_text
 from fusekit.viz.code.diff import Variant
 from fusekit.viz.collect.boxes import group_name
+from fusekit.viz.collect.breaks import Crossing, break_seams, operators, why_two
 from fusekit.viz.collect.fused import Filler, declined
 from fusekit.viz.collect.opaque import fill_opaque
 from fusekit.viz.collect.places import place_of
@@ -31,6 +32,10 @@ from fusekit.viz.model.schema import Model, Node, Source, User, new_model
 from fusekit.viz.words import plural
 
 __all__ = ["Looked", "Part", "add_sources", "look"]
+
+
+_MADE = ("op", "opaque")
+"""Kinds of nodes that compute something."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,6 +196,9 @@ class _Joined:
         self.ends = ends
         self.known: dict[Hashable, Node] = {}
         self.parts: list[Part] = []
+        self.crossings: list[Crossing] = []
+        self.before: tuple[GraphRun, Node] | None = None
+        self.broken: Decline | None = None
         self.values = 0
         self.count = 0
 
@@ -218,6 +226,10 @@ class _Joined:
             engine = run.entry.plan.engine if run.entry.plan else None
             self.parts.append(Part(run.entry.program, engine, first, numbers, shift))
             add_sources(self.model["sources"], map(self.parts[-1].placed, part["sources"]))
+        for seam in part["seams"]:
+            lines = {node["id"]: node["line"] for node in part["graph"]["nodes"]}
+            seam["line"] = next((lines[n] for n in seam["nodes"] if lines[n] is not None), None)
+        self._break(run, list(operators(part["graph"]["nodes"])))
         self.model["groups"] += part["groups"]
         self.model["declined"] += part["declined"]
         self.model["seams"] += part["seams"]
@@ -232,7 +244,7 @@ class _Joined:
 
     def _line(self, loc: Loc | None) -> int | None:
         """A line of the text that is shown; a model's code lies in many files."""
-        if loc is None or Path(loc.file).name != self.user.file:
+        if loc is None or shown_name(loc) != self.user.file:
             return None
         last = self.user.first + self.user.text.count("\n")
         return loc.line if self.user.first <= loc.line <= last else None
@@ -278,6 +290,10 @@ class _Joined:
             known = same.get(edge["source"])
             if known is not None:
                 edge["source"], edge["value"] = known["id"], known["value"]
+                reader = nodes[edge["target"]]
+                if known["kind"] in _MADE and reader["kind"] in _MADE:
+                    crossing = Crossing(known, reader, known["value"], edge["bytes"])
+                    self.crossings.append(crossing)
         outputs = [node for node in nodes.values() if node["kind"] == "output"]
         makers = {edge["target"]: edge for edge in part["graph"]["edges"]}
         dropped = set(same)
@@ -298,6 +314,18 @@ class _Joined:
             edge for edge in part["graph"]["edges"] if edge["target"] not in dropped
         )
         return {nodes[name]["value"]: known["value"] for name, known in same.items()}
+
+    def _break(self, run: GraphRun, computed: Sequence[Node]) -> None:
+        """The seams between the graphs so far and this one; none around one without operators."""
+        if not computed:
+            return
+        if self.before is not None:
+            before, last = self.before
+            decline = why_two(before, run, self.broken)
+            line, ends = self._line(decline.loc), (last, computed[0])
+            self.model["seams"] += break_seams(decline, line, self.crossings, ends)
+        self.before, self.broken = (run, computed[-1]), run.ended or self.broken
+        self.crossings = []
 
     def _node(self, name: str) -> Node:
         return next(node for node in self.model["graph"]["nodes"] if node["id"] == name)
