@@ -236,10 +236,16 @@ def test_a_link_opens_the_page_as_it_was(open_file, chromium):
 
 @pytest.mark.parametrize(
     "fragment",
-    ["#fk=%", "#fk=null", "#fk=[]", "#fk={%220%22:7}", "#summary", "#fk=%7B%220%22%3A%7B%22pin%22"
-     "%3A%5B%22%22%2C%22%5C%22%5D%22%5D%2C%22folds%22%3A3%2C%22open%22%3A%22x%22%2C%22find%22%3A"
-     "%7B%7D%2C%22side%22%3A%22%3Cb%3E%22%2C%22flow%22%3A%22constructor%22%7D%7D"],
-)  # fmt: skip
+    [
+        *("#fk=%", "#fk=null", "#fk=[]", "#fk={%220%22:7}", "#summary"),
+        # one that has every part, each of a wrong kind
+        (
+            "#fk=%7B%220%22%3A%7B%22pin%22%3A%5B%22%22%2C%22%5C%22%5D%22%5D%2C%22folds%22%3A3%2C"
+            "%22open%22%3A%22x%22%2C%22find%22%3A%7B%7D%2C%22side%22%3A%22%3Cb%3E%22%2C"
+            "%22flow%22%3A%22constructor%22%7D%7D"
+        ),
+    ],
+)
 def test_a_fragment_that_is_not_ours_changes_nothing(open_file, fragment):
     found = open_file(page(models.gated_mlp()))
     untouched = found.page.evaluate(CHOSEN)

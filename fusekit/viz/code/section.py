@@ -15,7 +15,7 @@ LANGUAGES = ("llvm", "cpp", "cuda", "asm", "ptx", "sass", "ir")
 """What a source may be in."""
 
 _OF_MACHINE = frozenset({"llvm", "asm", "ptx", "sass"})
-"""What is longer or shorter on another processor: no length of a page may follow from its length."""
+"""What is longer or shorter on another processor: a page's length must not follow from its."""
 
 _ROOM = 400
 """Lines shown in one view, all texts together: a notebook holds them all."""
