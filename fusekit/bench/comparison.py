@@ -103,6 +103,7 @@ class Comparison:
         skipped: what could not be measured, and why.
         settings: how it was measured.
         told: how it was measured, in a sentence, where that does not follow from the settings.
+        threads: with how many it was measured; a worker's may differ from those of this process.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Comparison:
     skipped: tuple[Skipped, ...]
     settings: Settings
     told: str = ""
+    threads: int = dataclasses.field(default_factory=torch.get_num_threads)
 
     @property
     def verdict(self) -> str:
@@ -135,7 +137,7 @@ class Comparison:
         calls = "one call" if inner in ([], [1]) else f"{inner[0]} to {inner[-1]} calls"
         flushed = "caches written over before each" if self.settings.flush else "caches warm"
         said = f"Medians and quartiles of samples of {calls}, taken in turns, {flushed}, "
-        said += f"{torch.get_num_threads()} threads, first calls apart"
+        said += f"{self.threads} threads, first calls apart"
         return f"{said}; {disturbed} disturbed samples dropped." if disturbed else f"{said}."
 
     def row(self, name: str, device: str | None = None) -> Row | None:

@@ -60,8 +60,7 @@ class _Task:
 
     def failed(self, size: int, error: str, trace: str = "") -> Point:
         """A point that has no times."""
-        settings = self.settings or Settings()
-        none = Comparison(self.name, (), (), settings, f"Not measured: {error}.")
+        none = Comparison(self.name, (), (), self.settings or Settings())
         return Point(size, none, error, trace)
 
     @property
