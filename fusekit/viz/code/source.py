@@ -69,6 +69,9 @@ _CLASSES = (
     ("nv", "fk-var"),
 )
 
+_TAGS = {"fk-kw": "b", "fk-com": "i", "fk-var": "var"}
+"""What is most frequent has an element instead of a class: a notebook holds thousands."""
+
 Lines = list[list[tuple[str, str]]]
 
 
@@ -191,6 +194,9 @@ def line_html(line: Sequence[tuple[str, str]]) -> str:
 def _span(cls: str, part: str) -> str:
     # What controls a terminal or turns the direction of text would show other code than there is.
     shown = escape("\t".join(visible(piece) for piece in part.split("\t")))
+    tag = _TAGS.get(cls)
+    if tag:
+        return f"<{tag}>{shown}</{tag}>"
     return f'<span class="{cls}">{shown}</span>' if cls else shown
 
 

@@ -126,9 +126,7 @@ class Filler:
         named = {
             old: self.names[new] for old, new in zip(traced.inputs, self.graph.inputs, strict=True)
         }
-        self.model["ledger"] = found = ledger(
-            self.program, named, self._values()
-        )
+        self.model["ledger"] = found = ledger(self.program, named, self._values())
         calls = sum(node.op == "call" for node in self.graph.nodes)
         self.model["totals"] = Totals(
             groups=len(self.program.kernels),
