@@ -137,6 +137,14 @@ def test_long_sources_are_cut_with_a_note():
     last = source_html(models.text_of("cpp", text, "k", {"3": [99, 99]}), 20)
     assert "... 80 more lines above" in last
     assert "below" not in last
+    apart = source_html(models.text_of("cpp", text, "k", {"3": [20, 21], "4": [70, 90]}), 20)
+    numbers = [int(n) for n in re.findall(r'<span class="fk-no"> *(\d+) </span>', apart)]
+    assert numbers == [*range(8, 27), 70]
+    assert re.findall(r"\.\.\. (\d+ more lines \w+)", apart) == [
+        "7 more lines above",
+        "43 more lines here",
+        "30 more lines below",
+    ]
 
 
 def test_all_texts_of_a_view_have_room():
