@@ -215,7 +215,7 @@ def race(
     """Time one call fused and not until there is a verdict, on every device that is here.
 
     Args:
-        fn: a function over tensors, or a `FusedFunction`.
+        fn: a function over tensors, a `FusedFunction`, or a `Compiled` program.
         args: positional arguments of the call; every contender works on copies.
         kwargs: its keyword arguments.
         against: of "eager" and "inductor"; the first is the baseline.

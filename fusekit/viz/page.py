@@ -22,6 +22,7 @@ from fusekit.viz.palette import static, variables
 from fusekit.viz.picture.data import picture_data
 from fusekit.viz.picture.graph import Picture, layers, picture
 from fusekit.viz.picture.graphvizrun import Clock
+from fusekit.viz.picture.scene import widest
 from fusekit.viz.tables import groups_html, ledger_headline, ledger_html
 from fusekit.viz.takeaway.card import markdown
 from fusekit.viz.words import bytes_text, plural, summary, visible
@@ -146,7 +147,7 @@ def _figure(model: Model, drawn: Picture, clock: Clock) -> str:
 
 def _legend(model: Model) -> str:
     legend = "Solid: one fused kernel · dashed: left to PyTorch"
-    most = max((seam["bytes"] for seam in model["seams"]), default=0)
+    most = widest(model)
     if not most:
         return legend
     return (
