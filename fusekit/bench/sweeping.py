@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any, TypedDict
 
-import torch
-from torch.utils import _pytree as pytree
-
 from fusekit.api import FusedFunction
 from fusekit.bench.comparison import Comparison, TimingDict, compare
+from fusekit.bench.contenders import device_of
 from fusekit.bench.report import sweep_table, sweep_text
 from fusekit.bench.stopwatch import Tell, race
 from fusekit.bench.timing import Settings
@@ -163,7 +161,7 @@ def points_of(
                 tell(at[0], len(sizes), f"size {at[1]:,}{', ' + said if said else ''}")
 
         step(0, 0, "")
-        device = _device(args, kwargs)
+        device = device_of((args, kwargs))
         yield Point(
             size,
             race(
@@ -177,11 +175,6 @@ def points_of(
                 tell=step,
             ),
         )
-
-
-def _device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    leaves = pytree.tree_leaves((args, kwargs))
-    return next((x.device.type for x in leaves if isinstance(x, torch.Tensor)), "cpu")
 
 
 def sweep(

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction, fuse
 from fusekit.bench.accuracy import reference
 from fusekit.bench.agreement import Agreement, agreement
 from fusekit.bench.alteration import altered
-from fusekit.bench.contenders import move
+from fusekit.bench.contenders import device_of, move
 from fusekit.bench.targets import HOST, figures
 from fusekit.bench.timing import Settings, Timing, judge, measure
 from fusekit.bench.variant import Change, Race, Side, Variant
@@ -125,7 +124,7 @@ class _Trial:
 
     def run(self) -> Variant:
         """Compile, check, time; the generator of random numbers is as before."""
-        device = _device(self.call)
+        device = device_of(self.call)
         with torch.random.fork_rng(devices=[device] if device == "cuda" else []):
             return self._run()
 
@@ -188,7 +187,7 @@ class _Trial:
         return agreement(made[0], made[1], wide), ""
 
     def _races(self, context: contextvars.Context) -> Iterator[Race]:
-        device = _device(self.call)
+        device = device_of(self.call)
         threads = torch.get_num_threads()
         try:
             timings = measure(
@@ -215,7 +214,7 @@ class _Trial:
         self, function: Callable[..., Any], call: Any, context: contextvars.Context, threads: int
     ) -> Callable[[], object]:
         """A call, in its context; all of them set the threads if one of them does."""
-        args, kwargs = (move(each, _device(call)) for each in call)
+        args, kwargs = (move(each, device_of(call)) for each in call)
         if self.change.threads is None:
             return lambda: context.run(function, *args, **kwargs)
 
@@ -236,8 +235,3 @@ def _program(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
     if entry.program is None or entry.plan is None:
         raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
     return entry.program
-
-
-def _device(call: Any) -> str:
-    tensors = (x for x in pytree.tree_leaves(call) if isinstance(x, torch.Tensor))
-    return next((tensor.device.type for tensor in tensors), "cpu")
