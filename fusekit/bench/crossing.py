@@ -24,10 +24,12 @@ from fusekit.bench.alteration import (
     dtype_named,
     layout_named,
 )
+from fusekit.bench.comparing import race
 from fusekit.bench.comparison import Row, rounded
 from fusekit.bench.grid import VERDICTS, Cell, guesses, next_cell
 from fusekit.bench.rule import Rule, Sample, find_rule
-from fusekit.bench.stopwatch import Tell, race
+from fusekit.bench.stopwatch import Tell
+from fusekit.bench.timing import Settings
 from fusekit.errors import UsageError
 
 __all__ = ["Crossing", "Crossover", "Measured", "Search", "crossover", "search_of"]
@@ -256,7 +258,9 @@ def _measure(
     entry = fused.entry(args, kwargs)
     if entry.plan is None:
         return Measured("cannot fuse", *shape, note=str(entry.decline or ""))
-    found = race(fused, args, kwargs, seconds=seconds, flush=False, devices=[first.device.type])
+    found = race(
+        fused, args, kwargs, devices=[first.device.type], settings=Settings(seconds=seconds)
+    )
     row = found.row("fused")
     if row is None or row.declined:
         return Measured("cannot fuse", *shape, note=row.declined if row else "it did not run")

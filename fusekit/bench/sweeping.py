@@ -9,10 +9,11 @@ from concurrent.futures import Executor
 from typing import Any, TypedDict
 
 from fusekit.api import FusedFunction
-from fusekit.bench.comparison import Comparison, TimingDict, compare
+from fusekit.bench.comparing import compare, race
+from fusekit.bench.comparison import Comparison, TimingDict
 from fusekit.bench.contenders import device_of
 from fusekit.bench.report import sweep_table, sweep_text
-from fusekit.bench.stopwatch import Tell, race
+from fusekit.bench.stopwatch import Tell
 from fusekit.bench.timing import Settings
 from fusekit.errors import UsageError
 
@@ -149,7 +150,7 @@ def points_of(
         fn: a function over tensors, or a `FusedFunction`.
         make: size -> arguments and keyword arguments.
         sizes: what to give it.
-        against: see `race`.
+        against: see `compare`.
         seconds: the most time for the rounds at one size.
         tell: told before each size and during it.
     """
@@ -168,10 +169,9 @@ def points_of(
                 fn,
                 args,
                 kwargs,
-                against=against,
-                seconds=seconds,
-                flush=False,
                 devices=[device],
+                against=against,
+                settings=Settings(seconds=seconds),
                 tell=step,
             ),
         )

@@ -21,8 +21,9 @@ from fusekit.bench.accuracy import reference
 from fusekit.bench.agreement import Agreement, agreement
 from fusekit.bench.alteration import altered
 from fusekit.bench.contenders import device_of, move
+from fusekit.bench.stopwatch import Taken, take, told
 from fusekit.bench.targets import HOST, figures
-from fusekit.bench.timing import Settings, Timing, judge, measure
+from fusekit.bench.timing import Settings
 from fusekit.bench.variant import Change, Race, Side, Variant
 from fusekit.config import options
 from fusekit.errors import FusionDeclined, UsageError
@@ -35,6 +36,8 @@ from fusekit.specs import Decline, Reason
 __all__ = ["called", "what_if"]
 
 _QUICK = Settings(seconds=1.5)
+
+_BASELINES = ("current", "eager")
 
 
 def called(
@@ -190,7 +193,7 @@ class _Trial:
         device = device_of(self.call)
         threads = torch.get_num_threads()
         try:
-            timings = measure(
+            taken = take(
                 {
                     "current": self._contender(
                         self.fused, self.call, contextvars.copy_context(), threads
@@ -203,12 +206,13 @@ class _Trial:
                     ),
                 },
                 self.settings,
+                pairs=[(name, "variant") for name in _BASELINES],
                 synchronize=torch.cuda.synchronize if device == "cuda" else None,
             )
         finally:
             torch.set_num_threads(threads)
-        for name in ("current", "eager"):
-            yield _race(name, timings["variant"], timings[name])
+        for name in _BASELINES:
+            yield _race(taken, name)
 
     def _contender(
         self, function: Callable[..., Any], call: Any, context: contextvars.Context, threads: int
@@ -225,9 +229,19 @@ class _Trial:
         return threaded
 
 
-def _race(against: str, mine: Timing, other: Timing) -> Race:
-    verdict = judge(mine, other)
-    return Race(against, mine.median, other.median, mine.spread, verdict.outcome, verdict.reason)
+def _race(taken: Taken, against: str) -> Race:
+    said = told(taken, against, "variant")
+    mine = taken.timings["variant"]
+    return Race(
+        against=against,
+        seconds=mine.median,
+        baseline=taken.timings[against].median,
+        spread=mine.spread,
+        ratio=said.ratio.median,
+        interval=said.ratio.interval,
+        outcome=said.outcome,
+        reason=said.sentence,
+    )
 
 
 def _program(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Program:
