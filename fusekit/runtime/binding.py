@@ -77,6 +77,7 @@ def bind(
         indices=tuple(walked.descs[n_tensors:]),
         index_bits=walked.index_bits,
         inner_multiple=walked.inner_multiple,
+        period=walked.period,
         in_place=in_place,
     )
     return Binding(args, _layout(args, walked.dims, indices), math.prod(shape))

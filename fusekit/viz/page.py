@@ -20,6 +20,7 @@ from fusekit.viz.palette import static, variables
 from fusekit.viz.picture.data import picture_data
 from fusekit.viz.picture.graph import Picture, layers, picture
 from fusekit.viz.picture.graphvizrun import Clock
+from fusekit.viz.picture.scene import widest
 from fusekit.viz.tables import groups_html, ledger_headline, ledger_html
 from fusekit.viz.takeaway.card import markdown
 from fusekit.viz.words import bytes_text, plural, summary, visible
@@ -32,6 +33,7 @@ SECTIONS = ("graph", "source", "why", "ladder", "bytes", "timing")
 _FEATURES = (
     *("dom", "take", "fold", "picture", "tools", "sorting", "ladder", "diff", "code"),
     *("links", "keys", "entries", "jumps", "flow", "walk", "card", "search", "ruler", "help"),
+    *("state", "link"),
 )
 """Files of the hydrator; later ones use what earlier ones put into the view."""
 
@@ -74,7 +76,7 @@ def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(visible(name))} · fusekit</title>"
         f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n"
-        f"<main>\n<h1>{escape(visible(name))}</h1>\n{blocks}</main>\n"
+        f"<main data-fk-page>\n<h1>{escape(visible(name))}</h1>\n{blocks}</main>\n"
         f'<script type="module">{script()}</script>\n</body></html>\n'
     )
 
@@ -153,7 +155,7 @@ def _figure(model: Model, drawn: Picture, clock: Clock) -> str:
 
 def _legend(model: Model) -> str:
     legend = "Solid: one fused kernel · dashed: left to PyTorch"
-    most = max((seam["bytes"] for seam in model["seams"]), default=0)
+    most = widest(model)
     if not most:
         return legend
     return (

@@ -193,3 +193,59 @@ def test_two_views_do_not_touch_each_other(open_file):
     found.page.locator(".fk-view").nth(1).locator(".fk-node").nth(4).hover()
     assert found.page.locator(".fk-view").nth(0).locator(".fk-hi").count() == 0
     assert found.page.locator(".fk-view").nth(1).locator(".fk-hi").count() > 0
+
+
+CHOSEN = """() => [...document.querySelectorAll('.fk-view')].map(root => [
+    [...root.querySelectorAll('.fk-pin')].map(e => e.textContent),
+    [...root.querySelectorAll('details.fk-sec, .fk-outline, .fk-card details')].map(e => e.open),
+    root.querySelector('.fk-tabs [aria-selected=true]')?.getAttribute('aria-label'),
+    root.querySelectorAll('.fk-after .fk-cluster').length,
+    root.querySelector('.fk-sides').dataset.side,
+    root.querySelector('[type=search]').value])"""
+
+
+def test_a_link_opens_the_page_as_it_was(open_file, chromium):
+    chromium.grant_permissions(["clipboard-read", "clipboard-write"])
+    found = open_file(page([models.lstm_cell(), models.gated_mlp()]))
+    untouched = found.page.evaluate(CHOSEN)
+    second = found.page.locator(".fk-view").nth(1)
+    second.locator(".fk-bytes > summary").click()
+    second.locator(".fk-why > summary").click()
+    second.locator(".fk-svg .fk-fold").first.click()
+    second.get_by_role("searchbox").fill("sig")
+    second.locator(node("add")).click()
+    second.locator(".fk-bytes").scroll_into_view_if_needed()
+    chosen = found.page.evaluate(CHOSEN)
+    assert chosen[0] == untouched[0]
+    assert chosen[1] != untouched[1]
+    found.page.locator(".fk-view").nth(0).get_by_role("tab", name="g1 · ir").click()
+    chosen = found.page.evaluate(CHOSEN)
+    second.locator(".fk-menu > summary").click()
+    second.get_by_role("button", name="copy link to this state").click()
+    second.get_by_text("copied", exact=True).wait_for()
+    link = found.page.evaluate("navigator.clipboard.readText()")
+    assert link == found.page.evaluate("location.href")
+    found.page.goto("about:blank")
+    found.page.goto(link)
+    assert found.page.evaluate(CHOSEN) == chosen
+    # Letting go of everything leaves a plain address.
+    found.page.goto(link.partition("#")[0])
+    assert found.page.evaluate(CHOSEN) == untouched
+    assert "#" not in found.page.evaluate("location.href")
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    ["#fk=%", "#fk=null", "#fk=[]", "#fk={%220%22:7}", "#summary", "#fk=%7B%220%22%3A%7B%22pin%22"
+     "%3A%5B%22%22%2C%22%5C%22%5D%22%5D%2C%22folds%22%3A3%2C%22open%22%3A%22x%22%2C%22find%22%3A"
+     "%7B%7D%2C%22side%22%3A%22%3Cb%3E%22%2C%22flow%22%3A%22constructor%22%7D%7D"],
+)  # fmt: skip
+def test_a_fragment_that_is_not_ours_changes_nothing(open_file, fragment):
+    found = open_file(page(models.gated_mlp()))
+    untouched = found.page.evaluate(CHOSEN)
+    found.page.evaluate("h => { location.hash = h; }", fragment)
+    found.page.reload()
+    now = found.page.evaluate(CHOSEN)
+    now[0][-1] = ""
+    assert now == untouched
+    assert found.page.locator(".fk-view[data-fk-ready]").count() == 1

@@ -145,9 +145,45 @@ def test_all_texts_of_a_view_have_room():
     model["sources"] = [*many, models.text_of("ir", "a\n" * 10, "k", {})]
     page_text = block(model)
     lines = page_text.count('<span class="fk-l"')
-    assert 950 < lines - model["user"]["text"].count("\n") <= 1010
+    assert 380 < lines - model["user"]["text"].count("\n") <= 410
     assert page_text.count("more lines above") == 12
     assert page_text.count('data-v="3"') >= 12
+
+
+def shown_of_each(model) -> list[int]:
+    """Lines that the page shows of each generated text."""
+    texts = block(model).split('<details class="fk-src"')[1:]
+    return [text.count('<span class="fk-l"') for text in texts]
+
+
+@pytest.mark.parametrize("language", ["llvm", "asm", "ptx", "sass"])
+def test_a_longer_text_of_the_machine_leaves_the_others_as_they_are(language):
+    shown = []
+    for length in (150, 151, 900):
+        model = models.lstm_cell()
+        machine = models.text_of(language, "x\n" * length, "k", {"3": [99, 99]})
+        others = [models.text_of(name, "y\n" * 300, "k", {}) for name in ("cpp", "ir")]
+        model["sources"] = [others[0], machine, others[1]]
+        shown.append(shown_of_each(model))
+    assert shown[0] == shown[1] == shown[2] == [160, 80, 160]
+
+
+def test_a_text_of_the_machine_alone_has_all_the_room():
+    model = models.lstm_cell()
+    model["sources"] = [models.text_of("asm", "x\n" * 1000, "k", {})]
+    assert shown_of_each(model) == [400]
+
+
+@pytest.mark.parametrize(("groups", "folded"), [(3, 0), (10, 0), (11, 3), (43, 35)])
+def test_many_groups_fold_after_the_first(groups, folded):
+    text = block(models.chain(90, groups=groups))
+    first, _, rest = text.partition('<details class="fk-more">')
+    rows = r'<tr data-g="(\d+)"'
+    assert [int(n) for n in re.findall(rows, first + rest)] == list(range(groups))
+    assert len(re.findall(rows, rest)) == folded
+    if folded:
+        assert f"<summary>{folded} more groups, of {groups}</summary>" in text
+        assert rest.count('<th scope="col">kernel</th>') == 1
 
 
 def test_timing_shows_what_the_model_holds():

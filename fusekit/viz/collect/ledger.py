@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from fusekit.ir import Graph, Node
 from fusekit.runtime.program import Program
@@ -17,8 +18,14 @@ def eager_launches(graph: Graph) -> int:
     return len(operators(graph))
 
 
-def ledger(program: Program, names: dict[int, str]) -> Ledger:
-    """Every tensor that eager PyTorch would move; `names` are those of the captured inputs."""
+def ledger(program: Program, names: dict[int, str], values: Mapping[object, int]) -> Ledger:
+    """Every tensor that eager PyTorch would move.
+
+    Args:
+        program: what runs.
+        names: of the captured inputs.
+        values: ("input", its place) or ("site", its number in the trace) -> the view's value.
+    """
     traced = program.capture.graph
     eager = _eager_traffic(traced)
     fused = _fused_traffic(program)
@@ -41,7 +48,7 @@ def ledger(program: Program, names: dict[int, str]) -> Ledger:
                 eager=nbytes,
                 fused=spent,
                 removed=spent == 0,
-                value=None,
+                value=values.get(key),
             )
         )
     return Ledger(

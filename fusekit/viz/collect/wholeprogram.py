@@ -173,6 +173,8 @@ class _Joined:
         for edge in part["graph"]["edges"]:
             edge["value"] += shift
             self.values = max(self.values, edge["value"] + 1)
+        for row in part["ledger"]["rows"]:
+            row["value"] = None if row["value"] is None else row["value"] + shift
         for group in part["groups"]:
             group["id"], group["nodes"] = ids[group["id"]], [ids[i] for i in group["nodes"]]
         for source in part["sources"]:
@@ -205,6 +207,9 @@ class _Joined:
             known = same.get(edge["source"])
             if known is not None:
                 edge["source"], edge["value"] = known["id"], known["value"]
+        values = {nodes[name]["value"]: known["value"] for name, known in same.items()}
+        for row in part["ledger"]["rows"]:
+            row["value"] = None if row["value"] is None else values.get(row["value"], row["value"])
         outputs = [node for node in nodes.values() if node["kind"] == "output"]
         makers = {edge["target"]: edge for edge in part["graph"]["edges"]}
         dropped = set(same)

@@ -117,6 +117,7 @@ function linking(view) {
     say(described ?? (element ? NO_LINK : HINT), loud);
     root.dispatchEvent(new CustomEvent("fk-pin", { detail: element }));
     if (found.length) openTab(found);
+    steady(element, () => found.filter((e) => e.matches(".fk-groups tr")).forEach(unfold));
     all(root, PANE).filter((pane) => !pane.contains(element)).forEach((pane) => {
       const here = found.filter((item) => pane.contains(item));
       if (here.length) reveal(here[here.length >> 1]);

@@ -28,6 +28,7 @@ function pageOf(title, html) {
   page.head.prepend(make("meta", { charset: "utf-8" }));
   page.head.append(make("style", {}, ":root{color-scheme:light dark}body{margin:16px auto;max-width:1180px}"));
   page.body.innerHTML = html;
+  page.body.dataset.fkPage = "";
   if (!page.querySelector(".fk-view > style")) {
     page.head.append(make("style", {}, holds("style", ".fk-view,.fk-vars{")));
   }
@@ -45,7 +46,7 @@ features.push((view) => {
   const menu = make("details", { class: "fk-menu" });
   const list = make("div", { class: "fk-menu-list", role: "group", "aria-label": "take away" });
   const note = make("p", { class: "fk-note", role: "alert" });
-  const item = (text, label, act) => list.append(button(text, label, async () => {
+  const item = view.offer = (text, label, act) => note.before(button(text, label, async () => {
     try {
       const said = await act();
       [menu.open, note.textContent] = [false, ""];
@@ -62,6 +63,7 @@ features.push((view) => {
   };
   const summary = { title: "Take this view away as a file", "aria-live": "polite" };
   menu.append(make("summary", summary, NAME), list);
+  list.append(note);
   if (picture) {
     const bytes = () => Uint8Array.from(atob(picture.split(",")[1]), (c) => c.charCodeAt(0));
     item("picture (SVG)", "Download the graph as SVG", file("svg", "image/svg+xml", bytes));
@@ -73,7 +75,6 @@ features.push((view) => {
     await navigator.clipboard.writeText(markdown);
     return "copied";
   });
-  list.append(note);
   menu.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !menu.open) return;
     event.stopPropagation();
