@@ -1,14 +1,15 @@
-"""Measuring: fused against fallback, interleaved, with spread and a verdict."""
+"""Measuring: fused against fallback, in turns, the ratio with its interval and a verdict."""
 
 from __future__ import annotations
 
-from fusekit.bench.comparison import Comparison, Row, compare
+from fusekit.bench.comparing import compare
+from fusekit.bench.comparison import Comparison, Row
 from fusekit.bench.contenders import Skipped
 from fusekit.bench.crossing import Crossover, crossover
 from fusekit.bench.roofs import Roofline, roofline
 from fusekit.bench.spreading import sweep
 from fusekit.bench.sweeping import Point, Sweep
-from fusekit.bench.timing import Settings, Timing, Verdict, judge, measure
+from fusekit.bench.timing import Settings, Timing, measure
 from fusekit.bench.trials import what_if
 from fusekit.bench.variant import Variant
 from fusekit.bench.workers import Worker, all_gpus
@@ -24,12 +25,10 @@ __all__ = [
     "Sweep",
     "Timing",
     "Variant",
-    "Verdict",
     "Worker",
     "all_gpus",
     "compare",
     "crossover",
-    "judge",
     "measure",
     "roofline",
     "sweep",

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
-from fusekit.bench.comparison import Comparison, compare
+from fusekit.bench.comparing import compare
+from fusekit.bench.comparison import Comparison
 from fusekit.bench.stopwatch import Tell
 from fusekit.bench.sweeping import Point, Sweep
 from fusekit.bench.timing import Settings

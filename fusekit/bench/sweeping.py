@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypedDict
 
-import torch
-from torch.utils import _pytree as pytree
-
+from fusekit.bench.comparing import race
 from fusekit.bench.comparison import Comparison, TimingDict
+from fusekit.bench.contenders import device_of
+from fusekit.bench.ratio import Outcome
 from fusekit.bench.report import sweep_table, sweep_text
-from fusekit.bench.stopwatch import Tell, race
-from fusekit.bench.timing import Outcome
+from fusekit.bench.stopwatch import Tell
+from fusekit.bench.timing import Settings
 from fusekit.bench.workers import Worker, side_by_side
 
 __all__ = ["Point", "Sweep", "SweepRowDict", "points_of"]
@@ -180,7 +180,7 @@ def points_of(
         fn: a function over tensors, or a `FusedFunction`.
         make: size -> arguments and keyword arguments.
         sizes: what to give it.
-        against: see `race`.
+        against: see `compare`.
         seconds: the most time for the rounds at one size.
         tell: told before each size and during it.
     """
@@ -192,22 +192,16 @@ def points_of(
                 tell(at[0], len(sizes), f"size {at[1]:,}{', ' + said if said else ''}")
 
         step(0, 0, "")
-        device = _device(args, kwargs)
+        device = device_of((args, kwargs))
         yield Point(
             size,
             race(
                 fn,
                 args,
                 kwargs,
-                against=against,
-                seconds=seconds,
-                flush=False,
                 devices=[device],
+                against=against,
+                settings=Settings(seconds=seconds),
                 tell=step,
             ),
         )
-
-
-def _device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    leaves = pytree.tree_leaves((args, kwargs))
-    return next((x.device.type for x in leaves if isinstance(x, torch.Tensor)), "cpu")

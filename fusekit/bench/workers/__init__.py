@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fusekit.bench.workers.facts import Worker, settle, side_by_side, this_worker
+from fusekit.bench.workers.facts import Worker, processor, settle, side_by_side, this_worker
 from fusekit.bench.workers.gather import Lost, gather, one_line
 from fusekit.bench.workers.gpus import all_gpus
 from fusekit.bench.workers.turns import Turns
@@ -14,6 +14,7 @@ __all__ = [
     "all_gpus",
     "gather",
     "one_line",
+    "processor",
     "settle",
     "side_by_side",
     "this_worker",

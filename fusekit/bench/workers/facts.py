@@ -68,16 +68,27 @@ def settle() -> None:
 
 def this_worker() -> Worker:
     """The facts about this process."""
-    has_gpu = torch.cuda.is_available()
+    gpu, gpu_id = _gpu()
     return Worker(
         host=socket.gethostname(),
         pid=os.getpid(),
         cpu=processor(),
         cores=len(os.sched_getaffinity(0)),
         threads=torch.get_num_threads(),
-        gpu=torch.cuda.get_device_name() if has_gpu else "",
-        gpu_id=str(torch.cuda.get_device_properties().uuid) if has_gpu else "",
+        gpu=gpu,
+        gpu_id=gpu_id,
     )
+
+
+def _gpu() -> tuple[str, str]:
+    """The current GPU's name and UUID, if it can be used here."""
+    if not torch.cuda.is_available():
+        return "", ""
+    try:
+        found = torch.cuda.get_device_properties(torch.cuda.current_device())
+    except RuntimeError:  # this process was forked off one that uses CUDA
+        return "", ""
+    return found.name, str(found.uuid)
 
 
 @functools.cache
