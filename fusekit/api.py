@@ -114,16 +114,14 @@ class FusedFunction(Planned):
     def __reduce__(self) -> str | tuple[Any, ...]:
         """For pickle: its name where a module has it under one, else what it was made of.
 
-        What was compiled stays in its process. A notebook's names are unknown elsewhere, so what
-        it defines goes by value.
+        A notebook's names are unknown elsewhere. What was compiled stays in its process.
         """
-        home = getattr(self.function, "__module__", "")
-        name = getattr(self.function, "__qualname__", "")
         with contextlib.suppress(AttributeError, KeyError):
+            home, name = self.function.__module__, self.function.__qualname__
             if home != "__main__" and attrgetter(name)(sys.modules[home]) is self:
-                return str(name)
+                return name
         how = {"engine": self.engine, "name": self.name, "dynamic": self.dynamic}
-        make = functools.partial(type(self), plan=self.planned, **how)  # type: ignore[arg-type]
+        make = functools.partial(fuse, plan=self.planned, **how)
         return make, (self.function,)
 
     def source(self, *args: Any, language: str | None = None, **kwargs: Any) -> str:

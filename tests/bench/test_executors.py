@@ -182,7 +182,7 @@ def test_forked_workers_compute_with_one_thread(tmp_path):
         env={**os.environ, "PYTHONPATH": str(Path(fusekit.__file__).parents[1])},
     )
     assert done.stdout.startswith("[1]")
-    assert ", 1 threads" in done.stdout
+    assert "; 1 threads" in done.stdout
 
 
 # what a result says
