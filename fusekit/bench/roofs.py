@@ -16,11 +16,10 @@ from fusekit.bench.operations import operations_of
 from fusekit.bench.report import seconds_text, text_table
 from fusekit.bench.stopwatch import Tell
 from fusekit.bench.timing import Timing
-from fusekit.errors import FusionDeclined, UsageError
+from fusekit.errors import UsageError
 from fusekit.fusion import Group
 from fusekit.runtime.program import KernelCall, Program
 from fusekit.runtime.seams import SeamInfo, bytes_text, seams_of
-from fusekit.specs import Decline, Reason
 
 __all__ = ["RoofGroup", "RoofSeam", "Roofline", "roofline", "roofline_of"]
 
@@ -198,12 +197,10 @@ def roofline_of(
     tell: Tell | None = None,
 ) -> Roofline:
     """The same with progress."""
-    entry = fused.entry(args, kwargs)
-    if entry.plan is None:
-        raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
-    if not entry.plan.engine.compiler:
-        raise UsageError(f"the engine {entry.plan.engine.name} has no kernels to time")
-    plan, program = entry.plan, entry.plan.program
+    _, plan = fused.entry(args, kwargs).fused()
+    if not plan.engine.compiler:
+        raise UsageError(f"the engine {plan.engine.name} has no kernels to time")
+    program = plan.program
     device = program.capture.device.type
     if tell is not None:
         tell(0, 1, "measuring the ceilings")
