@@ -361,8 +361,9 @@ def explain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation | 
 def explore(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """`fuse(fn).explore(*args, **kwargs)`; of what torch.compile returned, the whole program.
 
-    The latter is called once, and the view shows all graphs that the backend `fusekit` served in
-    this call as one; it is a recording, and nothing is timed.
+    The latter is called, and the view shows all graphs that the backend `fusekit` served in this
+    call as one; then it is timed against what torch.compile was given, unless it writes into its
+    arguments or its buffers.
     """
     if original_of(fn) is not None:
         return importlib.import_module(_WHOLE_PROGRAM).explore_compiled(fn, args, kwargs)

@@ -106,6 +106,11 @@ class Reason(enum.Enum):
         "called under another torch mode or transform",
         "apply fusekit.fuse outermost",
     )
+    GRAPH_BREAK = (
+        "FK0207",
+        "torch.compile ended a graph here",
+        "move what it cannot follow before or after the compiled function",
+    )
     DISABLED = (
         "FK0301",
         "fusion is switched off for this device",

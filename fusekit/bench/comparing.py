@@ -30,7 +30,7 @@ def compare(
     """Measure one call fused and not, on every device that is here.
 
     Args:
-        fn: a function over tensors, or a `FusedFunction`.
+        fn: a function over tensors, a `FusedFunction`, or a `Compiled` program.
         *args: as for the call; every contender works on copies.
         devices: "cpu", "cuda"; None for the arguments' own and for the GPU if there is one.
         engines: which engines serve; None for the one that `fuse` chooses.

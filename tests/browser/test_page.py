@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
-from fusekit.viz.page import page
+from fusekit.viz.page import SECTIONS, block, page
 from tests.viz import models
 
 pytestmark = pytest.mark.browser
@@ -152,7 +154,8 @@ def test_every_text_stands_out_from_its_background(open_file, scheme):
 
 
 CONTRAST = """() => {
-  const rgb = text => text.match(/[\\d.]+/g).map(Number);
+  const rgb = text => text.match(/[\\d.]+/g).map(Number)
+    .map((n, i) => text.startsWith('color(') && i < 3 ? n * 255 : n);
   const light = ([r, g, b]) => [r, g, b].map(c => c / 255)
     .map(c => c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
     .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0);
@@ -234,12 +237,15 @@ def test_a_link_opens_the_page_as_it_was(open_file, chromium):
     assert "#" not in found.page.evaluate("location.href")
 
 
+HOSTILE = (
+    '{"0":{"pin":["","\\"]"],"folds":3,"open":"x","find":{},"side":"<b>","flow":"constructor",'
+    '"tab":7,"shade":"__proto__","at":[1,2],"section":"body"}}'
+)
+
+
 @pytest.mark.parametrize(
-    "fragment",
-    ["#fk=%", "#fk=null", "#fk=[]", "#fk={%220%22:7}", "#summary", "#fk=%7B%220%22%3A%7B%22pin%22"
-     "%3A%5B%22%22%2C%22%5C%22%5D%22%5D%2C%22folds%22%3A3%2C%22open%22%3A%22x%22%2C%22find%22%3A"
-     "%7B%7D%2C%22side%22%3A%22%3Cb%3E%22%2C%22flow%22%3A%22constructor%22%7D%7D"],
-)  # fmt: skip
+    "fragment", ["#fk=%", "#fk=null", "#fk=[]", '#fk={"0":7}', "#summary", f"#fk={quote(HOSTILE)}"]
+)
 def test_a_fragment_that_is_not_ours_changes_nothing(open_file, fragment):
     found = open_file(page(models.gated_mlp()))
     untouched = found.page.evaluate(CHOSEN)
@@ -249,3 +255,18 @@ def test_a_fragment_that_is_not_ours_changes_nothing(open_file, fragment):
     now[0][-1] = ""
     assert now == untouched
     assert found.page.locator(".fk-view[data-fk-ready]").count() == 1
+
+
+def test_views_with_different_parts_stand_in_one_document(open_file):
+    """As in a notebook: each with a script of its own, of which only some do for the others."""
+    parts = [block(models.gated_mlp(), sections=[name]) for name in SECTIONS]
+    found = open_file(f"<!DOCTYPE html><body>{''.join(parts)}{block(models.lstm_cell())}</body>")
+    ready = found.page.locator(".fk-view[data-fk-ready]")
+    ready.nth(len(SECTIONS)).wait_for()
+    assert [view.locator(".fk-svg").count() for view in ready.all()] == [1, 0, 0, 0, 0, 0, 1]
+    assert [view.locator(".fk-tabs").count() for view in ready.all()] == [0, 1, 0, 0, 0, 0, 1]
+    for view in ready.all():
+        view.get_by_role("searchbox").fill("mul")
+        for linked in view.locator("tr[data-v], .fk-l[data-v], .fk-node").all()[:2]:
+            linked.dispatch_event("click")
+    assert found.problems == []

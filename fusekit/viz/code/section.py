@@ -15,12 +15,12 @@ LANGUAGES = ("llvm", "cpp", "cuda", "asm", "ptx", "sass", "ir")
 """What a source may be in."""
 
 _OF_MACHINE = frozenset({"llvm", "asm", "ptx", "sass"})
-"""What is longer or shorter on another processor: no length of a page may follow from its length."""
+"""What is longer or shorter on another processor: nothing in a page may follow from its length."""
 
-_ROOM = 400
+_ROOM = 360
 """Lines shown in one view, all texts together: a notebook holds them all."""
 
-_RESERVED, _SHORTEST = 80, 24
+_RESERVED, _SHORTEST = 60, 24
 """Lines reserved for a text of the machine beside others, and shown of any text at least."""
 
 

@@ -8,12 +8,15 @@ from typing import Any
 from fusekit.api import FusedFunction, fuse
 from fusekit.bench.alteration import Alterable
 from fusekit.bench.contenders import device_of
+from fusekit.bench.roofs import Roofline, roofline_of
 from fusekit.errors import UsageError
+from fusekit.runtime.cached import FunctionCache
 from fusekit.runtime.engines import ENGINES
 from fusekit.runtime.entry import Entry
 from fusekit.viz.code.diff import Variant
 from fusekit.viz.collect.sources import Texts, sources
-from fusekit.viz.model.schema import Model, Source
+from fusekit.viz.collect.stopwatch import measured
+from fusekit.viz.model.schema import Model, Source, Timing
 from fusekit.viz.panels import PANELS, Call, Fields, Progress, Shown
 
 __all__ = ["CallSession"]
@@ -62,6 +65,22 @@ class CallSession:
     def call(self) -> _Called:
         """The call as it was given."""
         return self._fused, self._given.args, dict(self._given.kwargs)
+
+    def kernels(self) -> _Called:
+        """The same."""
+        return self.call()
+
+    def timing(self, against: Sequence[str], seconds: float, *, flush: bool) -> Timing:
+        """The call, measured now by the stopwatch."""
+        return measured(*self.call(), against=against, seconds=seconds, flush=flush)
+
+    def roofline(self, seconds: float) -> Roofline:
+        """Each kernel against what this machine can do."""
+        return roofline_of(*self.call(), seconds=seconds)
+
+    def cache(self) -> FunctionCache:
+        """What is held for the function."""
+        return self._fused.cache()
 
     def sources(self, languages: Sequence[str]) -> list[Source]:
         """The texts in these languages, as far as they can be made here."""

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from fusekit.api import FusedFunction
-from fusekit.bench import crossing, roofs
+from fusekit.bench import crossing
 from fusekit.bench.alteration import Alterable
 from fusekit.bench.crossing import Crossover
-from fusekit.bench.roofs import Roofline
 from fusekit.bench.stopwatch import Tell
 from fusekit.bench.sweeping import Point, Sweep, points_of
-from fusekit.viz.collect.stopwatch import measured
 
-__all__ = ["crossover", "measured", "roofline", "sweep"]
+__all__ = ["crossover", "sweep"]
 
 _Call = tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]
 
@@ -61,11 +59,6 @@ def sweep(
         for point in points:
             found = (*found, point)
     return Sweep(fused.name, found)
-
-
-def roofline(call: _Call, seconds: float) -> Roofline:
-    """See `fusekit.roofline`."""
-    return roofs.roofline_of(*call, seconds=seconds)
 
 
 def crossover(call: _Call, **choices: Any) -> Crossover:

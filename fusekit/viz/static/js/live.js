@@ -12,7 +12,8 @@ function controls(el, model) {
   const error = make("div", { class: "fk-error", role: "alert" });
   sizeLabel.append(slider, shown);
   engineLabel.append(menu);
-  bar.append(sizeLabel, engineLabel, busy, error);
+  const sized = model.get("sizes").length > 1; // a whole program has one size
+  bar.append(...(sized ? [sizeLabel] : []), engineLabel, busy, error);
   quiet(bar);
   el.append(bar);
   return { slider, shown, menu, error };

@@ -52,6 +52,7 @@ features.push((view) => {
       tab: root.querySelector('.fk-tabs [aria-selected="true"]')?.getAttribute("aria-label"),
       mode: root.dataset.fkMode,
       shade: root.dataset.fkShade,
+      hot: root.dataset.fkHot,
       pin: pinned(),
       at: nameOf(view.at),
       flow: root.dataset.fkFlow,
@@ -72,9 +73,10 @@ features.push((view) => {
     tab(state.tab ?? untouched.tab);
     mode(state.mode ?? "Tabs");
     view.shade?.(state.shade ?? "");
-    const at = entryOf(state.at);
+    view.heat?.(state.hot);
+    const at = view.stand && entryOf(state.at);
     if (at) view.stand(at);
-    const flow = at && FLOWS[state.flow] ? state.flow : root.dataset.fkFlow;
+    const flow = at && Object.hasOwn(FLOWS, state.flow) ? state.flow : root.dataset.fkFlow;
     if (flow) view.flow(flow, graph.of(view.pinned) ?? at, flow === state.flow);
     view.search.find(String(state.find ?? ""));
   };

@@ -20,9 +20,9 @@ async function modelOf(markdown) {
 }
 
 // The page that this view would be by itself: what Python sent, with style and script.
-function pageOf(title, html) {
-  const holds = (tag, mark) =>
-    all(document, tag).map((e) => e.textContent).find((t) => t.includes(mark)) ?? "";
+function pageOf(title, html, needs) {
+  const holds = (tag, ...marks) => all(document, tag).map((e) => e.textContent)
+    .find((text) => marks.every((mark) => text.includes(mark))) ?? "";
   const page = document.implementation.createHTMLDocument(title);
   page.documentElement.lang = "en";
   page.head.prepend(make("meta", { charset: "utf-8" }));
@@ -32,7 +32,8 @@ function pageOf(title, html) {
   if (!page.querySelector(".fk-view > style")) {
     page.head.append(make("style", {}, holds("style", ".fk-view,.fk-vars{")));
   }
-  const script = holds("script[type=module]", "fk-view:not([data-fk-ready])");
+  const parts = needs.split(" ").filter(Boolean).map((part) => `"${part}"`);
+  const script = holds("script[type=module]", "fk-view:not([data-fk-ready])", ...parts);
   if (script) page.body.append(make("script", { type: "module" }, script));
   return `<!DOCTYPE html>\n${page.documentElement.outerHTML}\n`;
 }
@@ -68,7 +69,7 @@ features.push((view) => {
     const bytes = () => Uint8Array.from(atob(picture.split(",")[1]), (c) => c.charCodeAt(0));
     item("picture (SVG)", "Download the graph as SVG", file("svg", "image/svg+xml", bytes));
   }
-  item("page (HTML)", "Download this view as a page", file("html", "text/html", () => pageOf(name, html)));
+  item("page (HTML)", "Download this view as a page", file("html", "text/html", () => pageOf(name, html, root.dataset.fkParts)));
   item("data (JSON)", "Download the model, for fusekit.load", file("fk.json", "application/json", () => modelOf(markdown)));
   item("card (Markdown)", "Download the card as Markdown", file("md", "text/markdown", () => markdown));
   item("copy Markdown", "Copy the card, for an issue", async () => {
