@@ -11,6 +11,7 @@ from fusekit.runtime.differences import Signature
 from fusekit.runtime.history import Specialisation
 from fusekit.runtime.plan import Plan
 from fusekit.runtime.program import Program
+from fusekit.runtime.recent import Run
 from fusekit.runtime.signature import is_still, leaf_key
 from fusekit.specs import Decline
 
@@ -29,6 +30,7 @@ class Entry:
         guards: what the function reads from outside.
         differentiable: wraps the plan while gradients are recorded; None if not needed.
         outside: tensors that the function closes over, and what they have to look like.
+        run: serves a call with the argument leaves; MISS if they are not of this signature.
         made: why it was prepared; None where nothing was.
         signature: what it was prepared for, for people; None where nothing was.
     """
@@ -40,6 +42,7 @@ class Entry:
     guards: tuple[Free, ...] = ()
     differentiable: Callable[[Sequence[Any]], list[Any]] | None = None
     outside: tuple[tuple[Free, Hashable], ...] = ()
+    run: Run | None = None
     made: Specialisation | None = None
     signature: Signature | None = None
 
@@ -79,4 +82,4 @@ def conditions(
     found = program.capture
     pinned = tuple((i, leaves[i]) for i in sorted(found.pinned) if i < len(leaves))
     frees = (source.free for source in found.sources if source.free is not None)
-    return pinned, found.guards, tuple((x, leaf_key(x.value, shapes=True)) for x in frees)
+    return pinned, found.guards, tuple((x, leaf_key(x.value)) for x in frees)

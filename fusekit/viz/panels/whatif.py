@@ -11,7 +11,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.bench import what_if
-from fusekit.bench.alteration import DTYPES, LAYOUTS
+from fusekit.bench.alteration import DTYPES, LAYOUTS, Alterable
 from fusekit.bench.targets import targets
 from fusekit.errors import FusionDeclined, PlanRefused, UsageError
 from fusekit.fusion import Plan
@@ -182,9 +182,7 @@ def _menus(call: Call, program: Program) -> list[tuple[str, str, Mapping[str, st
 
 
 def _extent(call: Call) -> str:
-    leaves = pytree.tree_leaves((call.args, call.kwargs))
-    sized = (x.shape[0] for x in leaves if isinstance(x, torch.Tensor) and x.dim())
-    return str(next(sized, ""))
+    return str(Alterable(call.args, call.kwargs).extent or "")
 
 
 # legality
