@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from fusekit.errors import FusionDeclined, UsageError
+from fusekit.errors import UsageError
 from fusekit.frontends.scripted import readable
 from fusekit.fusion import Plan, as_plan
 from fusekit.ir import print_graph
@@ -31,7 +31,6 @@ from fusekit.runtime.program import KernelCall, rebind
 from fusekit.runtime.rounding import Rounding
 from fusekit.runtime.stats import Stats, counters
 from fusekit.runtime.tracing import trace
-from fusekit.specs import Decline, Reason
 
 if TYPE_CHECKING:
     from fusekit.bench.editing import KernelEditor
@@ -137,14 +136,11 @@ class FusedFunction(Planned):
             EngineUnavailableError: this machine lacks what the language takes.
             UsageError: there is no such language.
         """
-        entry = self.entry(args, kwargs)
-        if entry.program is None or entry.plan is None:
-            raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
+        program, plan = self.entry(args, kwargs).fused()
         if language not in (None, "ir", "asm", *_LANGUAGES):
             known = ", ".join((*_LANGUAGES, "asm", "ir"))
             raise UsageError(f"no language {language!r}; there are {known}")
-        program, engine = entry.program, entry.plan.engine
-        writer = ENGINES[_LANGUAGES[language]] if language in _LANGUAGES else engine
+        writer = ENGINES[_LANGUAGES[language]] if language in _LANGUAGES else plan.engine
         if writer.device not in (program.capture.device.type, "any"):
             program = rebind(program, writer.device)
         return "\n".join(_source(call, writer, language) for call in program.kernels)

@@ -20,13 +20,12 @@ from fusekit.bench.report import seconds_text
 from fusekit.bench.standalone import write_standalone
 from fusekit.codegen import KernelSource
 from fusekit.config import current
-from fusekit.errors import FusionDeclined, UsageError
+from fusekit.errors import UsageError
 from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.kernel_memory import by_reference, contents_of, memory_of, scalars_of
 from fusekit.runtime.kernels import generate
 from fusekit.runtime.program import KernelCall, Program
-from fusekit.specs import Decline, Reason
 
 __all__ = ["CompilerMessage", "EditResult", "KernelEditor", "editor"]
 
@@ -262,10 +261,8 @@ def editor(
     group: int = 0,
 ) -> KernelEditor:
     """An editor for one kernel of a call; see `FusedFunction.edit`."""
-    entry = dispatcher.entry(args, kwargs)
-    if entry.program is None or entry.plan is None:
-        raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
-    program, running = entry.program, entry.plan.engine
+    program, plan = dispatcher.entry(args, kwargs).fused()
+    running = plan.engine
     device = program.capture.device.type
     fitting = [each.name for each in ENGINES.values() if each.compiler and each.device == device]
     name = language or (running.name if running.compiler else fitting[0])

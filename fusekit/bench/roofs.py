@@ -16,12 +16,11 @@ from fusekit.bench.operations import operations_of
 from fusekit.bench.report import seconds_text, text_table
 from fusekit.bench.stopwatch import Tell
 from fusekit.bench.timing import Timing
-from fusekit.errors import FusionDeclined, UsageError
+from fusekit.errors import UsageError
 from fusekit.fusion import Group
 from fusekit.runtime.plan import Plan
 from fusekit.runtime.program import KernelCall, Program
 from fusekit.runtime.seams import SeamInfo, bytes_text, seams_of
-from fusekit.specs import Decline, Reason
 
 __all__ = [
     "RoofGroup",
@@ -206,11 +205,9 @@ def roofline_of(
     tell: Tell | None = None,
 ) -> Roofline:
     """The same with progress."""
-    entry = fused.entry(args, kwargs)
-    if entry.plan is None:
-        raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
+    _, plan = fused.entry(args, kwargs).fused()
     leaves = pytree.tree_leaves((args, kwargs))
-    return roofline_of_plans(fused.name, [(entry.plan, leaves)], seconds=seconds, tell=tell)
+    return roofline_of_plans(fused.name, [(plan, leaves)], seconds=seconds, tell=tell)
 
 
 def roofline_of_plans(

@@ -26,12 +26,11 @@ from fusekit.bench.targets import HOST, figures
 from fusekit.bench.timing import Settings
 from fusekit.bench.variant import Change, Race, Side, Variant
 from fusekit.config import options
-from fusekit.errors import FusionDeclined, UsageError
+from fusekit.errors import UsageError
 from fusekit.fusion import Plan, as_plan
 from fusekit.runtime.plans import members
 from fusekit.runtime.program import Program
 from fusekit.runtime.traffic import total_traffic
-from fusekit.specs import Decline, Reason
 
 __all__ = ["called", "what_if"]
 
@@ -133,9 +132,9 @@ class _Trial:
 
     def _run(self) -> Variant:
         self.step("dividing")
-        now = _program(self.fused, *self.call)
+        now, _ = self.fused.entry(*self.call).fused()
         context = self._context()
-        made = context.run(_program, self.variant, *self.altered)
+        made, _ = context.run(self.variant.entry, *self.altered).fused()
         target = self.change.target
         self.step("counting instructions")
         sides = (
@@ -242,10 +241,3 @@ def _race(taken: Taken, against: str) -> Race:
         outcome=said.outcome,
         reason=said.sentence,
     )
-
-
-def _program(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Program:
-    entry = fused.entry(args, kwargs)
-    if entry.program is None or entry.plan is None:
-        raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
-    return entry.program

@@ -154,7 +154,7 @@ def test_all_texts_of_a_view_have_room():
     model["sources"] = [*many, models.text_of("ir", "a\n" * 10, "k", {})]
     page_text = block(model)
     lines = page_text.count('<span class="fk-l"')
-    assert 340 < lines - model["user"]["text"].count("\n") <= 370
+    assert 300 < lines - model["user"]["text"].count("\n") <= 330
     assert page_text.count("more lines above") == 12
     assert page_text.count('data-v="3"') >= 12
 
@@ -174,13 +174,13 @@ def test_a_longer_text_of_the_machine_leaves_the_others_as_they_are(language):
         others = [models.text_of(name, "y\n" * 300, "k", {}) for name in ("cpp", "ir")]
         model["sources"] = [others[0], machine, others[1]]
         shown.append(shown_of_each(model))
-    assert shown[0] == shown[1] == shown[2] == [150, 60, 150]
+    assert shown[0] == shown[1] == shown[2] == [130, 60, 130]
 
 
 def test_a_text_of_the_machine_alone_has_all_the_room():
     model = models.lstm_cell()
     model["sources"] = [models.text_of("asm", "x\n" * 1000, "k", {})]
-    assert shown_of_each(model) == [360]
+    assert shown_of_each(model) == [320]
 
 
 @pytest.mark.parametrize(("groups", "folded"), [(3, 0), (10, 0), (11, 3), (43, 35)])

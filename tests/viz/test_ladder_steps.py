@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -66,7 +67,8 @@ def test_a_step_is_measured_against_the_plan_in_force():
     found = view_of(mlp).measure_step(1)
     assert repr(found) == "MeasuredStep(1: 6 launches, 60 KiB)"
     assert found.estimate == pytest.approx(60 / 36)
-    assert found.interval[0] <= found.measured <= found.interval[1]
+    low, high = found.interval or (0.0, math.inf)  # none where the machine leaves too few rounds
+    assert 0 < low <= found.measured <= high or found.interval is None
     assert "measured" in str(found)
     assert found.to_dict()["variant"]["agrees"]
 

@@ -17,7 +17,7 @@ LANGUAGES = ("llvm", "cpp", "cuda", "asm", "ptx", "sass", "ir")
 _OF_MACHINE = frozenset({"llvm", "asm", "ptx", "sass"})
 """What is longer or shorter on another processor: nothing in a page may follow from its length."""
 
-_ROOM = 360
+_ROOM = 320
 """Lines shown in one view, all texts together: a notebook holds them all."""
 
 _RESERVED, _SHORTEST = 60, 24
@@ -41,13 +41,12 @@ def code_html_of(model: Model) -> tuple[str, int]:
         title = f'<p class="fk-pane-title">{name}</p>'
         user = f'<div class="fk-pane fk-user">{title}{user_html(model)}</div>'
     order = {group["id"]: index for index, group in enumerate(model["groups"])}
-    lengths = _lengths(model["sources"])
-    limit = _limit(lengths)
+    limits = _limits(model["sources"])
     sources = []
     for index, source in enumerate(model["sources"]):
         group = source["group"]
         mark = f' data-g="{order[group]}"' if group else ""
-        shown = source_html(source, min(limit, lengths[index]))
+        shown = source_html(source, limits[index])
         sources.append(
             f'<details class="fk-src"{" open" if index == 0 else ""}{mark}>'
             f"<summary>{escape(visible(label(model, source)))}</summary>{shown}</details>"
@@ -57,18 +56,27 @@ def code_html_of(model: Model) -> tuple[str, int]:
     return body, len(sources)
 
 
-def _lengths(sources: Sequence[Source]) -> list[int]:
-    """How many lines each text wants: the same on every machine."""
+def _limits(sources: Sequence[Source]) -> list[int]:
+    """How many lines each text may show: the same on every machine.
+
+    Texts of the machine ask for what is reserved for them, and share what the others leave.
+    """
     of_machine = [source["language"] in _OF_MACHINE for source in sources]
-    reserved = max(_ROOM // len(sources), _SHORTEST) if all(of_machine) and sources else _RESERVED
-    return [
-        reserved if is_fixed else source["text"].count("\n") + 1
+    asked = [
+        _RESERVED if is_fixed else source["text"].count("\n") + 1
         for source, is_fixed in zip(sources, of_machine, strict=True)
+    ]
+    share = _fair(asked)
+    shown = [min(share, lines) for lines in asked]
+    left = max(0, _ROOM - sum(shown)) // max(1, sum(of_machine))
+    return [
+        lines + left if is_fixed else lines
+        for lines, is_fixed in zip(shown, of_machine, strict=True)
     ]
 
 
-def _limit(lengths: Sequence[int]) -> int:
-    """How many lines each text may show, so that all of them have room."""
+def _fair(lengths: Sequence[int]) -> int:
+    """Lines that each text may show so that all of them have room."""
     room, waiting = _ROOM, sorted(lengths)
     for index, length in enumerate(waiting):
         share = room // (len(waiting) - index)

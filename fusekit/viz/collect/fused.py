@@ -16,7 +16,7 @@ from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.program import Program, rules_of
 from fusekit.specs import Decline
 from fusekit.viz.cell.userline import user_text
-from fusekit.viz.collect.boxes import Box, base_of, boxes, group_name
+from fusekit.viz.collect.boxes import Box, boxes, group_name
 from fusekit.viz.collect.ladder import fill_ladder
 from fusekit.viz.collect.ledger import eager_launches, ledger
 from fusekit.viz.collect.machine import this_machine
@@ -194,7 +194,7 @@ class Filler:
             node["line"] = loc.line if loc else None
             nodes.append(node)
         for position, (name, value) in enumerate(self._outputs()):
-            nodes.append(self._node(f"o{position}", name, "output", base_of(self.program, value)))
+            nodes.append(self._node(f"o{position}", name, "output", self.graph.viewed(value)))
 
     def _outputs(self) -> list[tuple[str, int]]:
         """Results, then what is written back into arguments."""
@@ -245,7 +245,7 @@ class Filler:
             for value in box.reads:
                 self._edge(value, box.id, box.group)
         for position, (_, value) in enumerate(self._outputs()):
-            self._edge(base_of(self.program, value), f"o{position}")
+            self._edge(self.graph.viewed(value), f"o{position}")
 
     def _edge(self, value: int, target: str, group: int | None = None) -> None:
         own = self.within.get((value, group)) if group is not None else None

@@ -9,7 +9,7 @@ from fusekit.api import FusedFunction
 from fusekit.bench import Variant, what_if
 from fusekit.bench.variant import Race
 from fusekit.config import current
-from fusekit.errors import FusionDeclined, UsageError
+from fusekit.errors import UsageError
 from fusekit.fusion import Plan
 from fusekit.fusion.decisions import decisions, division_after
 from fusekit.runtime.counterfactual import argument_limit
@@ -123,16 +123,14 @@ def step_plan(
         raise UsageError(f"no step {step} in the ladder; there are 0 to {len(rungs) - 1}")
     if fused.planned is not None:
         raise UsageError("this function follows a plan: its steps are not those of the partition")
-    entry = fused.entry(args, kwargs)
-    if entry.program is None:
-        raise FusionDeclined(entry.decline)
-    limit = argument_limit(entry.program, current().max_arguments)
-    graph = entry.program.graph
+    program = fused.entry(args, kwargs).captured()
+    limit = argument_limit(program, current().max_arguments)
+    graph = program.graph
     each = joins_in_a_rung(decisions(graph, limit))
     if step == len(rungs) - 1:
-        return plan_of(entry.program)
+        return plan_of(program)
     joined = sum(rung["kind"] == "join" for rung in rungs[: step + 1])
-    return plan_with(entry.program, division_after(graph, limit, joined * each))
+    return plan_with(program, division_after(graph, limit, joined * each))
 
 
 def measure_step(
