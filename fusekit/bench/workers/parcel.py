@@ -26,6 +26,7 @@ class Parcel:
     """A task in bytes, opened where it is called."""
 
     def __init__(self, content: bytes) -> None:
+        self.__name__ = "fusekit.sweep"  # what a cluster's dashboard and logs call the task
         self._content = content
 
     def __call__(self, *args: Any) -> Any:
