@@ -35,7 +35,9 @@ class LiveView(anywidget.AnyWidget):
         view: the same as a `FusionView`, to keep or to save.
     """
 
-    _esm = f"{script()}{static('js/panels.js')}{static('js/edit.js')}{static('js/live.js')}"
+    _esm = script() + "".join(
+        static(f"js/{name}.js") for name in ("panels", "edit", "slider", "live")
+    )
     _css = f"{stylesheet()}{static('live.css')}{static('desk.css')}{static('numbers.css')}"
 
     sizes = traitlets.List(traitlets.Int()).tag(sync=True)
