@@ -9,6 +9,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction, fuse
+from fusekit.bench.ceilings import known_ceilings
 from fusekit.bench.roofs import Roofline, roofline_of
 from fusekit.bench.variants import resized
 from fusekit.errors import UsageError
@@ -59,7 +60,7 @@ class CallSession:
 
     def engines(self) -> list[str]:
         """The engines that can run it here, the default first."""
-        device = next((x.device.type for x in self._leaves if isinstance(x, torch.Tensor)), "cpu")
+        device = self._device()
         return [
             name
             for name, engine in ENGINES.items()
@@ -85,6 +86,14 @@ class CallSession:
     def roofline(self, seconds: float) -> Roofline:
         """Each kernel against what this machine can do."""
         return roofline_of(*self.call(), seconds=seconds)
+
+    def bandwidth(self) -> float | None:
+        """Bytes a second of the device while copying, if that has been measured here."""
+        found = known_ceilings(self._device())
+        return found.bandwidth if found else None
+
+    def _device(self) -> str:
+        return next((x.device.type for x in self._leaves if isinstance(x, torch.Tensor)), "cpu")
 
     def cache(self) -> FunctionCache:
         """What is held for the function."""
