@@ -22,6 +22,7 @@ __all__ = [
     "Contender",
     "Skipped",
     "copied",
+    "device_of",
     "find_contenders",
     "move",
     "why_no_inductor",
@@ -109,6 +110,12 @@ def copied(tensor: torch.Tensor, device: str | torch.device) -> torch.Tensor:
     reach = 1 + sum((extent - 1) * stride for extent, stride in pairs)
     flat = tensor.as_strided((reach,), (1,)).to(device, copy=True)
     return flat.as_strided(tensor.shape, tensor.stride(), 0)
+
+
+def device_of(arguments: Any) -> str:
+    """The kind of device that the first tensor is on; "cpu" if there is none."""
+    leaves = pytree.tree_leaves(arguments)
+    return next((x.device.type for x in leaves if isinstance(x, torch.Tensor)), "cpu")
 
 
 def find_contenders(

@@ -21,7 +21,8 @@ import torch
 import fusekit
 from fusekit import events
 from fusekit.api import fuse
-from fusekit.bench.comparison import Comparison, compare
+from fusekit.bench.comparing import compare
+from fusekit.bench.comparison import Comparison
 from fusekit.bench.contenders import why_no_inductor
 from fusekit.bench.report import seconds_text, text_table
 from fusekit.bench.timing import Settings, Timing, measure

@@ -26,6 +26,8 @@ def rows_of(view):
     assert ledger["eager"] == sum(row["eager"] for row in ledger["rows"])
     assert ledger["fused"] == sum(row["fused"] for row in ledger["rows"])
     assert all(row["removed"] == (row["fused"] == 0) for row in ledger["rows"])
+    labels = {node["value"]: node["label"] for node in reversed(view.model["graph"]["nodes"])}
+    assert all(labels[row["value"]] == row["name"] for row in ledger["rows"])
     return [(row["name"], row["eager"], row["fused"]) for row in ledger["rows"]], ledger["floor"]
 
 

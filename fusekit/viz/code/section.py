@@ -14,13 +14,14 @@ __all__ = ["LANGUAGES", "code_html_of", "label"]
 LANGUAGES = ("llvm", "cpp", "cuda", "asm", "ptx", "sass", "ir")
 """What a source may be in."""
 
-_ASSEMBLY = frozenset({"asm", "ptx", "sass"})
+_OF_MACHINE = frozenset({"llvm", "asm", "ptx", "sass"})
+"""What is longer or shorter on another processor: nothing in a page may follow from its length."""
 
-_ROOM = 1000
+_ROOM = 360
 """Lines shown in one view, all texts together: a notebook holds them all."""
 
-_LONGEST, _SHORTEST = 240, 24
-"""Lines shown of one assembly text at most, and of any text at least."""
+_RESERVED, _SHORTEST = 60, 24
+"""Lines reserved for a text of the machine beside others, and shown of any text at least."""
 
 
 def label(model: Model, source: Source) -> str:
@@ -40,12 +41,13 @@ def code_html_of(model: Model) -> tuple[str, int]:
         title = f'<p class="fk-pane-title">{name}</p>'
         user = f'<div class="fk-pane fk-user">{title}{user_html(model)}</div>'
     order = {group["id"]: index for index, group in enumerate(model["groups"])}
-    limit = _limit(model["sources"])
+    lengths = _lengths(model["sources"])
+    limit = _limit(lengths)
     sources = []
     for index, source in enumerate(model["sources"]):
         group = source["group"]
         mark = f' data-g="{order[group]}"' if group else ""
-        shown = source_html(source, min(limit, _length(source)))
+        shown = source_html(source, min(limit, lengths[index]))
         sources.append(
             f'<details class="fk-src"{" open" if index == 0 else ""}{mark}>'
             f"<summary>{escape(visible(label(model, source)))}</summary>{shown}</details>"
@@ -55,17 +57,22 @@ def code_html_of(model: Model) -> tuple[str, int]:
     return body, len(sources)
 
 
-def _limit(sources: Sequence[Source]) -> int:
+def _lengths(sources: Sequence[Source]) -> list[int]:
+    """How many lines each text wants: the same on every machine."""
+    of_machine = [source["language"] in _OF_MACHINE for source in sources]
+    reserved = max(_ROOM // len(sources), _SHORTEST) if all(of_machine) and sources else _RESERVED
+    return [
+        reserved if is_fixed else source["text"].count("\n") + 1
+        for source, is_fixed in zip(sources, of_machine, strict=True)
+    ]
+
+
+def _limit(lengths: Sequence[int]) -> int:
     """How many lines each text may show, so that all of them have room."""
-    room, lengths = _ROOM, sorted(map(_length, sources))
-    for index, length in enumerate(lengths):
-        share = room // (len(lengths) - index)
+    room, waiting = _ROOM, sorted(lengths)
+    for index, length in enumerate(waiting):
+        share = room // (len(waiting) - index)
         if length > share:
             return max(share, _SHORTEST)
         room -= length
-    return max(lengths, default=_SHORTEST)
-
-
-def _length(source: Source) -> int:
-    lines = source["text"].count("\n") + 1
-    return min(lines, _LONGEST) if source["language"] in _ASSEMBLY else lines
+    return max(waiting, default=_SHORTEST)

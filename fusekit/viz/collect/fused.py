@@ -132,7 +132,7 @@ class Filler:
         named = {
             old: self.names[new] for old, new in zip(traced.inputs, self.graph.inputs, strict=True)
         }
-        found, places = ledger(self.program, named, memory)
+        found, places = ledger(self.program, named, self._values(), memory)
         self.model["ledger"] = found
         calls = sum(node.op == "call" for node in self.graph.nodes)
         self.model["totals"] = Totals(
@@ -216,6 +216,21 @@ class Filler:
         results = self.program.results
         named = [(_output_name(key), value) for key, value in zip(keys, results, strict=True)]
         return named + [(f"{self.names[x]} (written)", value) for x, value in self.program.writes]
+
+    def _values(self) -> dict[object, int]:
+        """What the ledger knows an input or an operator by -> the value of its node."""
+        shown = {*self._shown_inputs()}
+        found: dict[object, int] = {
+            ("input", place): value
+            for place, value in enumerate(self.graph.inputs)
+            if value in shown
+        }
+        for box in self.boxes:
+            is_maker = self.maker.get(box.value) is box
+            for site in {node.site for node in box.nodes if node.site >= 0}:
+                if is_maker or ("site", site) not in found:
+                    found["site", site] = box.value
+        return found
 
     def _node(self, node_id: str, label: str, kind: Any, value: int) -> Node:
         found = self.graph.values[value]

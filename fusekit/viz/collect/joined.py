@@ -226,6 +226,8 @@ class _Joined:
         first, shift = len(self.model["groups"]), self.values
         self._renumber(part)
         numbers = self._join(part, run, results)
+        for row in part["ledger"]["rows"]:
+            row["value"] = None if row["value"] is None else numbers.get(row["value"], row["value"])
         if run.entry is not None and run.entry.program is not None:
             engine = run.entry.plan.engine if run.entry.plan else None
             self.parts.append(Part(run.entry.program, engine, first, numbers, shift))
@@ -274,6 +276,8 @@ class _Joined:
         for edge in part["graph"]["edges"]:
             edge["value"] += shift
             self.values = max(self.values, edge["value"] + 1)
+        for row in part["ledger"]["rows"]:
+            row["value"] = None if row["value"] is None else row["value"] + shift
         for group in part["groups"]:
             group["id"], group["nodes"] = ids[group["id"]], [ids[i] for i in group["nodes"]]
         for made in part["compile"]:

@@ -19,13 +19,17 @@ def eager_launches(graph: Graph) -> int:
 
 
 def ledger(
-    program: Program, names: dict[int, str], memory: Mapping[int, Hashable]
+    program: Program,
+    names: dict[int, str],
+    values: Mapping[object, int],
+    memory: Mapping[int, Hashable],
 ) -> tuple[Ledger, list[Hashable]]:
     """Every tensor that eager PyTorch would move, and where each row's lies (None if unknown).
 
     Args:
         program: what the call runs.
         names: of the captured inputs.
+        values: ("input", its place) or ("site", its number in the trace) -> the view's value.
         memory: where values of the captured graph lie; those at one place are one tensor.
     """
     traced = program.capture.graph
@@ -47,7 +51,7 @@ def ledger(
             eager=nbytes,
             fused=fused.pop(key, 0),
             removed=False,
-            value=None,
+            value=values.get(key),
         )
         add_row(rows, memory.get(value, value), row)
     made = Ledger(
@@ -66,6 +70,7 @@ def add_row(rows: dict[Hashable, LedgerRow], place: Hashable, row: LedgerRow) ->
     if same is not row:
         same["eager"] += row["eager"]
         same["fused"] += row["fused"]
+        same["value"] = row["value"] if same["value"] is None else same["value"]
     same["removed"] = same["fused"] == 0
 
 

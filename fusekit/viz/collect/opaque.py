@@ -54,7 +54,7 @@ def _row(name: str, node: Node) -> LedgerRow:
         eager=node["bytes"],
         fused=node["bytes"],
         removed=False,
-        value=None,
+        value=node["value"],
     )
 
 

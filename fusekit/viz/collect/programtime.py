@@ -7,9 +7,11 @@ from typing import Any
 
 from torch.utils import _pytree as pytree
 
+from fusekit.bench.comparing import race
 from fusekit.bench.contenders import Compiled
 from fusekit.bench.roofs import Roofline, roofline_of_plans
-from fusekit.bench.stopwatch import Tell, race
+from fusekit.bench.stopwatch import Tell
+from fusekit.bench.timing import Settings
 from fusekit.errors import UsageError
 from fusekit.viz.collect.joined import Looked
 from fusekit.viz.model.schema import Timing
@@ -34,7 +36,7 @@ def measured_program(
     flush: bool = True,
     tell: Tell | None = None,
 ) -> Timing:
-    """The same with choices, see `race`.
+    """The same with choices, as for `measured`.
 
     What a module holds is not copied: all contenders read the same parameters.
 
@@ -48,8 +50,7 @@ def measured_program(
         Compiled(looked.program, looked.original),
         *(args, kwargs),
         against=against,
-        seconds=seconds,
-        flush=flush,
+        settings=Settings(seconds=seconds, flush=flush),
         devices=looked.devices,
         tell=tell,
     )

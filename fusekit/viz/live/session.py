@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-from torch.utils import _pytree as pytree
-
 from fusekit.api import FusedFunction, fuse
+from fusekit.bench.alteration import Alterable
 from fusekit.bench.ceilings import known_ceilings
+from fusekit.bench.contenders import device_of
 from fusekit.bench.roofs import Roofline, roofline_of
-from fusekit.bench.variants import resized
 from fusekit.errors import UsageError
 from fusekit.runtime.cached import FunctionCache
 from fusekit.runtime.engines import ENGINES
@@ -23,9 +21,6 @@ from fusekit.viz.model.schema import Model, Source, Timing
 from fusekit.viz.panels import PANELS, Call, Fields, Progress, Shown
 
 __all__ = ["CallSession"]
-
-_MAX_ELEMENTS = 1 << 25
-"""The largest tensor a slider may ask for."""
 
 _Called = tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]
 ModelOf = Callable[[FusedFunction, tuple[Any, ...], dict[str, Any]], Model]
@@ -43,20 +38,17 @@ class CallSession:
     ) -> None:
         """Remember the call."""
         self._fused = fused
-        self._leaves, self._spec = pytree.tree_flatten((args, kwargs))
+        self._given = Alterable(args, kwargs)
         self._model = model
         self._kept: dict[str, dict[str, Any]] = {}
         self._current: tuple[tuple[int, str], _Called] | None = None
-        tensors = [x for x in self._leaves if isinstance(x, torch.Tensor)]
-        sized = [tensor for tensor in tensors if tensor.dim()]
-        self._extent = sized[0].shape[0] if sized else 0
-        self._widest = max((t.numel() // max(self._extent, 1) for t in sized), default=1)
 
     def sizes(self) -> list[int]:
         """Powers of two up to four times the extent, and the extent."""
-        limit = min(4 * self._extent, _MAX_ELEMENTS // max(self._widest, 1))
+        extent = self._given.extent
+        limit = min(4 * extent, self._given.largest)
         powers = [1 << k for k in range(limit.bit_length()) if 1 << k <= limit]
-        return sorted({*powers, self._extent} - {0})
+        return sorted({*powers, extent} - {0})
 
     def engines(self) -> list[str]:
         """The engines that can run it here, the default first."""
@@ -73,7 +65,7 @@ class CallSession:
 
     def call(self) -> _Called:
         """The call as it was given."""
-        return self._fused, *pytree.tree_unflatten(self._leaves, self._spec)
+        return self._fused, self._given.args, dict(self._given.kwargs)
 
     def kernels(self) -> _Called:
         """The same."""
@@ -93,7 +85,7 @@ class CallSession:
         return found.bandwidth if found else None
 
     def _device(self) -> str:
-        return next((x.device.type for x in self._leaves if isinstance(x, torch.Tensor)), "cpu")
+        return device_of((self._given.args, self._given.kwargs))
 
     def cache(self) -> FunctionCache:
         """What is held for the function."""
@@ -134,8 +126,7 @@ class CallSession:
     ) -> tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]:
         """Made once for each choice: a panel may ask for it at every key."""
         if self._current is None or self._current[0] != (size, engine):
-            leaves = [resized(leaf, self._extent, size) for leaf in self._leaves]
-            args, kwargs = pytree.tree_unflatten(leaves, self._spec)
+            args, kwargs = self._given.make(size)
             function = fuse(
                 self._fused.function, engine=engine, name=self._fused.name, plan=self._fused.planned
             )

@@ -8,10 +8,10 @@ from typing import Any
 
 from fusekit.api import FusedFunction
 from fusekit.bench import crossing
+from fusekit.bench.alteration import Alterable
 from fusekit.bench.crossing import Crossover
 from fusekit.bench.stopwatch import Tell
 from fusekit.bench.sweeping import Point, Sweep, points_of
-from fusekit.bench.variants import Variants
 
 __all__ = ["crossover", "sweep"]
 
@@ -37,18 +37,18 @@ def sweep(
         sizes: of the first tensor's first dimension; none means eight powers of two up to the
             call's own.
         dtype: what floating point arguments are cast to; "" leaves them.
-        layout: "contiguous" or "strided"; "" leaves them.
+        layout: of `fusekit.bench.alteration.LAYOUTS`; "" leaves them.
         against: of "eager" and "inductor"; the first is the baseline.
         seconds: the most time for the rounds at one size.
         tell: told how many sizes are done, of how many, and a word; may raise.
     """
     fused, args, kwargs = call
-    variants = Variants(args, kwargs)
-    most = max(variants.extent, 1)
-    wanted = list(sizes) or variants.powers(max(1, most >> 8), most)
+    alterable = Alterable(args, kwargs)
+    most = max(alterable.extent, 1)
+    wanted = list(sizes) or alterable.powers(max(1, most >> 8), most)
     points = points_of(
         fused,
-        lambda size: variants.make(size, dtype, layout),
+        lambda size: alterable.make(size, dtype, layout),
         wanted,
         against=against,
         seconds=seconds,

@@ -11,9 +11,8 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.bench import what_if
-from fusekit.bench.alteration import DTYPES, LAYOUTS
+from fusekit.bench.alteration import DTYPES, LAYOUTS, Alterable
 from fusekit.bench.targets import targets
-from fusekit.bench.variants import Variants
 from fusekit.errors import FusionDeclined, PlanRefused, UsageError
 from fusekit.fusion import Plan
 from fusekit.runtime.plans import judge_plan
@@ -118,7 +117,7 @@ def _others(call: Call, fields: Fields) -> dict[str, Any]:
     for name, key in (("threads", "threads"), ("extent", "shape")):
         if fields.get(name, "").strip():
             found[key] = _number(fields[name])
-    if found.get("shape") == Variants(call.args, call.kwargs).extent:
+    if found.get("shape") == Alterable(call.args, call.kwargs).extent:
         del found["shape"]
     if fields.get("fast"):
         found["fast"] = fields["fast"] == "on"
@@ -181,7 +180,7 @@ def _menus(call: Call, program: Program) -> list[tuple[str, str, Mapping[str, st
 
 def _shape(call: Call, fields: Fields) -> str:
     """The slider of the first extent: powers of two up to four times it, and it."""
-    variants = Variants(call.args, call.kwargs)
+    variants = Alterable(call.args, call.kwargs)
     now, most = variants.extent, variants.largest
     if not now:
         return ""

@@ -19,25 +19,6 @@ function controls(el, model) {
   return { slider, shown, menu, error };
 }
 
-// What the reader has unfolded, chosen and scrolled survives the next result.
-function remember(stage) {
-  const root = stage.querySelector(".fk-view");
-  if (!root) return () => {};
-  const folds = ".fk-sec,.fk-outline";
-  const open = new Map(all(root, folds).map((section) => [section.className, section.open]));
-  const tab = root.querySelector('.fk-tabs [aria-selected="true"]')?.getAttribute("aria-label");
-  const mode = root.dataset.fkMode;
-  const theme = root.dataset.fkTheme;
-  return (next) => {
-    all(next, folds).forEach((section) => {
-      if (open.has(section.className)) section.open = open.get(section.className);
-    });
-    if (theme) next.dataset.fkTheme = theme;
-    all(next, ".fk-tabs button").find((button) => button.getAttribute("aria-label") === tab)?.click();
-    all(next, ".fk-modes button").find((button) => button.textContent === mode)?.click();
-  };
-}
-
 function render({ model, el }) {
   el.classList.add("fk-live");
   const { slider, shown, menu, error } = controls(el, model);
@@ -45,7 +26,7 @@ function render({ model, el }) {
   el.append(stage);
   const panels = panelsOf(model);
   let [timer, waiting, number] = [0, false, 0];
-  let wanted = null;
+  let [wanted, view] = [null, null];
 
   const size = () => model.get("sizes")[Number(slider.value)];
   const name = () => { shown.textContent = (size() ?? 0).toLocaleString("en"); };
@@ -71,10 +52,10 @@ function render({ model, el }) {
     name();
   };
   const draw = () => {
-    const restore = remember(stage);
+    const kept = view?.state();
     stage.innerHTML = model.get("html"); // scripts in it would not run, and there are none
-    const view = hydrate(stage.querySelector(".fk-view"));
-    restore(view.root);
+    view = hydrate(stage.querySelector(".fk-view"));
+    if (kept) view.restore(kept);
     panels.place(view);
     stage.dataset.drawn = Number(stage.dataset.drawn ?? 0) + 1;
   };
