@@ -60,6 +60,9 @@ class Session(Protocol):
     def rerun(self, size: int, engine: str) -> Model:
         """Run and time once more, and say what happened."""
 
+    def bandwidth(self) -> float | None:
+        """Bytes a second of the device while copying, if that has been measured here."""
+
     def sources(self, languages: Sequence[str]) -> list[Source]:
         """The texts in these languages, as far as they can be made here."""
 

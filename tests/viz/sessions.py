@@ -16,6 +16,7 @@ class FakeSession:
     def __init__(self, *, seconds: float = 0.0) -> None:
         self.asked: list[tuple[int, str]] = []
         self.seconds = seconds
+        self.rate: float | None = None
 
     def call(self):
         raise NotImplementedError("there is nothing to run")
@@ -25,6 +26,9 @@ class FakeSession:
 
     def engines(self) -> list[str]:
         return ["llvm", "cpp", "broken"]
+
+    def bandwidth(self) -> float | None:
+        return self.rate
 
     def panels(self) -> list[dict[str, str]]:
         return [{"name": "echo", "title": "Echo", "note": "says what it was told"}]

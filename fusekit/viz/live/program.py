@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import torch
 from torch.utils import _pytree as pytree
 
+from fusekit.bench.ceilings import known_ceilings
 from fusekit.bench.roofs import Roofline
 from fusekit.errors import UsageError
 from fusekit.runtime.cached import FunctionCache
@@ -99,6 +100,11 @@ class ProgramSession:
     def roofline(self, seconds: float) -> Roofline:
         """The kernels of all graphs against what this machine can do."""
         return roofline_of_program(self._looked(self._engine), seconds=seconds)
+
+    def bandwidth(self) -> float | None:
+        """Bytes a second of the device while copying, if that has been measured here."""
+        found = known_ceilings(next(iter(self._devices), "cpu"))
+        return found.bandwidth if found else None
 
     def cache(self) -> ProgramCache:
         """What is held for its graphs."""
