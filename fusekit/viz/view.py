@@ -39,6 +39,9 @@ class Session(Protocol):
     def sizes(self) -> list[int]:
         """The sizes to choose from, in increasing order."""
 
+    def size(self) -> int:
+        """The one of the call, where it starts."""
+
     def engines(self) -> list[str]:
         """The engines to choose from; the first is where it starts."""
 

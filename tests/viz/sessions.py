@@ -24,6 +24,9 @@ class FakeSession:
     def sizes(self) -> list[int]:
         return [1 << n for n in range(10, 21, 2)]
 
+    def size(self) -> int:
+        return 1 << 20
+
     def engines(self) -> list[str]:
         return ["llvm", "cpp", "broken"]
 

@@ -6,7 +6,9 @@ import html
 import time
 
 import pytest
+import torch
 
+import fusekit
 from fusekit.errors import UsageError
 from fusekit.viz import FusionView
 from fusekit.viz.words import seconds_text
@@ -140,3 +142,9 @@ def test_without_choices_there_is_nothing_live():
     session.sizes = list
     with pytest.raises(UsageError, match="at least one size"):
         FusionView(models.lstm_cell(), live=lambda: session).live()
+
+
+def test_it_starts_at_the_size_of_the_call():
+    live = fusekit.explore(lambda x: (x * 2).relu(), torch.rand(48, 3)).live()
+    assert live.size == 48
+    assert max(live.sizes) == 128

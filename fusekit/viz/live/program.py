@@ -64,6 +64,10 @@ class ProgramSession:
         tensors = (x for x in pytree.tree_leaves(self._call) if isinstance(x, torch.Tensor))
         return [next((tensor.shape[0] for tensor in tensors if tensor.dim()), 1) or 1]
 
+    def size(self) -> int:
+        """The same."""
+        return self.sizes()[0]
+
     def engines(self) -> list[str]:
         """The engines that can run it here, the one it was compiled for first."""
         others = [

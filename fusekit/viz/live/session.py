@@ -50,6 +50,10 @@ class CallSession:
         powers = [1 << k for k in range(limit.bit_length()) if 1 << k <= limit]
         return sorted({*powers, extent} - {0})
 
+    def size(self) -> int:
+        """The extent."""
+        return self._given.extent
+
     def engines(self) -> list[str]:
         """The engines that can run it here, the default first."""
         device = self._device()

@@ -65,7 +65,7 @@ class LiveView(anywidget.AnyWidget):
             sizes=sizes,
             engines=engines,
             panels=session.panels(),
-            size=sizes[-1],
+            size=session.size(),
             engine=engines[0],
             html=self._drawn(model),
         )
