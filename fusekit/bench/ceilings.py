@@ -21,7 +21,7 @@ from fusekit.runtime.engines import ENGINES
 from fusekit.runtime.kernels import kernel_for, specs
 from fusekit.runtime.operand import Operand
 
-__all__ = ["Ceilings", "ceilings", "measured_alone"]
+__all__ = ["Ceilings", "ceilings", "known_ceilings", "measured_alone"]
 
 _COPIED = {"cpu": 1 << 26, "cuda": 1 << 29}
 """Bytes of each of two buffers: more than caches hold."""
@@ -70,6 +70,11 @@ def ceilings(device: str = "cpu") -> Ceilings:
     if key not in _found:
         _found[key] = _measure(device)
     return _found[key]
+
+
+def known_ceilings(device: str) -> Ceilings | None:
+    """Those of a device, if they have been measured in this process; nothing is run."""
+    return _found.get((device, torch.get_num_threads()))
 
 
 def measured_alone(

@@ -38,13 +38,29 @@ _SHEETS = ("graph", "fusekit", "why", "fold", "take", "code", "walk", "heat")
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
 
 
-def block(model: Model, *, hydrate: bool = True, sections: Collection[str] = SECTIONS) -> str:
-    """The view of `model` as HTML. Without `hydrate`, only the base layer."""
+def block(
+    model: Model,
+    *,
+    hydrate: bool = True,
+    sections: Collection[str] = SECTIONS,
+    bytes_per_second: float | None = None,
+) -> str:
+    """The view of `model` as HTML.
+
+    Args:
+        model: what is shown.
+        hydrate: False leaves out the style sheet and the scripts: only the base layer.
+        sections: the parts to show.
+        bytes_per_second: of this machine while copying, for live views alone: the seams then say
+            what they take, which is not the same in every run.
+    """
     why = "Seams" if model["seams"] else "Left to PyTorch"
     bodies = {
         "graph": _graph_section,
         "source": _code_section,
-        "why": lambda m: _section("why", why, why_headline(m), why_html(m), opened=True),
+        "why": lambda m: _section(
+            "why", why, why_headline(m), why_html(m, bytes_per_second), opened=True
+        ),
         "ladder": lambda m: _section("ladder", "Ladder", ladder_headline(m), ladder_html(m)),
         "bytes": lambda m: _section("bytes", "Bytes", ledger_headline(m), ledger_html(m)),
         "timing": _timing_section,

@@ -39,6 +39,9 @@ class Session(Protocol):
     def sizes(self) -> list[int]:
         """The sizes to choose from, in increasing order."""
 
+    def size(self) -> int:
+        """The one of the call, where it starts."""
+
     def engines(self) -> list[str]:
         """The engines to choose from; the first is where it starts."""
 
@@ -59,6 +62,9 @@ class Session(Protocol):
 
     def rerun(self, size: int, engine: str) -> Model:
         """Run and time once more, and say what happened."""
+
+    def bandwidth(self) -> float | None:
+        """Bytes a second of the device while copying, if that has been measured here."""
 
     def sources(self, languages: Sequence[str]) -> list[Source]:
         """The texts in these languages, as far as they can be made here."""

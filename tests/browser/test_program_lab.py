@@ -39,6 +39,16 @@ def test_a_program_runs_again_and_shows_its_break(notebook):
     watch.get_by_role("button", name="measure").click()
     watch.locator("table").wait_for()
     assert "Bytes alone predict" in watch.inner_text()
+    roofline = page.locator('[data-panel="roofline"]')
+    assert page.locator(".fk-rate").count() == 0
+    roofline.locator("> summary").click()
+    roofline.get_by_label("at most").fill("0.5")
+    roofline.get_by_role("button", name="measure").click()
+    page.locator(".fk-rate").wait_for()  # the ceilings are measured, so seams have a time
+    prices = page.locator(".fk-seams td.fk-num-cell").all_inner_texts()
+    assert len(prices) > 2
+    assert all("about " in text for text in prices)
+    found.shot("program-seams-light", ".fk-why")
     cache = page.locator('[data-panel="cache"]')
     cache.locator("> summary").click()
     cache.get_by_label("graph").select_option(label="2 of 2")
@@ -46,10 +56,11 @@ def test_a_program_runs_again_and_shows_its_break(notebook):
     assert cache.get_by_label("graph").input_value() == "1"
     assert "would serve" in cache.inner_text()
     page.get_by_role("combobox", name="engine").first.select_option("reference")
-    page.wait_for_selector('.fk-stage[data-drawn="2"]')
+    page.wait_for_selector('.fk-stage[data-drawn="3"]')
     page.wait_for_selector(".fk-live:not([data-busy])")
     assert found.py("{g['engine'] for g in live.view.model['groups']}") == "{'reference'}"
     found.theme("JupyterLab Dark")
     found.shot("program-dark")
+    found.shot("program-seams-dark", ".fk-why")
     found.shot("program-cache-dark", '[data-panel="cache"]')
     found.theme("JupyterLab Light")

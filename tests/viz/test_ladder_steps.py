@@ -95,9 +95,41 @@ def test_what_cannot_be_measured_is_said(tmp_path):
         view.measure_step(5)
     with pytest.raises(UsageError, match="this view is a recording"):
         fusekit.load(view.save(tmp_path / "x.fk.json")).measure_step(1)
-    planned = fusekit.fuse(mlp, plan=fusekit.fuse(mlp).plan(X, W).but("relu_1 - g1"))
-    with pytest.raises(UsageError, match="follows a plan"):
-        collect(planned, (X, W), {}, timing=False).measure_step(1)
+
+
+CHANGES = [
+    "relu_1 - g1",
+    "~sigmoid_1",
+    "relu_1 - g1; ~sigmoid_1",
+    "sigmoid_1 - mul_2",
+    "mul_1 + relu_1",
+]
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["division", "constraints"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_planned_function_climbs_to_its_own_plan(change, whole):
+    """Whether the plan gives every group, or only says what may join and what may not."""
+    plan = fusekit.fuse(mlp).plan(X, W).but(change)
+    plan = plan if whole else dataclasses.replace(plan, groups=None)
+    fused = fusekit.fuse(mlp, plan=plan)
+    model = collect(fused, (X, W), {}, timing=False).model
+    last = model["ladder"][-1]
+    assert last["launches"] == model["totals"]["launches"]
+    assert last["bytes"] == model["ledger"]["fused"]
+    for step in range(1, len(model["ladder"])):
+        other = step_plan(fused, (X, W), {}, model, step)
+        made = collect(fusekit.fuse(mlp, plan=other), (X, W), {}, timing=False).model
+        assert made["totals"]["launches"] == model["ladder"][step]["launches"]
+        assert made["ledger"]["fused"] == model["ladder"][step]["bytes"]
+        torch.testing.assert_close(fusekit.fuse(mlp, plan=other)(X, W), mlp(X, W))
+
+
+def test_a_step_of_a_planned_function_is_measured_against_its_plan():
+    plan = fusekit.fuse(mlp).plan(X, W).but("relu_1 - g1")
+    found = collect(fusekit.fuse(mlp, plan=plan), (X, W), {}, timing=False).measure_step(1)
+    assert found.variant.current.launches == 4
+    assert found.measured is not None
 
 
 def test_a_planned_function_has_its_own_ladder_and_reasons():

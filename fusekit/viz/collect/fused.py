@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from torch.utils import _pytree as pytree
@@ -20,6 +20,7 @@ from fusekit.viz.collect.boxes import Box, boxes, group_name
 from fusekit.viz.collect.ladder import fill_ladder
 from fusekit.viz.collect.ledger import eager_launches, ledger
 from fusekit.viz.collect.machine import this_machine
+from fusekit.viz.collect.places import memory_of_values
 from fusekit.viz.collect.sources import sources
 from fusekit.viz.collect.stopwatch import timing_of
 from fusekit.viz.collect.why import fill_why
@@ -75,7 +76,9 @@ def model_of(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
         names = leaf_names(fused.function, args, kwargs)
         call = (fused.function, args, kwargs)
         rules = rules_of(entry.program.capture, entry.program.graph, fused.planned)
-        Filler(model, entry, entry.program, names, explained, call=call, rules=rules).fill()
+        memory = memory_of_values(entry.program.capture, pytree.tree_leaves((args, kwargs)))
+        filler = Filler(model, entry, entry.program, names, explained, call=call, rules=rules)
+        filler.fill(memory)
     return model
 
 
@@ -115,8 +118,11 @@ class Filler:
         self.names = self._names(names)
         self.joined: set[tuple[str, str]] = set()
 
-    def fill(self) -> None:
-        """Fill in everything but what is known of the function as a whole."""
+    def fill(self, memory: Mapping[int, Hashable]) -> list[Hashable]:
+        """Fill in everything but what is known of the function as a whole.
+
+        `memory` says where captured values lie. Returns the same for the rows of the ledger.
+        """
         self._nodes()
         self._edges()
         self._groups()
@@ -126,7 +132,8 @@ class Filler:
         named = {
             old: self.names[new] for old, new in zip(traced.inputs, self.graph.inputs, strict=True)
         }
-        self.model["ledger"] = found = ledger(self.program, named, self._values())
+        found, places = ledger(self.program, named, self._values(), memory)
+        self.model["ledger"] = found
         calls = sum(node.op == "call" for node in self.graph.nodes)
         self.model["totals"] = Totals(
             groups=len(self.program.kernels),
@@ -155,6 +162,7 @@ class Filler:
                     cached=kernel.cached,
                 )
             )
+        return places
 
     def _names(self, leaves: list[str]) -> dict[int, str]:
         """What to call the graph's inputs."""

@@ -25,10 +25,11 @@ from fusekit.viz.code.diff import Variant
 from fusekit.viz.collect.boxes import group_name
 from fusekit.viz.collect.breaks import Crossing, break_seams, operators, why_two
 from fusekit.viz.collect.fused import Filler, declined
+from fusekit.viz.collect.ledger import add_row
 from fusekit.viz.collect.opaque import fill_opaque
-from fusekit.viz.collect.places import place_of
+from fusekit.viz.collect.places import memory_of_values, place_of
 from fusekit.viz.collect.sources import Texts
-from fusekit.viz.model.schema import Model, Node, Source, User, new_model
+from fusekit.viz.model.schema import LedgerRow, Model, Node, Source, User, new_model
 from fusekit.viz.words import plural
 
 __all__ = ["Looked", "Part", "add_sources", "look"]
@@ -196,6 +197,7 @@ class _Joined:
         self.ends = ends
         self.known: dict[Hashable, Node] = {}
         self.parts: list[Part] = []
+        self.rows: dict[Hashable, LedgerRow] = {}
         self.crossings: list[Crossing] = []
         self.before: tuple[GraphRun, Node] | None = None
         self.broken: Decline | None = None
@@ -208,13 +210,15 @@ class _Joined:
         part = new_model(run.name)
         if run.entry is not None and run.entry.program is not None:
             filler = Filler(part, run.entry, run.entry.program, leaves, run.explanation)
-            filler.fill()
+            leaves_made = pytree.tree_leaves(run.results, is_leaf=lambda leaf: leaf is None)
+            memory = memory_of_values(run.entry.program.capture, run.args, leaves_made)
+            rows = filler.fill(memory)
             places = {box.id: box.nodes[-1].loc for box in filler.boxes}
             for node in part["graph"]["nodes"]:
                 node["line"] = self._line(places.get(node["id"]))
             results = _made(run)
         else:
-            fill_opaque(part, run, leaves)
+            rows = fill_opaque(part, run, leaves)
             results = [x for x in run.results if isinstance(x, torch.Tensor)]
         part["declined"] = [
             {**declined(each), "line": self._line(each.loc)} for each in run.explanation.declined
@@ -236,6 +240,8 @@ class _Joined:
         self.model["declined"] += part["declined"]
         self.model["seams"] += part["seams"]
         self.model["compile"] += part["compile"]
+        for place, row in zip(rows, part["ledger"]["rows"], strict=True):
+            add_row(self.rows, (self.count, len(self.rows)) if place is None else place, row)
         _add_figures(self.model, part)
         self.count += 1
 
@@ -336,6 +342,7 @@ class _Joined:
 
     def finished(self) -> Model:
         """The model, with its outputs at the end, in the order in which they are returned."""
+        self.model["ledger"]["rows"] = list(self.rows.values())
         graph, order = self.model["graph"], {name: i for i, name in enumerate(self.ends.values())}
         outputs = [node for node in graph["nodes"] if node["kind"] == "output"]
         outputs.sort(key=lambda node: order.get(node["label"], len(order)))
@@ -380,7 +387,6 @@ def _inputs(part: Model, run: GraphRun) -> Iterator[tuple[Node, Any]]:
 
 def _add_figures(model: Model, part: Model) -> None:
     ledger, totals = model["ledger"], model["totals"]
-    ledger["rows"] += part["ledger"]["rows"]
     ledger["eager"] += part["ledger"]["eager"]
     ledger["fused"] += part["ledger"]["fused"]
     ledger["floor"] += part["ledger"]["floor"]

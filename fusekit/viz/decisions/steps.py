@@ -13,7 +13,8 @@ from fusekit.errors import UsageError
 from fusekit.fusion import Plan
 from fusekit.fusion.decisions import decisions, division_after
 from fusekit.runtime.counterfactual import argument_limit
-from fusekit.runtime.plans import plan_of, plan_with
+from fusekit.runtime.plans import plan_with
+from fusekit.runtime.program import rules_of
 from fusekit.viz.collect.ladder import joins_in_a_rung
 from fusekit.viz.model.schema import Model
 from fusekit.viz.words import bytes_text, plural, ratio_text, seconds_text
@@ -111,26 +112,30 @@ def step_plan(
 ) -> Plan:
     """The division after so many steps, as `fusekit.fuse(fn, plan=...)` takes it.
 
-    The first steps, "eager" among them, are a kernel for each operator; the last is what fusekit
-    does of itself.
+    The first steps, "eager" among them, are a kernel for each operator; the last is the plan in
+    force: what fusekit does of itself, or what the function was fused with.
 
     Raises:
-        UsageError: there is no such step, or the function follows a plan of its own.
+        UsageError: there is no such step.
         FusionDeclined: the call is not fused.
     """
     rungs = model["ladder"]
     if not 0 <= step < len(rungs):
         raise UsageError(f"no step {step} in the ladder; there are 0 to {len(rungs) - 1}")
-    if fused.planned is not None:
-        raise UsageError("this function follows a plan: its steps are not those of the partition")
     program = fused.entry(args, kwargs).captured()
     limit = argument_limit(program, current().max_arguments)
     graph = program.graph
-    each = joins_in_a_rung(decisions(graph, limit))
+    rules = rules_of(program.capture, graph, fused.planned)
+    each = joins_in_a_rung(decisions(graph, limit, rules))
     if step == len(rungs) - 1:
-        return plan_of(program)
+        return fused.plan(*args, **kwargs)
     joined = sum(rung["kind"] == "join" for rung in rungs[: step + 1])
-    return plan_with(program, division_after(graph, limit, joined * each))
+    made = plan_with(program, division_after(graph, limit, joined * each, rules))
+    own = fused.planned
+    if own is None:
+        return made
+    # what must be together is not yet; what must not be, or is PyTorch's, holds at every step
+    return dataclasses.replace(made, apart=own.apart, alone=own.alone, opaque=own.opaque)
 
 
 def measure_step(

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import torch
 from torch.utils import _pytree as pytree
 
+from fusekit.bench.ceilings import known_ceilings
 from fusekit.bench.roofs import Roofline
 from fusekit.errors import UsageError
 from fusekit.runtime.cached import FunctionCache
@@ -63,6 +64,10 @@ class ProgramSession:
         tensors = (x for x in pytree.tree_leaves(self._call) if isinstance(x, torch.Tensor))
         return [next((tensor.shape[0] for tensor in tensors if tensor.dim()), 1) or 1]
 
+    def size(self) -> int:
+        """The same."""
+        return self.sizes()[0]
+
     def engines(self) -> list[str]:
         """The engines that can run it here, the one it was compiled for first."""
         others = [
@@ -99,6 +104,11 @@ class ProgramSession:
     def roofline(self, seconds: float) -> Roofline:
         """The kernels of all graphs against what this machine can do."""
         return roofline_of_program(self._looked(self._engine), seconds=seconds)
+
+    def bandwidth(self) -> float | None:
+        """Bytes a second of the device while copying, if that has been measured here."""
+        found = known_ceilings(next(iter(self._devices), "cpu"))
+        return found.bandwidth if found else None
 
     def cache(self) -> ProgramCache:
         """What is held for its graphs."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from fusekit.api import FusedFunction, fuse
 from fusekit.bench.alteration import Alterable
+from fusekit.bench.ceilings import known_ceilings
 from fusekit.bench.contenders import device_of
 from fusekit.bench.roofs import Roofline, roofline_of
 from fusekit.errors import UsageError
@@ -49,9 +50,13 @@ class CallSession:
         powers = [1 << k for k in range(limit.bit_length()) if 1 << k <= limit]
         return sorted({*powers, extent} - {0})
 
+    def size(self) -> int:
+        """The extent."""
+        return self._given.extent
+
     def engines(self) -> list[str]:
         """The engines that can run it here, the default first."""
-        device = device_of((self._given.args, self._given.kwargs))
+        device = self._device()
         return [
             name
             for name, engine in ENGINES.items()
@@ -77,6 +82,14 @@ class CallSession:
     def roofline(self, seconds: float) -> Roofline:
         """Each kernel against what this machine can do."""
         return roofline_of(*self.call(), seconds=seconds)
+
+    def bandwidth(self) -> float | None:
+        """Bytes a second of the device while copying, if that has been measured here."""
+        found = known_ceilings(self._device())
+        return found.bandwidth if found else None
+
+    def _device(self) -> str:
+        return device_of((self._given.args, self._given.kwargs))
 
     def cache(self) -> FunctionCache:
         """What is held for the function."""

@@ -36,7 +36,7 @@ class LiveView(anywidget.AnyWidget):
         view: the same as a `FusionView`, to keep or to save.
     """
 
-    _esm = script() + "".join(map(shipped, ("panels", "edit", "grid", "live")))
+    _esm = script() + "".join(map(shipped, ("panels", "edit", "grid", "slider", "live")))
     _css = stylesheet() + "".join(
         static(f"{name}.css") for name in ("live", "whatif", "desk", "numbers")
     )
@@ -59,14 +59,15 @@ class LiveView(anywidget.AnyWidget):
         self._running = threading.Lock()
         self._worker = concurrent.futures.ThreadPoolExecutor(1, "fusekit-live")
         self._progress: dict[str, Progress] = {}
+        self._rate: float | None = None
         self.model = model
         super().__init__(
             sizes=sizes,
             engines=engines,
             panels=session.panels(),
-            size=sizes[-1],
+            size=session.size(),
             engine=engines[0],
-            html=block(model, hydrate=False),
+            html=self._drawn(model),
         )
         self.on_msg(self._asked)
 
@@ -89,7 +90,7 @@ class LiveView(anywidget.AnyWidget):
             try:
                 self._choose(size, engine)
                 model = check(self._session.rerun(size, engine), where="the session's answer")
-                html = block(model, hydrate=False)
+                html = self._drawn(model)
                 self.model = model
                 self.html = html
             except Exception as error:  # noqa: BLE001  whatever it is, the user sees it in the view
@@ -100,6 +101,11 @@ class LiveView(anywidget.AnyWidget):
     def wait(self) -> None:
         """Return when everything that the browser has asked for so far is answered."""
         self._worker.submit(lambda: None).result()
+
+    def _drawn(self, model: Model) -> str:
+        """The view; its seams have times once the machine's bandwidth is known."""
+        self._rate = self._session.bandwidth()
+        return block(model, hydrate=False, bytes_per_second=self._rate)
 
     def _choose(self, size: int, engine: str) -> None:
         if size not in self.sizes or engine not in self.engines:
@@ -141,6 +147,8 @@ class LiveView(anywidget.AnyWidget):
             text = markup.escape(_said(error))
             drawn = f'<p class="fk-error" role="alert">{text}</p><button name="again">back</button>'
         self.send({"panel": name, "number": number, "html": drawn})
+        if self._session.bandwidth() != self._rate:  # the panel has measured it
+            self.html = self._drawn(self.model)
 
 
 def _said(error: Exception) -> str:
