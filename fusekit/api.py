@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
+import sys
 import types
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -106,6 +109,19 @@ class FusedFunction(Planned):
     def __repr__(self) -> str:
         """`<fused NAME, engine ENGINE>`."""
         return f"<fused {self.name}, engine {self.engine}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """For pickle: its name where a module has it under one, else what it was made of.
+
+        A notebook's names are unknown elsewhere. What was compiled stays in its process.
+        """
+        with contextlib.suppress(AttributeError, KeyError):
+            home, name = self.function.__module__, self.function.__qualname__
+            if home != "__main__" and attrgetter(name)(sys.modules[home]) is self:
+                return name
+        how = {"engine": self.engine, "name": self.name, "dynamic": self.dynamic}
+        make = functools.partial(fuse, plan=self.planned, **how)
+        return make, (self.function,)
 
     def source(self, *args: Any, language: str | None = None, **kwargs: Any) -> str:
         """The text of the kernels that a call with these arguments runs.

@@ -7,10 +7,12 @@ from fusekit.bench.comparison import Comparison, Row
 from fusekit.bench.contenders import Skipped
 from fusekit.bench.crossing import Crossover, crossover
 from fusekit.bench.roofs import Roofline, roofline
-from fusekit.bench.sweeping import Point, Sweep, sweep
+from fusekit.bench.spreading import sweep
+from fusekit.bench.sweeping import Point, Sweep
 from fusekit.bench.timing import Settings, Timing, measure
 from fusekit.bench.trials import what_if
 from fusekit.bench.variant import Variant
+from fusekit.bench.workers import Worker, all_gpus
 
 __all__ = [
     "Comparison",
@@ -23,6 +25,8 @@ __all__ = [
     "Sweep",
     "Timing",
     "Variant",
+    "Worker",
+    "all_gpus",
     "compare",
     "crossover",
     "measure",

@@ -99,12 +99,14 @@ class Comparison:
         rows: for each device the baseline first, the others behind it.
         skipped: what could not be measured, and why.
         settings: how it was measured.
+        threads: with how many it was measured; a worker's may differ from those of this process.
     """
 
     name: str
     rows: tuple[Row, ...]
     skipped: tuple[Skipped, ...]
     settings: Settings
+    threads: int = dataclasses.field(default_factory=torch.get_num_threads)
 
     @property
     def verdict(self) -> str:
@@ -133,7 +135,7 @@ class Comparison:
         return (
             f"Medians of samples of {calls}, taken in rounds of all contenders, {flushed}; the "
             f"interval holds the true median ratio with 95 %; within {EQUIVALENT:.0%} is a tie; "
-            f"{torch.get_num_threads()} threads{dropped}. First calls, apart: {first}."
+            f"{self.threads} threads{dropped}. First calls, apart: {first}."
         )
 
     def row(self, name: str, device: str | None = None) -> Row | None:

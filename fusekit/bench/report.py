@@ -120,7 +120,8 @@ def _sweep_rows(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
 
 def sweep_text(sweep: Sweep) -> str:
     """A sweep as plain text."""
-    return "\n".join([sweep.name, text_table(*_sweep_rows(sweep)), sweep.verdict])
+    table = text_table(*_sweep_rows(sweep))
+    return "\n".join([sweep.name, table, sweep.verdict, *sweep.notes])
 
 
 def sweep_table(sweep: Sweep) -> Any:
@@ -128,4 +129,5 @@ def sweep_table(sweep: Sweep) -> Any:
     from rich.console import Group  # noqa: PLC0415  optional
     from rich.text import Text  # noqa: PLC0415  optional
 
-    return Group(rich_table(sweep.name, *_sweep_rows(sweep)), Text(sweep.verdict))
+    table = rich_table(sweep.name, *_sweep_rows(sweep))
+    return Group(table, *map(Text, [sweep.verdict, *sweep.notes]))

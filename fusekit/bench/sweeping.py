@@ -1,23 +1,23 @@
-"""`sweep`: the same comparison at many sizes, in this process or wherever an executor runs it."""
+"""`Sweep`: the same comparison at many sizes; and that by the stopwatch, in this process."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
-from typing import Any, TypedDict
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, TypedDict
 
-from fusekit.api import FusedFunction
-from fusekit.bench.comparing import compare, race
+from fusekit.bench.comparing import race
 from fusekit.bench.comparison import Comparison, TimingDict
 from fusekit.bench.contenders import device_of
+from fusekit.bench.ratio import Outcome
 from fusekit.bench.report import sweep_table, sweep_text
 from fusekit.bench.stopwatch import Tell
 from fusekit.bench.timing import Settings
-from fusekit.errors import UsageError
+from fusekit.bench.workers import Worker, side_by_side
 
-__all__ = ["Point", "Sweep", "SweepRowDict", "points_of", "sweep"]
+__all__ = ["Point", "Sweep", "SweepRowDict", "points_of"]
 
 _PLOT = "fusekit.viz.measured.sweepplot"
 """Imported when a notebook shows a sweep: measuring works without it."""
@@ -29,18 +29,33 @@ class Point:
 
     Attributes:
         size: what `make_args` was given.
-        comparison: what was measured there.
+        comparison: what was measured there; it has no rows if that failed.
+        error: why there is nothing; "" if there is.
+        traceback: of that error, if it was raised where it was measured.
+        worker: who measured; None if that is not known.
+        span: when, in seconds since the epoch by the worker's clock.
     """
 
     size: int
     comparison: Comparison
+    error: str = ""
+    traceback: str = ""
+    worker: Worker | None = None
+    span: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def outcome(self) -> Outcome | Literal["failed"]:
+        """Of the comparison."""
+        return "failed" if self.error else self.comparison.outcome
 
 
 class SweepRowDict(TypedDict):
-    """One size as plain data."""
+    """One size as plain data; `worker` is a place in the list of workers, if it is known."""
 
     size: int
     timing: TimingDict
+    error: str
+    worker: int | None
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -65,7 +80,7 @@ class Sweep:
         """The smallest size from which fused is faster at every larger one."""
         found = None
         for point in sorted(self.points, key=lambda point: point.size, reverse=True):
-            if point.comparison.outcome != "faster":
+            if point.outcome != "faster":
                 break
             found = point.size
         return found
@@ -73,29 +88,69 @@ class Sweep:
     @property
     def verdict(self) -> str:
         """One sentence."""
-        outcomes = [point.comparison.outcome for point in self.points]
+        outcomes = [point.outcome for point in self.points]
         counts = ", ".join(f"{outcomes.count(o)} {o}" for o in dict.fromkeys(outcomes))
         begins = self.faster_from
         if begins is None:
             return f"not faster throughout ({counts})"
         return f"faster from size {begins} on ({counts})"
 
+    @property
+    def failed(self) -> tuple[Point, ...]:
+        """The points that could not be measured, with their errors."""
+        return tuple(point for point in self.points if point.error)
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """Who measured, in the order of the points."""
+        return tuple(dict.fromkeys(point.worker for point in self.points if point.worker))
+
+    @property
+    def side_by_side(self) -> int:
+        """The most points that one host measured at the same time; 0 if that is not known."""
+        known = [(point.worker, point.span) for point in self.points]
+        return side_by_side([(worker.host, *span) for worker, span in known if worker])
+
+    @property
+    def notes(self) -> list[str]:
+        """Who measured, how many side by side, and what failed: a sentence each."""
+        counts = Counter(point.worker for point in self.points)
+        said = [
+            f"{counts[worker]} of {len(self.points)} sizes on {worker}" for worker in self.workers
+        ]
+        if self.side_by_side:
+            said.append(f"at most {self.side_by_side} at a time on a host")
+        return said + [f"size {point.size:,} failed: {point.error}" for point in self.failed]
+
     def as_rows(self) -> list[SweepRowDict]:
         """Plain data."""
+        numbers = {worker: number for number, worker in enumerate(self.workers)}
         return [
-            SweepRowDict(size=point.size, timing=point.comparison.as_timing())
+            SweepRowDict(
+                size=point.size,
+                timing=point.comparison.as_timing(),
+                error=point.error,
+                worker=numbers[point.worker] if point.worker else None,
+            )
             for point in self.points
         ]
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as values that JSON has."""
-        return {"name": self.name, "verdict": self.verdict, "points": self.as_rows()}
+        return {
+            "name": self.name,
+            "verdict": self.verdict,
+            "points": self.as_rows(),
+            "workers": [worker.to_dict() for worker in self.workers],
+            "side_by_side": self.side_by_side,
+        }
 
     def __repr__(self) -> str:
         """`Sweep(name)  4 sizes, 64 to 4,096`: the same on every machine."""
         sizes = [point.size for point in self.points]
         said = f"{min(sizes):,} to {max(sizes):,}" if sizes else "none measured"
-        return f"Sweep({self.name})  {len(sizes)} sizes, {said}"
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return f"Sweep({self.name})  {len(sizes)} sizes, {said}{failed}"
 
     def _repr_html_(self) -> str:
         """The plot and its table."""
@@ -108,31 +163,6 @@ class Sweep:
     def __rich__(self) -> Any:
         """The same, for rich.print."""
         return sweep_table(self)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Task:
-    """What a worker needs; all of it can be pickled if `fn` and `make_args` can."""
-
-    fn: Callable[..., Any]
-    make_args: Callable[[int], Any]
-    devices: Sequence[str] | None
-    engines: Sequence[str] | None
-    against: Sequence[str]
-    settings: Settings | None
-
-    def __call__(self, size: int) -> Point:
-        made = self.make_args(size)
-        args = made if isinstance(made, tuple | list) else (made,)
-        found = compare(
-            self.fn,
-            *args,
-            devices=self.devices,
-            engines=self.engines,
-            against=self.against,
-            settings=self.settings,
-        )
-        return Point(size, found)
 
 
 def points_of(
@@ -175,42 +205,3 @@ def points_of(
                 tell=step,
             ),
         )
-
-
-def sweep(
-    fn: Callable[..., Any],
-    make_args: Callable[[int], Any],
-    sizes: Iterable[int],
-    *,
-    executor: Executor | None = None,
-    devices: Iterable[str] | None = None,
-    engines: Sequence[str] | None = None,
-    against: Sequence[str] = ("eager",),
-    settings: Settings | None = None,
-) -> Sweep:
-    """`compare` at every size.
-
-    Args:
-        fn: a function over tensors, or a `FusedFunction`.
-        make_args: size -> the arguments, as a tuple; anything else is the only argument.
-        sizes: what to give it.
-        executor: any `concurrent.futures.Executor`, also of a cluster; None measures here, one
-            size after the other. Workers that share cores disturb each other: give a pool on this
-            machine one worker. A pool of processes needs functions that can be pickled.
-        devices: see `compare`.
-        engines: see `compare`.
-        against: see `compare`.
-        settings: see `compare`.
-
-    Raises:
-        UsageError: there are no sizes, or an argument that `compare` rejects.
-    """
-    wanted = list(sizes)
-    if not wanted:
-        raise UsageError("sweep takes at least one size")
-    # a FusedFunction holds compiled code, which stays in its process
-    plain = fn.function if executor is not None and isinstance(fn, FusedFunction) else fn
-    places = None if devices is None else list(devices)
-    task = _Task(plain, make_args, places, engines, against, settings)
-    points = map(task, wanted) if executor is None else executor.map(task, wanted)
-    return Sweep(getattr(fn, "__name__", type(fn).__name__), tuple(points))
