@@ -81,7 +81,7 @@ class SuiteReport:
         return any(race.row in rows for race in self.run.races)
 
     def _tables(self) -> Iterator[Table]:
-        every = [workload_table(self.run, row) for row in (*_CPU_ROWS, *_GPU_ROWS)]
+        every = [workload_table(self.run, row, narrow=True) for row in (*_CPU_ROWS, *_GPU_ROWS)]
         yield from filter(None, [*every, call_table(self.run)])
         yield goal_table(self.run, narrow=True)
 

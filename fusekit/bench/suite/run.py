@@ -12,6 +12,7 @@ import torch
 from fusekit.bench.caches import fresh_caches
 from fusekit.bench.ceilings import ceilings
 from fusekit.bench.gpu.stopwatch import said
+from fusekit.bench.suite.contenders import ALL
 from fusekit.bench.suite.goals import ROWS
 from fusekit.bench.suite.machine import this_machine
 from fusekit.bench.suite.results import Race, SuiteRun
@@ -25,8 +26,12 @@ __all__ = ["FULL", "QUICK", "Interrupted", "measure_suite"]
 FULL = Effort()
 """Everything; less than a quarter of an hour on two cores."""
 
-QUICK = Effort(quick=True, rounds=Rounds(most=11, least=7, seconds=1.5))
-"""Some of each row; less than two minutes."""
+QUICK = Effort(
+    quick=True,
+    rounds=Rounds(most=11, least=7, seconds=1.5),
+    who=tuple(name for name in ALL if name != "autotuned"),
+)
+"""Some of each row, without autotuning; less than two minutes on two cores that are idle."""
 
 Say = Callable[[SuiteRun, str], object]
 """Told after every step what there is so far, and before it, in a line, what comes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 import warnings
@@ -23,9 +24,19 @@ _SIZES = 1000
 _QUICK_SIZES = 200
 
 
-def scale_shift(x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """Four operations on a batch of rows."""
-    return torch.sigmoid(x * scale + 0.25) * x
+Function = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+_serial = itertools.count()
+
+
+def _new_function() -> Function:
+    """Four operations on a batch of rows, with a number in them that no earlier one has."""
+    shift = 0.25 + next(_serial) / 1024
+
+    def scale_shift(x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(x * scale + shift) * x
+
+    return scale_shift
 
 
 def sizes_race(*, quick: bool) -> Race:
@@ -37,7 +48,8 @@ def sizes_race(*, quick: bool) -> Race:
     """
     batches = list(range(2, (_QUICK_SIZES if quick else _SIZES) + 2))
     random.Random(0).shuffle(batches)  # noqa: S311  an order, no secret
-    fused = fuse(scale_shift)
+    function = _new_function()
+    fused = fuse(function)
     with events.listening() as heard:
         ours = _costs(fused, batches)
     kernels = sum(isinstance(event, events.Compiled) for event in heard)
@@ -45,7 +57,7 @@ def sizes_race(*, quick: bool) -> Race:
     why = "left out of a quick run" if quick else why_no_inductor("cpu") or ""
     if not why:
         try:
-            samples["inductor"] = _inductor(batches)
+            samples["inductor"] = _inductor(function, batches)
         except Exception as error:  # noqa: BLE001  whatever fails in there, ours is measured
             why = f"failed: {said(error)}"
     if why:
@@ -60,10 +72,10 @@ def sizes_race(*, quick: bool) -> Race:
     )
 
 
-def _inductor(batches: Sequence[int]) -> tuple[float, ...]:
+def _inductor(function: Function, batches: Sequence[int]) -> tuple[float, ...]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it warns of is not the user's
-        return _costs(torch.compile(scale_shift), batches)
+        return _costs(torch.compile(function), batches)
 
 
 def _costs(call: Callable[..., object], batches: Sequence[int]) -> tuple[float, ...]:

@@ -32,16 +32,13 @@ class Effort:
         quick: fewer workloads, contenders and rounds.
         rounds: of a race on the CPU.
         largest: elements that no workload exceeds; for trials of the command itself.
+        who: takes part on the CPU, as far as it can.
     """
 
     quick: bool = False
     rounds: Rounds = dataclasses.field(default_factory=Rounds)
     largest: int = 1 << 40
-
-    @property
-    def contenders(self) -> tuple[str, ...]:
-        """Who takes part on the CPU: autotuning takes as long as all of a quick run may."""
-        return tuple(name for name in ALL if name != "autotuned" or not self.quick)
+    who: tuple[str, ...] = ALL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +107,7 @@ def _cpu(each: CpuWorkload, effort: Effort, tell: Tell, name: str) -> None:
     args = each.work.make_args(min(each.size, effort.largest))
     with torch.no_grad():
         nbytes = each.nbytes(args, each.work.function(*args)) if each is not TINY else 0
-        tried = (TINY.work.name, *(one.work.name for one in planned_on_cpu(quick=effort.quick)))
-        refused = {"legacy": why_no_legacy(tried).get(each.work.name, "")}
-        found = field(each.work, args, effort.contenders, refused)
+        found = field(each.work, args, effort.who, _refused(each, effort))
         copy = {"copy": _copy(nbytes)} if nbytes else {}
         taken = take_rounds({**found.calls, **copy}, effort.rounds)
     # guards of other workloads would cost the next one time
@@ -130,6 +125,14 @@ def _cpu(each: CpuWorkload, effort: Effort, tell: Tell, name: str) -> None:
             lost=taken.lost,
         )
     )
+
+
+def _refused(each: CpuWorkload, effort: Effort) -> Mapping[str, str]:
+    """Who must not be tried; all workloads are looked at together, at the first question."""
+    if "legacy" not in effort.who:
+        return {}
+    every = (TINY, *planned_on_cpu(quick=effort.quick))
+    return {"legacy": why_no_legacy(tuple(one.work.name for one in every)).get(each.work.name, "")}
 
 
 def _copy(nbytes: int) -> Callable[[], object]:

@@ -14,6 +14,9 @@ from fusekit.bench.timing import Timing
 
 __all__ = ["Table", "call_table", "goal_table", "lacks", "workload_table"]
 
+_SHORT = {**TITLES, "autotuned": "autotuned", "legacy": "legacy", "cupy": "CuPy"}
+"""Contenders at the heads of columns."""
+
 _MARK = {"met": "met", "missed": "MISSED"}
 
 
@@ -75,18 +78,21 @@ def _ends(goal: Goal, found: Estimate) -> str:
     return f"{low} to {goal.text(found.high) if math.isfinite(found.high) else '?'}"
 
 
-def workload_table(run: SuiteRun, row: str) -> Table | None:
+def workload_table(run: SuiteRun, row: str, *, narrow: bool = False) -> Table | None:
     """One line for each race of a row: our time, and that over the others'; None if there is none.
 
-    "of copy" is the time of a copy of as many bytes, in the same rounds, over our time.
+    "of copy" is the time of a copy of as many bytes, in the same rounds, over our time. A narrow
+    one is without rates and first calls.
     """
     races = run.of(row)
     others = _others(races)
     if not races or not any(race.nbytes for race in races):
         return None
-    head = ("workload", "fused", "GB/s", "of copy", *(f"/ {TITLES[who]}" for who in others))
+    ratios = [f"/ {_SHORT[who]}" for who in others]
+    head = ["workload", "fused", "of copy", *ratios, "GB/s", "first call", "Inductor's"]
     rows = [_workload_cells(race, others) for race in races]
-    return Table(ROWS[row], (*head, "first call", "Inductor's"), rows)
+    end = -3 if narrow else None
+    return Table(ROWS[row], head[:end], [cells[:end] for cells in rows])
 
 
 def _others(races: Sequence[Race]) -> list[str]:
@@ -99,9 +105,9 @@ def _workload_cells(race: Race, others: Sequence[str]) -> tuple[str, ...]:
     return (
         race.name,
         _spread(race, "fused"),
-        f"{race.nbytes / fused / 1e9:.3g}" if fused else "-",
         f"{copy.median:.0%}" if copy else "-",
         *(f"{ratio.median:.2f}" if ratio else "-" for ratio in ratios),
+        f"{race.nbytes / fused / 1e9:.3g}" if fused else "-",
         _seconds(race.firsts.get("fused")),
         _seconds(race.firsts.get("inductor")),
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["suite_svgs"]
 
-_LEFT, _WIDTH, _RIGHT, _TOP, _STEP = 250.0, 900.0, 24.0, 46.0, 24.0
+_LEFT, _WIDTH, _RIGHT, _TOP, _STEP = 290.0, 940.0, 24.0, 46.0, 24.0
 
 _WIDE = 100.0
 """Contenders further away than this factor are drawn at the edge."""
@@ -37,14 +37,14 @@ def _goals(run: SuiteRun) -> str:
         return ""
     values = [end for _, *ends in known for end in ends]
     across, bottom = _frame([*values, 0.5, 2.0], len(known))
-    parts = _ground("measured over goal: left of 1 is reached", across, bottom)
+    parts = _ground("measured over goal: left of 1 is reached (circles)", across, bottom)
     for number, (goal, value, low, high) in enumerate(known):
         y = _TOP + _STEP * (number + 0.5)
         said = verdict(goal, estimate(goal, run))
         parts += [text(8, y + 4, _short(f"{goal.row}: {goal.title}"), "fk-name")]
         inside = line([(across.at(low), y), (across.at(high), y)], "fk-whisker")
         shape = "circle" if said.startswith("met") else "diamond"
-        series = "fk-s1" if said.startswith("met") else "fk-s3"
+        series = "fk-s1" if said.startswith("met") else "fk-s2"
         parts += [f'<g class="{series}">{inside}{mark(shape, across.at(value), y)}</g>']
     return chart(_WIDTH, bottom + 40, parts)
 
@@ -73,7 +73,7 @@ def _races(title: str, races: Sequence[Race]) -> str:
         parts += [text(8, y + 4, _short(race.name), "fk-name")]
         for who, (value, low, high) in ratios.items():
             inside = line([(across.at(low), y), (across.at(high), y)], "fk-whisker")
-            parts += [f"{_series(who)}{inside}{mark(_shape(who), across.at(value), y)}</g>"]
+            parts += [f"{_series(who)}{inside}{_mark(who, across.at(value), y)}</g>"]
     names = [who for who in TITLES if any(who in ratios for ratios in every)]
     return chart(_WIDTH, bottom + 62, [*parts, *_legend(names, bottom + 48)])
 
@@ -107,7 +107,7 @@ def _ground(title: str, across: Axis, bottom: float) -> list[str]:
 def _legend(names: Sequence[str], y: float) -> list[str]:
     parts, x = [], _LEFT
     for who in names:
-        parts += [f"{_series(who)}{mark(_shape(who), x, y)}</g>"]
+        parts += [f"{_series(who)}{_mark(who, x, y)}</g>"]
         parts += [text(x + 9, y + 4, TITLES[who])]
         x += 30 + 6.4 * len(TITLES[who])
     return parts
@@ -117,8 +117,12 @@ def _series(who: str) -> str:
     return f'<g class="fk-s{[*TITLES].index(who) % 7}">'
 
 
-def _shape(who: str) -> str:
-    return SHAPES[[*TITLES].index(who) % len(SHAPES)]
+def _mark(who: str, x: float, y: float) -> str:
+    """A shape, or where there are no more of them the first letter: never colour alone."""
+    number = [*TITLES].index(who)
+    if number < len(SHAPES):
+        return mark(SHAPES[number], x, y)
+    return text(x, y + 4, TITLES[who][0].upper(), "fk-letter")
 
 
 def _short(name: str) -> str:
