@@ -12,6 +12,7 @@ import torch
 from fusekit.bench.caches import fresh_caches
 from fusekit.bench.ceilings import ceilings
 from fusekit.bench.gpu.stopwatch import said
+from fusekit.bench.observer import Observer
 from fusekit.bench.suite.contenders import ALL
 from fusekit.bench.suite.goals import ROWS
 from fusekit.bench.suite.machine import this_machine
@@ -117,13 +118,23 @@ class _Course:
         title = ROWS[next(iter(step.names))]
         shown = ", ".join(names) if len(names) < 4 else f"{len(names)} workloads"
         self.say(self.run, f"{where} {title}: {shown}")
+        observer, before = Observer(), len(self.run.races)
         try:
             step.run(self._tell)
         except FusekitError as error:
             self._lack(step, str(error))
         except Exception as error:  # noqa: BLE001  the other steps can be measured
             self._lack(step, f"failed: {said(error)}")
+        self._note_load(before, observer.surroundings(0, 0).others)
         self.say(self._now(), "")
+
+    def _note_load(self, before: int, load: float | None) -> None:
+        """What others did during a step is said of its races that did not look for themselves."""
+        races = [
+            dataclasses.replace(race, load=load) if race.load is None else race
+            for race in self.run.races[before:]
+        ]
+        self.run = dataclasses.replace(self.run, races=(*self.run.races[:before], *races))
 
     def _tell(self, race: Race) -> None:
         self.run = dataclasses.replace(self.run, races=(*self.run.races, race))
