@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from fusekit import cli
-from fusekit.bench.gpu import GpuSettings, measure_gpu
+from fusekit.bench.gpu import GpuRow, GpuSettings, measure_gpu
 from fusekit.bench.gpu.checks import close
+from fusekit.bench.gpu.traffic import Traffic
 from fusekit.bench.legacy import legacy_fused
 from fusekit.bench.ready import Ready, differs
 from fusekit.bench.suite import command, contenders, steps
@@ -346,3 +347,11 @@ def test_the_report_for_rich_has_every_goal():
     for goal in GOALS:
         assert f" {goal.key} " in console.file.getvalue()
         assert f"\n{goal.key} " in str(report)
+
+
+def test_a_step_without_a_result_and_a_row_that_failed_are_named(monkeypatch):
+    monkeypatch.setattr(steps, "compile_races", lambda _engine, *, quick: iter(()))
+    run = measure_suite(TRIAL, only=["llvm"])
+    assert run.missing["compile: llvm"] == "it gave no result"
+    row = GpuRow("int64", "", Traffic(0, 0), {}, {}, (), {"row": "OutOfMemoryError"})
+    assert steps._gpu_race(row).notes == {"fused": "OutOfMemoryError"}

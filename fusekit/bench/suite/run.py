@@ -121,6 +121,7 @@ class _Course:
         observer, before = Observer(), len(self.run.races)
         try:
             step.run(self._tell)
+            self._lack(step, "it gave no result")
         except FusekitError as error:
             self._lack(step, str(error))
         except Exception as error:  # noqa: BLE001  the other steps can be measured

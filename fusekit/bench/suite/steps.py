@@ -167,6 +167,7 @@ def _gpu_step(*, quick: bool) -> Step:
 
 def _gpu_race(row: GpuRow) -> Race:
     """What of a row is right, as a race: samples at one place are of one round."""
+    most = max((timing.runs for timing in row.timings.values()), default=0)
     return Race(
         "gpu",
         row.name,
@@ -174,12 +175,12 @@ def _gpu_race(row: GpuRow) -> Race:
         {
             name: timing.samples
             for name, timing in row.timings.items()
-            if name not in row.wrong and timing.runs == row.timings["copy"].runs
+            if name not in row.wrong and timing.runs == most
         },
         nbytes=row.traffic.moved,
         firsts=row.firsts,
         counts={"kernels": float(len(row.kernels)), "compile": sum(row.kernels)},
-        notes=row.notes,
+        notes={("fused" if who == "row" else who): why for who, why in row.notes.items()},
     )
 
 
