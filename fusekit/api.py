@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from fusekit.errors import FusionDeclined, UsageError
+from fusekit.errors import UsageError
 from fusekit.frontends.scripted import readable
 from fusekit.fusion import Plan, as_plan
 from fusekit.ir import print_graph
@@ -28,7 +28,6 @@ from fusekit.runtime.program import KernelCall, rebind
 from fusekit.runtime.rounding import Rounding
 from fusekit.runtime.stats import Stats, counters
 from fusekit.runtime.tracing import trace
-from fusekit.specs import Decline, Reason
 
 if TYPE_CHECKING:
     from fusekit.bench.editing import KernelEditor
@@ -121,14 +120,11 @@ class FusedFunction(Planned):
             EngineUnavailableError: this machine lacks what the language takes.
             UsageError: there is no such language.
         """
-        entry = self.entry(args, kwargs)
-        if entry.program is None or entry.plan is None:
-            raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
+        program, plan = self.entry(args, kwargs).fused()
         if language not in (None, "ir", "asm", *_LANGUAGES):
             known = ", ".join((*_LANGUAGES, "asm", "ir"))
             raise UsageError(f"no language {language!r}; there are {known}")
-        program, engine = entry.program, entry.plan.engine
-        writer = ENGINES[_LANGUAGES[language]] if language in _LANGUAGES else engine
+        writer = ENGINES[_LANGUAGES[language]] if language in _LANGUAGES else plan.engine
         if writer.device not in (program.capture.device.type, "any"):
             program = rebind(program, writer.device)
         return "\n".join(_source(call, writer, language) for call in program.kernels)
@@ -365,8 +361,9 @@ def explain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation | 
 def explore(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """`fuse(fn).explore(*args, **kwargs)`; of what torch.compile returned, the whole program.
 
-    The latter is called once, and the view shows all graphs that the backend `fusekit` served in
-    this call as one; it is a recording, and nothing is timed.
+    The latter is called, and the view shows all graphs that the backend `fusekit` served in this
+    call as one; then it is timed against what torch.compile was given, unless it writes into its
+    arguments or its buffers.
     """
     if original_of(fn) is not None:
         return importlib.import_module(_WHOLE_PROGRAM).explore_compiled(fn, args, kwargs)

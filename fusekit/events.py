@@ -102,6 +102,11 @@ def emit(event: Event) -> None:
         listener(event)
 
 
+def are_heard() -> bool:
+    """True if somebody listens: events that take time to describe are not made for nobody."""
+    return bool(_listeners)
+
+
 def subscribe(listener: Listener) -> None:
     """Have `listener` called for every event, in the thread where it happens."""
     global _listeners  # noqa: PLW0603  replaced whole, so that emit needs no lock

@@ -1,13 +1,14 @@
-"""Measuring: fused against fallback, interleaved, with spread and a verdict."""
+"""Measuring: fused against fallback, in turns, the ratio with its interval and a verdict."""
 
 from __future__ import annotations
 
-from fusekit.bench.comparison import Comparison, Row, compare
+from fusekit.bench.comparing import compare
+from fusekit.bench.comparison import Comparison, Row
 from fusekit.bench.contenders import Skipped
 from fusekit.bench.crossing import Crossover, crossover
 from fusekit.bench.roofs import Roofline, roofline
 from fusekit.bench.sweeping import Point, Sweep, sweep
-from fusekit.bench.timing import Settings, Timing, Verdict, judge, measure
+from fusekit.bench.timing import Settings, Timing, measure
 from fusekit.bench.trials import what_if
 from fusekit.bench.variant import Variant
 
@@ -22,10 +23,8 @@ __all__ = [
     "Sweep",
     "Timing",
     "Variant",
-    "Verdict",
     "compare",
     "crossover",
-    "judge",
     "measure",
     "roofline",
     "sweep",

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.utils import _pytree as pytree
 
-from fusekit.bench.variants import DTYPES
 from fusekit.errors import UsageError
 
-__all__ = ["DTYPES", "LAYOUTS", "altered"]
+__all__ = ["DTYPES", "LAYOUTS", "Alterable", "Call", "altered", "dtype_named", "layout_named"]
 
-_Call = tuple[tuple[Any, ...], dict[str, Any]]
+DTYPES: Mapping[str, torch.dtype] = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+"""What floating point arguments can be converted to."""
+
+_MAX_ELEMENTS = 1 << 25
+"""The largest tensor that `Alterable` makes."""
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""Positional and named arguments."""
+
+_Step = Callable[[torch.Tensor], torch.Tensor]
 
 
 def altered(
@@ -23,7 +37,7 @@ def altered(
     dtype: str | torch.dtype | None = None,
     shape: int | Sequence[int] | None = None,
     layout: str | None = None,
-) -> _Call:
+) -> Call:
     """Arguments like these.
 
     Args:
@@ -38,17 +52,15 @@ def altered(
         UsageError: one of these makes no sense for the arguments.
     """
     leaves, spec = pytree.tree_flatten((args, kwargs))
-    steps: list[Callable[[torch.Tensor], torch.Tensor]] = []
+    steps: list[_Step] = []
     if shape is not None:
         extents = _extents(leaves, shape)
         steps.append(lambda leaf: _resized(leaf, extents))
     if dtype is not None:
-        wanted = _dtype(dtype)
+        wanted = dtype_named(dtype)
         steps.append(lambda leaf: leaf.to(wanted) if leaf.is_floating_point() else leaf)
     if layout is not None:
-        if layout not in LAYOUTS:
-            raise UsageError(f"no layout {layout!r}; there are {', '.join(LAYOUTS)}")
-        steps.append(LAYOUTS[layout])
+        steps.append(LAYOUTS[layout_named(layout)])
     made: dict[int, torch.Tensor] = {}  # what is one argument in two places stays that
     for leaf in leaves:
         if isinstance(leaf, torch.Tensor) and id(leaf) not in made:
@@ -62,14 +74,12 @@ def _resized(leaf: torch.Tensor, extents: Mapping[int, int]) -> torch.Tensor:
     for dim, extent in enumerate(leaf.shape):
         wanted = extents.get(extent, extent)
         if wanted != extent:
-            index = torch.arange(wanted, device=leaf.device) % max(extent, 1)
+            index = torch.arange(wanted, device=leaf.device) % extent
             leaf = leaf.index_select(dim, index)
     return leaf
 
 
-def _through(
-    leaf: torch.Tensor, steps: Sequence[Callable[[torch.Tensor], torch.Tensor]]
-) -> torch.Tensor:
+def _through(leaf: torch.Tensor, steps: Sequence[_Step]) -> torch.Tensor:
     with torch.no_grad():
         made = leaf
         for step in steps:
@@ -97,16 +107,24 @@ def _extents(leaves: Sequence[Any], shape: int | Sequence[int]) -> dict[int, int
                 f"two extents are {old} in {list(first.shape)}: which dimension is which cannot "
                 "be told where they become different"
             )
-    if 0 in first.shape:
-        raise UsageError("an argument without elements cannot be resized")
+    if found.get(0):
+        raise UsageError("an argument without elements cannot be resized: there is none to repeat")
     return found
 
 
-def _dtype(given: str | torch.dtype) -> torch.dtype:
+def dtype_named(given: str | torch.dtype) -> torch.dtype:
+    """One of `DTYPES`; UsageError for another."""
     name = str(given).removeprefix("torch.")
     if name not in DTYPES:
         raise UsageError(f"no dtype {name!r} to convert to; there are {', '.join(DTYPES)}")
     return DTYPES[name]
+
+
+def layout_named(name: str) -> str:
+    """One of `LAYOUTS`; UsageError for another."""
+    if name not in LAYOUTS:
+        raise UsageError(f"no layout {name!r}; there are {', '.join(LAYOUTS)}")
+    return name
 
 
 def _contiguous(leaf: torch.Tensor) -> torch.Tensor:
@@ -132,11 +150,71 @@ def _strided(leaf: torch.Tensor) -> torch.Tensor:
     return wide[..., ::2].copy_(leaf)
 
 
-LAYOUTS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+LAYOUTS: Mapping[str, _Step] = {
     "contiguous": _contiguous,
     "transposed": _transposed,
     "channels_last": _channels_last,
     "strided": _strided,
 }
 """How tensors can lie in memory: row by row; the last two dimensions swapped; of four dimensions
-the second innermost; every second element of rows twice as long."""
+the second innermost; every second element of rows twice as long. A tensor that has too few
+dimensions for one stays as it is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Alterable:
+    """One call as it was given, and what sizes can be made of it.
+
+    A size is the extent of the first tensor's first dimension; every dimension of any argument that
+    has that extent changes along.
+
+    Attributes:
+        args: positional arguments.
+        kwargs: named ones.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    @property
+    def extent(self) -> int:
+        """The size of the call as it was given; 0 if no tensor has dimensions."""
+        return int(next((x.shape[0] for x in self._tensors() if x.dim()), 0))
+
+    @property
+    def largest(self) -> int:
+        """The largest size that is made: its largest tensor has 2^25 elements."""
+        widest = max((x.numel() // max(self.extent, 1) for x in self._tensors()), default=1)
+        return max(_MAX_ELEMENTS // max(widest, 1), 1)
+
+    def powers(self, low: int, high: int) -> list[int]:
+        """Powers of two from `low` to `high`, with both ends; UsageError if there are none."""
+        if not self.extent:
+            raise UsageError("no argument is a tensor with dimensions: there is one size only")
+        if not 1 <= low <= high <= self.largest:
+            raise UsageError(f"sizes go from 1 to {self.largest:,} here, not {low:,} to {high:,}")
+        inside = (1 << k for k in range(high.bit_length()) if low < 1 << k < high)
+        return sorted({low, *inside, high})
+
+    def make(self, size: int = 0, dtype: str = "", layout: str = "") -> Call:
+        """The call altered; what is not chosen stays as it was given.
+
+        Args:
+            size: of the first dimension; 0 leaves it.
+            dtype: of `DTYPES`, or "".
+            layout: of `LAYOUTS`, or "".
+
+        Raises:
+            UsageError: there is no such size, dtype or layout.
+        """
+        return altered(
+            self.args,
+            dict(self.kwargs),
+            dtype=dtype or None,
+            shape=None if size in (0, self.extent) else size,
+            layout=layout or None,
+        )
+
+    def _tensors(self) -> list[torch.Tensor]:
+        leaves = pytree.tree_leaves((self.args, dict(self.kwargs)))
+        return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]

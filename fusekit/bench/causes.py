@@ -64,7 +64,9 @@ class Cause:
 
 
 def is_too_busy(around: Surroundings) -> bool:
-    """True if other programs left so little of the CPU that no verdict on it would last."""
+    """True if others left so little of the CPU that no verdict on it would last."""
+    if not around.rounds:
+        return True  # no round was undisturbed
     return (around.others or 0.0) > _TOO_MUCH and not around.host
 
 

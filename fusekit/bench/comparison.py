@@ -1,18 +1,16 @@
-"""`compare`: one call, fused and not, in turns, with a verdict."""
+"""One call timed by several contenders, as values: rows, verdicts, plain data."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypedDict
 
 import torch
-from torch.utils import _pytree as pytree
 
-from fusekit.bench.contenders import AGAINST, Contender, Skipped, find_contenders
+from fusekit.bench.contenders import Skipped
+from fusekit.bench.ratio import EQUIVALENT, Outcome
 from fusekit.bench.report import comparison_table, comparison_text, seconds_text
-from fusekit.bench.timing import Outcome, Settings, Timing, judge, measure
-from fusekit.errors import UsageError
+from fusekit.bench.timing import Settings, Timing
 
 __all__ = [
     "Comparison",
@@ -20,8 +18,6 @@ __all__ = [
     "Row",
     "TimingDict",
     "TimingRowDict",
-    "compare",
-    "devices_of",
     "rounded",
 ]
 
@@ -63,11 +59,12 @@ class Row:
         device: "cpu" or "cuda".
         engine: what runs it; "" for what is not ours.
         timing: what was measured.
-        ratio: the baseline's median over this one's: above 1 is faster.
+        ratio: the median of what the baseline takes over what this one takes in the same round:
+            above 1 is faster.
         outcome: against the baseline: "faster", "slower", "tie", "cannot tell"; "baseline".
         reason: of the outcome, with numbers.
         declined: why PyTorch runs it although it was fused; "" if it does not.
-        interval: where the true median ratio lies with 95 %; None if that was not worked out.
+        interval: where the true median ratio lies with 95 %; None if rounds were too few.
         cause: the kind of what kept a verdict from being given; "" if there is one.
     """
 
@@ -102,14 +99,12 @@ class Comparison:
         rows: for each device the baseline first, the others behind it.
         skipped: what could not be measured, and why.
         settings: how it was measured.
-        told: how it was measured, in a sentence, where that does not follow from the settings.
     """
 
     name: str
     rows: tuple[Row, ...]
     skipped: tuple[Skipped, ...]
     settings: Settings
-    told: str = ""
 
     @property
     def verdict(self) -> str:
@@ -128,15 +123,18 @@ class Comparison:
     @property
     def method(self) -> str:
         """How it was measured, in a sentence."""
-        if self.told:
-            return self.told
-        inner = sorted({row.timing.inner for row in self.rows})
-        disturbed = sum(row.timing.disturbed for row in self.rows)
+        timings = [row.timing for row in self.rows]
+        inner = sorted({timing.inner for timing in timings})
         calls = "one call" if inner in ([], [1]) else f"{inner[0]} to {inner[-1]} calls"
         flushed = "caches written over before each" if self.settings.flush else "caches warm"
-        said = f"Medians and quartiles of samples of {calls}, taken in turns, {flushed}, "
-        said += f"{torch.get_num_threads()} threads, first calls apart"
-        return f"{said}; {disturbed} disturbed samples dropped." if disturbed else f"{said}."
+        lost = max((timing.disturbed for timing in timings), default=0)
+        dropped = f"; {lost} disturbed rounds dropped" if lost else ""
+        first = ", ".join(f"{row.name} {seconds_text(row.timing.first)}" for row in self.rows)
+        return (
+            f"Medians of samples of {calls}, taken in rounds of all contenders, {flushed}; the "
+            f"interval holds the true median ratio with 95 %; within {EQUIVALENT:.0%} is a tie; "
+            f"{torch.get_num_threads()} threads{dropped}. First calls, apart: {first}."
+        )
 
     def row(self, name: str, device: str | None = None) -> Row | None:
         """The row of a contender, if it was measured."""
@@ -181,95 +179,6 @@ class Comparison:
         return f"{row.outcome}: {times}, {row.reason}"
 
 
-def compare(
-    fn: Callable[..., Any],
-    *args: Any,
-    devices: Iterable[str] | None = None,
-    engines: Sequence[str] | None = None,
-    against: Sequence[str] = ("eager",),
-    settings: Settings | None = None,
-    **kwargs: Any,
-) -> Comparison:
-    """Measure one call fused and not, on every device that is here.
-
-    Args:
-        fn: a function over tensors, or a `FusedFunction`.
-        *args: as for the call; every contender works on copies.
-        devices: "cpu", "cuda"; None for the arguments' own and for the GPU if there is one.
-        engines: which engines serve; None for the one that `fuse` chooses.
-        against: "eager", "inductor"; the first is the baseline of every ratio.
-        settings: how to measure.
-        **kwargs: as for the call.
-
-    Raises:
-        UsageError: a device, an engine or a contender does not exist.
-    """
-    unknown = [name for name in against if name not in AGAINST]
-    if unknown or not against:
-        raise UsageError(f"against takes {' and '.join(AGAINST)}, got {list(against)}")
-    if isinstance(engines, str):
-        raise UsageError(f"engines takes a list of names: engines=[{engines!r}]")
-    how = settings or Settings()
-    rows: list[Row] = []
-    skipped: list[Skipped] = []
-    for device in devices_of(devices, (args, kwargs)):
-        if device == "cuda" and not torch.cuda.is_available():
-            skipped.append(Skipped("", device, "no GPU that torch can use"))
-            continue
-        found, missing = find_contenders(
-            fn, args, kwargs, device=device, engines=engines, against=against
-        )
-        skipped += missing
-        rows += _rows(found, device, how)
-    return Comparison(getattr(fn, "__name__", type(fn).__name__), tuple(rows), tuple(skipped), how)
-
-
 def rounded(number: float) -> float:
     """Four significant digits, which is more than any measurement has."""
     return float(f"{number:.4g}")
-
-
-def devices_of(wanted: Iterable[str] | None, arguments: Any) -> list[str]:
-    """Where to measure: what was asked for, or where the tensors are and the GPU."""
-    if wanted is not None:
-        names = [wanted] if isinstance(wanted, str) else list(wanted)
-        for name in names:
-            if name not in ("cpu", "cuda"):
-                raise UsageError(f"no device {name!r}; there are cpu, cuda")
-        return names
-    leaves = pytree.tree_leaves(arguments)
-    own = [leaf.device.type for leaf in leaves if isinstance(leaf, torch.Tensor)]
-    gpu = ["cuda"] if torch.cuda.is_available() else []
-    return list(dict.fromkeys([*(own or ["cpu"]), *gpu]))
-
-
-def _rows(found: list[Contender], device: str, how: Settings) -> list[Row]:
-    if not found:
-        return []
-    timings = measure(
-        {contender.name: contender.call for contender in found},
-        how,
-        synchronize=torch.cuda.synchronize if device == "cuda" else None,
-        firsts={contender.name: contender.first for contender in found},
-    )
-    baseline = timings[found[0].name]
-    return [_row(contender, device, timings[contender.name], baseline) for contender in found]
-
-
-def _row(contender: Contender, device: str, timing: Timing, baseline: Timing) -> Row:
-    ratio: float | None = None
-    label: Label = "" if contender.name.startswith("fused") else "baseline"
-    reason = ""
-    if timing is not baseline:
-        verdict = judge(timing, baseline)
-        ratio, label, reason = baseline.median / timing.median, verdict.outcome, verdict.reason
-    return Row(
-        name=contender.name,
-        device=device,
-        engine=contender.engine,
-        timing=timing,
-        ratio=ratio,
-        outcome=label,
-        reason=reason,
-        declined=contender.declined,
-    )

@@ -18,9 +18,11 @@ from fusekit.runtime.engines import ENGINES
 
 __all__ = [
     "AGAINST",
+    "Compiled",
     "Contender",
     "Skipped",
     "copied",
+    "device_of",
     "find_contenders",
     "move",
     "why_no_inductor",
@@ -69,6 +71,23 @@ class Contender:
     declined: str = ""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Compiled:
+    """A program whose graphs fusekit serves, as torch.compile returned it.
+
+    Attributes:
+        program: what torch.compile returned.
+        original: what it was given.
+    """
+
+    program: Callable[..., Any]
+    original: Callable[..., Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The program's result."""
+        return self.program(*args, **kwargs)
+
+
 def move(value: Any, device: str) -> Any:
     """The same arguments on `device`; copied where they are there already.
 
@@ -93,6 +112,12 @@ def copied(tensor: torch.Tensor, device: str | torch.device) -> torch.Tensor:
     return flat.as_strided(tensor.shape, tensor.stride(), 0)
 
 
+def device_of(arguments: Any) -> str:
+    """The kind of device that the first tensor is on; "cpu" if there is none."""
+    leaves = pytree.tree_leaves(arguments)
+    return next((x.device.type for x in leaves if isinstance(x, torch.Tensor)), "cpu")
+
+
 def find_contenders(
     fn: Callable[..., Any],
     args: tuple[Any, ...],
@@ -108,7 +133,7 @@ def find_contenders(
     """
     found: list[Contender] = []
     skipped: list[Skipped] = []
-    original = fn.function if isinstance(fn, FusedFunction) else fn
+    original = _original(fn)
     for name in against:
         here = move(args, device), move(kwargs, device)
         if name == "eager":
@@ -119,6 +144,9 @@ def find_contenders(
             found.append(made)
         else:
             skipped.append(made)
+    if isinstance(fn, Compiled):
+        found.append(_started("fused", fn.program, move(args, device), move(kwargs, device)))
+        return found, skipped
     for name, fused in _fused(fn, engines):
         try:
             ready = _fused_contender(name, fused, move(args, device), move(kwargs, device))
@@ -130,6 +158,12 @@ def find_contenders(
         else:
             found.append(ready)
     return found, skipped
+
+
+def _original(fn: Callable[..., Any]) -> Callable[..., Any]:
+    if isinstance(fn, Compiled):
+        return fn.original
+    return fn.function if isinstance(fn, FusedFunction) else fn
 
 
 def why_no_inductor(device: str) -> str | None:

@@ -16,11 +16,20 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction, fuse
+from fusekit.bench.alteration import (
+    DTYPES,
+    Alterable,
+    Call,
+    altered,
+    dtype_named,
+    layout_named,
+)
+from fusekit.bench.comparing import race
 from fusekit.bench.comparison import Row, rounded
 from fusekit.bench.grid import VERDICTS, Cell, guesses, next_cell
 from fusekit.bench.rule import Rule, Sample, find_rule
-from fusekit.bench.stopwatch import Tell, race
-from fusekit.bench.variants import DTYPES, LAYOUTS, Variants, laid_out
+from fusekit.bench.stopwatch import Tell
+from fusekit.bench.timing import Settings
 from fusekit.errors import UsageError
 
 __all__ = ["Crossing", "Crossover", "Measured", "Search", "crossover", "search_of"]
@@ -36,7 +45,7 @@ _AGAIN = 4.0
 
 _OF = {"faster": "fused faster", "slower": "eager faster", "tie": "tie"}
 
-Make = Callable[[int, str, str], tuple[tuple[Any, ...], dict[str, Any]]]
+Make = Callable[[int, str, str], Call]
 """Size, dtype, layout -> arguments and keyword arguments."""
 
 
@@ -249,7 +258,9 @@ def _measure(
     entry = fused.entry(args, kwargs)
     if entry.plan is None:
         return Measured("cannot fuse", *shape, note=str(entry.decline or ""))
-    found = race(fused, args, kwargs, seconds=seconds, flush=False, devices=[first.device.type])
+    found = race(
+        fused, args, kwargs, devices=[first.device.type], settings=Settings(seconds=seconds)
+    )
     row = found.row("fused")
     if row is None or row.declined:
         return Measured("cannot fuse", *shape, note=row.declined if row else "it did not run")
@@ -289,8 +300,9 @@ def crossover(
         sizes: what to choose from; None for powers of two up to the call's extent, or, with
             `make_args`, from 64 to 4,194,304.
         dtypes: of "float32", "float64", "float16", "bfloat16", or torch's.
-        layouts: "contiguous"; "strided" (transposed in memory; one dimension: every second
-            element).
+        layouts: "contiguous"; "transposed": the last two dimensions swapped in memory;
+            "channels_last": of four dimensions the second innermost; "strided": every second
+            element of rows twice as long. A tensor with too few dimensions stays as it is.
         budget_seconds: when to stop; what is being measured then is finished.
         tell: told how much is done, of how much, and a word; it stops the search by raising.
         **kwargs: of the call.
@@ -298,19 +310,14 @@ def crossover(
     Raises:
         UsageError: there is nothing to choose from, or no such dtype or layout.
     """
-    names = [str(dtype).removeprefix("torch.") for dtype in dtypes]
-    wrong = [name for name in names if name not in DTYPES]
-    wrong += [name for name in layouts if name not in LAYOUTS]
-    if wrong:
-        known = f"{', '.join(DTYPES)}; {', '.join(LAYOUTS)}"
-        raise UsageError(f"no dtype or layout {wrong[0]!r}; there are {known}")
+    names = [str(dtype_named(dtype)).removeprefix("torch.") for dtype in dtypes]
     if (make_args is None) == (not args and not kwargs):
         raise UsageError("crossover takes the arguments of a call, or make_args, and not both")
-    kinds = list(itertools.product(names, layouts))
+    kinds = list(itertools.product(names, map(layout_named, layouts)))
     if make_args is None:
-        variants = Variants(args, kwargs)
-        chosen = list(sizes) if sizes else variants.powers(1, max(variants.extent, 1))
-        search = search_of(fn, variants.make, chosen, kinds)
+        call = Alterable(args, kwargs)
+        chosen = list(sizes) if sizes else call.powers(1, max(call.extent, 1))
+        search = search_of(fn, call.make, chosen, kinds)
     else:
         chosen = list(sizes) if sizes else [1 << power for power in range(6, 23)]
         search = search_of(fn, _maker(make_args), chosen, kinds)
@@ -320,10 +327,9 @@ def crossover(
 
 
 def _maker(make_args: Callable[[int, torch.dtype], Any]) -> Make:
-    def make(size: int, dtype: str, layout: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def make(size: int, dtype: str, layout: str) -> Call:
         made = make_args(size, DTYPES[dtype])
-        given = made if isinstance(made, tuple | list) else (made,)
-        args: tuple[Any, ...] = pytree.tree_map(lambda leaf: laid_out(leaf, layout), tuple(given))
-        return args, {}
+        given = tuple(made) if isinstance(made, tuple | list) else (made,)
+        return altered(given, {}, layout=layout)
 
     return make

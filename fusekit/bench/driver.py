@@ -21,12 +21,6 @@ _MULTIPLIER, _STEP = 2654435761, 40503
 """Knuth's multiplicative hash, and how far regions are apart in it."""
 
 _BYTES = {DType.BOOL: "uint8_t", DType.F16: "uint16_t", DType.BF16: "uint16_t"}
-_C_TYPES = {
-    **{d: f"{'u' * (d.value[0] == 'u')}int{d.bits}_t" for d in DType if d.is_integral},
-    DType.F32: "float",
-    DType.F64: "double",
-    **_BYTES,
-}
 _SCALAR_TYPES = {DType.F64: "double", DType.I64: "int64_t", DType.BOOL: "bool"}
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 
 from fusekit.bench.edit_job import Job, spans_of
-from fusekit.bench.timing import Settings, Verdict, judge, measure
+from fusekit.bench.stopwatch import take, told
+from fusekit.bench.timing import Settings
 from fusekit.compilers import toolchain
 from fusekit.config import options
 from fusekit.errors import CompileError
@@ -32,7 +33,7 @@ MARK = "\x1efusekit "
 _COMPILE_SECONDS = 25.0
 """The compiler's limit: it is stopped by this process, which is stopped a little later."""
 
-_SETTINGS = Settings(runs=25, seconds=1.5)
+_SETTINGS = Settings(seconds=1.5)
 
 
 def main(folder: Path) -> None:
@@ -59,15 +60,25 @@ def main(folder: Path) -> None:
     if not sys.stdin.readline():
         return
     _say("time")
-    generated = bench.loaded_generated()
-    timings = measure({"generated": generated, "edited": run, "again": generated}, _SETTINGS)
-    verdict = judge(timings["edited"], timings["generated"])
-    control = judge(timings["again"], timings["generated"])
+    _say("timed", **_timed(bench.loaded_generated(), run))
+
+
+def _timed(generated: Callable[[], Any], edited: Callable[[], Any]) -> dict[str, Any]:
+    """Medians and verdict; the generated kernel races itself, too, to see what that is worth."""
+    taken = take({"generated": generated, "edited": edited, "again": generated}, _SETTINGS)
+    said, control = (told(taken, "generated", name) for name in ("edited", "again"))
+    outcome, reason = said.outcome, said.sentence
     if control.outcome in ("faster", "slower"):
+        outcome = "cannot tell"
         reason = f"the machine is busy: the generated kernel is {control.outcome} than itself"
-        verdict = Verdict("cannot tell", reason)
-    medians = {name: timings[name].median for name in ("generated", "edited")}
-    _say("timed", **medians, outcome=verdict.outcome, reason=verdict.reason)
+    return {
+        "seconds": taken.timings["edited"].median,
+        "generated_seconds": taken.timings["generated"].median,
+        "ratio": said.ratio.median,
+        "interval": said.ratio.interval,
+        "outcome": outcome,
+        "reason": reason,
+    }
 
 
 def _no_entry(job: Job) -> str:

@@ -15,18 +15,17 @@ from fusekit.bench.accuracy import distance
 from fusekit.bench.edit_job import Job
 from fusekit.bench.edit_try import Died, Tick, Trial, trial
 from fusekit.bench.gpu.checks import close
+from fusekit.bench.ratio import Outcome
 from fusekit.bench.report import seconds_text
 from fusekit.bench.standalone import write_standalone
-from fusekit.bench.timing import Outcome
 from fusekit.codegen import KernelSource
 from fusekit.config import current
-from fusekit.errors import FusionDeclined, UsageError
+from fusekit.errors import UsageError
 from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.kernel_memory import by_reference, contents_of, memory_of, scalars_of
 from fusekit.runtime.kernels import generate
 from fusekit.runtime.program import KernelCall, Program
-from fusekit.specs import Decline, Reason
 
 __all__ = ["CompilerMessage", "EditResult", "KernelEditor", "editor"]
 
@@ -84,6 +83,8 @@ class EditResult:
         same_bits: the results are the generated kernel's, bit for bit; None likewise.
         seconds: median of its runs; None unless it is right.
         generated_seconds: that of the generated kernel, measured in turns with it.
+        ratio: how many times as fast as the generated kernel it is; None unless it was measured.
+        interval: where the true median ratio lies with 95 %; None if rounds were too few.
         outcome: against the generated one: "faster", "slower", "tie", "cannot tell"; "" if it was
             not measured.
         reason: of the outcome, with numbers.
@@ -97,6 +98,8 @@ class EditResult:
     same_bits: bool | None = None
     seconds: float | None = None
     generated_seconds: float | None = None
+    ratio: float | None = None
+    interval: tuple[float, float] | None = None
     outcome: Outcome | Literal[""] = ""
     reason: str = ""
 
@@ -104,13 +107,6 @@ class EditResult:
     def ok(self) -> bool:
         """True if it compiled, ran, and computed what it should."""
         return self.status == "right"
-
-    @property
-    def ratio(self) -> float | None:
-        """How many times as fast as the generated kernel it is."""
-        if not self.seconds or self.generated_seconds is None:
-            return None
-        return self.generated_seconds / self.seconds
 
     @property
     def timing(self) -> str:
@@ -130,7 +126,6 @@ class EditResult:
             **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)},
             "errors": [error.to_dict() for error in self.errors],
             "ok": self.ok,
-            "ratio": self.ratio,
         }
 
 
@@ -231,8 +226,10 @@ class KernelEditor:
         timed = trying.until("timed")
         return dataclasses.replace(
             checked,
-            seconds=timed["edited"],
-            generated_seconds=timed["generated"],
+            seconds=timed["seconds"],
+            generated_seconds=timed["generated_seconds"],
+            ratio=timed["ratio"],
+            interval=timed["interval"] and tuple(timed["interval"]),
             outcome=timed["outcome"],
             reason=timed["reason"],
         )
@@ -264,10 +261,8 @@ def editor(
     group: int = 0,
 ) -> KernelEditor:
     """An editor for one kernel of a call; see `FusedFunction.edit`."""
-    entry = dispatcher.entry(args, kwargs)
-    if entry.program is None or entry.plan is None:
-        raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
-    program, running = entry.program, entry.plan.engine
+    program, plan = dispatcher.entry(args, kwargs).fused()
+    running = plan.engine
     device = program.capture.device.type
     fitting = [each.name for each in ENGINES.values() if each.compiler and each.device == device]
     name = language or (running.name if running.compiler else fitting[0])

@@ -14,7 +14,9 @@ import statistics
 from collections.abc import Sequence
 from typing import Literal
 
-__all__ = ["EQUIVALENT", "LOOKS", "Ratio", "between", "decide", "is_settled", "ratio_of"]
+__all__ = ["EQUIVALENT", "LOOKS", "Outcome", "Ratio", "between", "decide", "is_settled", "ratio_of"]
+
+Outcome = Literal["faster", "slower", "tie", "cannot tell"]
 
 EQUIVALENT = 0.02
 """Ratios from 1 / 1.02 to 1.02 make no difference in practice."""
@@ -44,6 +46,11 @@ class Ratio:
     low: float
     high: float
     rounds: int
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Both ends; None if there are too few rounds for one."""
+        return (self.low, self.high) if math.isfinite(self.high) else None
 
 
 def ratio_of(

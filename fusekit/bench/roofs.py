@@ -16,13 +16,20 @@ from fusekit.bench.operations import operations_of
 from fusekit.bench.report import seconds_text, text_table
 from fusekit.bench.stopwatch import Tell
 from fusekit.bench.timing import Timing
-from fusekit.errors import FusionDeclined, UsageError
+from fusekit.errors import UsageError
 from fusekit.fusion import Group
+from fusekit.runtime.plan import Plan
 from fusekit.runtime.program import KernelCall, Program
 from fusekit.runtime.seams import SeamInfo, bytes_text, seams_of
-from fusekit.specs import Decline, Reason
 
-__all__ = ["RoofGroup", "RoofSeam", "Roofline", "roofline", "roofline_of"]
+__all__ = [
+    "RoofGroup",
+    "RoofSeam",
+    "Roofline",
+    "roofline",
+    "roofline_of",
+    "roofline_of_plans",
+]
 
 _PLOT = "fusekit.viz.measured.roofplot"
 """Imported when a notebook shows a roofline."""
@@ -198,30 +205,45 @@ def roofline_of(
     tell: Tell | None = None,
 ) -> Roofline:
     """The same with progress."""
-    entry = fused.entry(args, kwargs)
-    if entry.plan is None:
-        raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
-    if not entry.plan.engine.compiler:
-        raise UsageError(f"the engine {entry.plan.engine.name} has no kernels to time")
-    plan, program = entry.plan, entry.plan.program
-    device = program.capture.device.type
+    _, plan = fused.entry(args, kwargs).fused()
+    leaves = pytree.tree_leaves((args, kwargs))
+    return roofline_of_plans(fused.name, [(plan, leaves)], seconds=seconds, tell=tell)
+
+
+def roofline_of_plans(
+    name: str,
+    plans: Sequence[tuple[Plan, Sequence[Any]]],
+    *,
+    seconds: float = 5.0,
+    tell: Tell | None = None,
+) -> Roofline:
+    """The kernels of several plans of one device, numbered through, each with its arguments.
+
+    Raises:
+        UsageError: an engine has no kernels to time (the reference), or there is no plan.
+    """
+    for plan, _ in plans:
+        if not plan.engine.compiler:
+            raise UsageError(f"the engine {plan.engine.name} has no kernels to time")
+    if not plans:
+        raise UsageError("no kernel runs, so there is none to time")
+    device = plans[0][0].program.capture.device.type
     if tell is not None:
         tell(0, 1, "measuring the ceilings")
     limits = ceilings(device)
-    calls = calls_alone(plan, pytree.tree_leaves((args, kwargs)))
-    live = [(i, call) for i, call in enumerate(program.kernels) if call.binding.numel]
-    timings = measured_alone(
-        {f"group {i + 1}": run for (i, _), run in zip(live, calls, strict=True)},
-        device,
-        seconds=seconds,
-        tell=tell,
-    )
-    groups = [
-        _group(program, i, call, timings[f"group {i + 1}"], limits)
-        for i, call in live
-        if f"group {i + 1}" in timings
-    ]
-    return Roofline(fused.name, limits, tuple(groups))
+    runs: dict[str, Callable[[], object]] = {}
+    live: dict[str, tuple[Program, int, KernelCall]] = {}
+    before = 0
+    for plan, leaves in plans:
+        kernels = plan.program.kernels
+        numbered = [(before + i, call) for i, call in enumerate(kernels) if call.binding.numel]
+        before += len(kernels)
+        for (i, call), run in zip(numbered, calls_alone(plan, leaves), strict=True):
+            runs[f"group {i + 1}"] = run
+            live[f"group {i + 1}"] = plan.program, i, call
+    timings = measured_alone(runs, device, seconds=seconds, tell=tell)
+    groups = [_group(*live[each], timings[each], limits) for each in live if each in timings]
+    return Roofline(name, limits, tuple(groups))
 
 
 def _group(

@@ -1,8 +1,8 @@
 """The stopwatch: rounds of all contenders until the ratio is known well enough, or why it is not.
 
-It looks at the ratios after certain numbers of rounds and stops as soon as every contender has a
-verdict and a ratio worth saying. Looking several times is paid for in the width of the interval
-(see `ratio`).
+It looks at the ratios after certain numbers of rounds and stops as soon as every pair of contenders
+that is asked for has a verdict and a ratio worth saying. Looking several times is paid for in the
+width of the interval (see `ratio`). Whatever fusekit says to be faster or slower was told here.
 """
 
 from __future__ import annotations
@@ -11,25 +11,17 @@ import dataclasses
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
-
-import torch
+from collections.abc import Callable, Mapping, Sequence
 
 from fusekit.bench.causes import Cause, Surroundings, cause_of, is_too_busy
-from fusekit.bench.comparison import Comparison, Row, devices_of
-from fusekit.bench.contenders import Contender, Skipped, find_contenders
 from fusekit.bench.observer import Observer
-from fusekit.bench.ratio import LOOKS, Ratio, decide, is_settled, ratio_of
-from fusekit.bench.report import seconds_text
-from fusekit.bench.timing import Outcome, Settings, Timing, Watch, no_collection
+from fusekit.bench.ratio import LOOKS, Outcome, Ratio, decide, is_settled, ratio_of
+from fusekit.bench.timing import Settings, Timing, Watch, no_collection
 
-__all__ = ["Tell", "Told", "race", "take", "told"]
+__all__ = ["Taken", "Tell", "Told", "take", "told"]
 
 Tell = Callable[[int, int, str], object]
 """Told how much is done, of how much, and what in words; it stops the work by raising."""
-
-_WARMUP = 2
 
 _LEAST_SECONDS = 0.25
 """What a race takes at least, so that it sees what else the machine does."""
@@ -38,17 +30,23 @@ _CAVEATS = ("first-run compile", "other load", "clock")
 """Causes that are worth a word even where the verdict is clear."""
 
 
+Pair = tuple[str, str]
+"""A baseline, and who is told to be faster or slower than it."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Told:
     """What the rounds say about one contender.
 
     Attributes:
+        baseline: who it is measured against.
         outcome: against the baseline.
         ratio: the baseline's time over this one's.
         cause: why it cannot be told; its kind is "" if it can.
         caveat: what disturbed the measurement although it can be told; "" if nothing did.
     """
 
+    baseline: str
     outcome: Outcome
     ratio: Ratio
     cause: Cause
@@ -56,9 +54,11 @@ class Told:
 
     @property
     def sentence(self) -> str:
-        """The cause, or the ratio and its interval."""
+        """The cause, or the ratio with its interval and the caveat."""
         found = self.ratio
-        return self.cause.sentence or f"{found.median:.3g}× ({found.low:.3g} to {found.high:.3g})"
+        interval = f"{found.low:.3g} to {found.high:.3g}"
+        said = f"{found.median:.3g}× as fast as {self.baseline} ({interval})"
+        return self.cause.sentence or "; ".join(filter(None, (said, self.caveat)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Taken:
     """All samples of a race.
 
     Attributes:
-        samples: name -> seconds of one call in each round that counts; the baseline comes first.
+        samples: name -> seconds of one call in each round that counts.
         around: name -> what else happened, as far as it concerns that contender.
         timings: name -> the same samples with the first call and what was dropped.
     """
@@ -80,15 +80,17 @@ def take(
     contenders: Mapping[str, Callable[[], object]],
     how: Settings,
     *,
+    pairs: Sequence[Pair] | None = None,
     synchronize: Callable[[], object] | None = None,
     firsts: Mapping[str, float] | None = None,
     tell: Tell | None = None,
 ) -> Taken:
-    """Time contenders in rounds until all are told from the first one, or `how.seconds` are over.
+    """Time contenders in rounds until all pairs are told apart, or `how.seconds` are over.
 
     Args:
-        contenders: name -> a call without arguments; the first is the baseline.
-        how: `runs` is the most rounds.
+        contenders: name -> a call without arguments.
+        how: `runs` is the most rounds that count.
+        pairs: who is to be told from whom; None for all from the first contender.
         synchronize: waits for what a call started (on a GPU).
         firsts: seconds of first calls that were made already.
         tell: told after every round how far it is and what is known.
@@ -96,21 +98,27 @@ def take(
     watches = [Watch(name, call, how, synchronize) for name, call in contenders.items()]
     for watch in watches:
         watch.start((firsts or {}).get(watch.name))
+    first, *others = contenders
+    wanted = [(first, other) for other in others] if pairs is None else pairs
     with no_collection():
-        for watch in watches * _WARMUP:
+        for watch in watches * how.warmup:
             watch.sample()
         for watch in watches:
             watch.clear()
         observer = Observer()
-        _rounds(watches, how, observer, tell or (lambda _done, _total, _said: None))
+        _rounds(watches, how, wanted, observer, tell or (lambda _done, _total, _said: None))
     return _taken(watches, observer)
 
 
-def _rounds(watches: list[Watch], how: Settings, observer: Observer, tell: Tell) -> None:
+def _rounds(
+    watches: list[Watch], how: Settings, pairs: Sequence[Pair], observer: Observer, tell: Tell
+) -> None:
     begin, said = time.perf_counter(), ""
-    looks = [rounds for rounds in LOOKS if rounds <= how.runs]
+    looks = list(LOOKS)
+    # a disturbed round is taken again, but not for ever: a busy machine disturbs all of them
     for rounds in range(1, 2 * how.runs + 1):
-        for watch in watches:
+        # whoever comes first is a few percent slower, so every other round is reversed
+        for watch in watches[:: 1 if rounds % 2 else -1]:
             watch.sample()
         observer.spin()
         spent = time.perf_counter() - begin
@@ -118,25 +126,19 @@ def _rounds(watches: list[Watch], how: Settings, observer: Observer, tell: Tell)
         counted = sum(_kept(watches))
         if looks and counted >= looks[0]:
             looks = [look for look in looks if look > counted]
-            said, is_done = _look(watches, counted)
-            if not looks or (is_done and spent >= _LEAST_SECONDS):
+            said, is_done = _look(watches, pairs, counted)
+            if is_done and spent >= _LEAST_SECONDS:
                 return
-        if spent > how.seconds and rounds >= 2:
+        if counted >= how.runs or (spent > how.seconds and rounds >= 2):
             return
 
 
-def _look(watches: list[Watch], counted: int) -> tuple[str, bool]:
+def _look(watches: list[Watch], pairs: Sequence[Pair], counted: int) -> tuple[str, bool]:
     """What is known so far in words, and whether that is enough."""
     samples = _samples(watches)
-    base, *others = samples.values()
-    found = [ratio_of(base, other) for other in others]
-    names = list(samples)[1:]
-    parts = [
-        f"{name} {ratio.low:.3g}× to {ratio.high:.3g}×"
-        for name, ratio in zip(names, found, strict=True)
-    ]
-    said = f"after {counted} rounds: {', '.join(parts)}"
-    return said, all(map(is_settled, found))
+    found = {pair: ratio_of(*(samples[name] for name in pair)) for pair in pairs}
+    parts = [f"{name} {ratio.low:.3g}× to {ratio.high:.3g}×" for (_, name), ratio in found.items()]
+    return f"after {counted} rounds: {', '.join(parts)}", all(map(is_settled, found.values()))
 
 
 def _kept(watches: list[Watch]) -> list[bool]:
@@ -161,11 +163,8 @@ def _taken(watches: list[Watch], observer: Observer) -> Taken:
     common = observer.surroundings(sum(kept), len(kept) - sum(kept))
     around, timings = {}, {}
     for watch in watches:
-        pair = (watches[0], watch)
         around[watch.name] = dataclasses.replace(
-            common,
-            sample=min(min(each.totals) for each in pair),
-            host=min(_host_share(each) for each in pair),
+            common, sample=min(watch.totals), host=_host_share(watch)
         )
         timings[watch.name] = Timing(
             name=watch.name,
@@ -185,114 +184,19 @@ def _host_share(watch: Watch) -> float:
     return statistics.median(host / max(total, 1e-12) for host, total in pairs)
 
 
-def told(taken: Taken) -> dict[str, Told]:
-    """The verdict on every contender but the baseline."""
-    (_, base), *others = taken.samples.items()
-    found = {}
-    for name, samples in others:
-        ratio = ratio_of(base, samples)
-        outcome = decide(ratio)
-        cause = cause_of(taken.around[name], ratio)
-        if outcome is None or is_too_busy(taken.around[name]):
-            found[name] = Told("cannot tell", ratio, cause)
-        else:
-            caveat = cause.sentence if cause.kind in _CAVEATS else ""
-            found[name] = Told(outcome, ratio, Cause("", ""), caveat)
-    return found
+def told(taken: Taken, baseline: str, other: str) -> Told:
+    """Whether `other` is faster than `baseline`, or why that cannot be told."""
+    ratio = ratio_of(taken.samples[baseline], taken.samples[other])
+    around = _around_both(taken.around[baseline], taken.around[other])
+    outcome, cause = decide(ratio), cause_of(around, ratio)
+    if outcome is None or is_too_busy(around):
+        return Told(baseline, "cannot tell", ratio, cause)
+    caveat = cause.sentence if cause.kind in _CAVEATS else ""
+    return Told(baseline, outcome, ratio, Cause("", ""), caveat)
 
 
-def race(
-    fn: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any] | None = None,
-    *,
-    against: Sequence[str] = ("eager",),
-    seconds: float = 3.0,
-    flush: bool = True,
-    devices: Iterable[str] | None = None,
-    tell: Tell | None = None,
-) -> Comparison:
-    """Time one call fused and not until there is a verdict, on every device that is here.
-
-    Args:
-        fn: a function over tensors, or a `FusedFunction`.
-        args: positional arguments of the call; every contender works on copies.
-        kwargs: its keyword arguments.
-        against: of "eager" and "inductor"; the first is the baseline.
-        seconds: the most time for the rounds on one device; compiling comes on top.
-        flush: write over the caches before each sample, which is then one call; else samples are
-            half a millisecond of calls with warm caches.
-        devices: "cpu", "cuda"; None for the arguments' own and for the GPU if there is one.
-        tell: told how far it is.
-    """
-    how = Settings(runs=LOOKS[-1], seconds=seconds, flush=flush)
-    rows: list[Row] = []
-    skipped: list[Skipped] = []
-    for device in devices_of(devices, (args, kwargs)):
-        if device == "cuda" and not torch.cuda.is_available():
-            skipped.append(Skipped("", device, "no GPU that torch can use"))
-            continue
-        if tell is not None:
-            tell(0, math.ceil(10 * seconds), "first calls")
-        found, missing = find_contenders(
-            fn, args, dict(kwargs or {}), device=device, engines=None, against=against
-        )
-        skipped += missing
-        rows += _rows(found, device, how, tell) if found else []
-    name = getattr(fn, "__name__", type(fn).__name__)
-    return Comparison(name, tuple(rows), tuple(skipped), how, _method(rows, how))
-
-
-def _rows(
-    found: Sequence[Contender], device: str, how: Settings, tell: Tell | None
-) -> Iterable[Row]:
-    taken = take(
-        {contender.name: contender.call for contender in found},
-        how,
-        synchronize=torch.cuda.synchronize if device == "cuda" else None,
-        firsts={contender.name: contender.first for contender in found},
-        tell=tell,
-    )
-    verdicts = told(taken)
-    for index, contender in enumerate(found):
-        timing = taken.timings[contender.name]
-        plain = Row(contender.name, device, contender.engine, timing, None, "", "")
-        plain = dataclasses.replace(plain, declined=contender.declined)
-        said = verdicts.get(contender.name)
-        if said is None:
-            is_fused = contender.name.startswith("fused")
-            yield dataclasses.replace(plain, outcome="" if is_fused or index else "baseline")
-            continue
-        ratio = said.ratio
-        bounded = math.isfinite(ratio.high)
-        yield dataclasses.replace(
-            plain,
-            ratio=ratio.median,
-            outcome=said.outcome,
-            reason=_reason(said, found[0].name),
-            interval=(ratio.low, ratio.high) if bounded else None,
-            cause=said.cause.kind,
-        )
-
-
-def _reason(said: Told, baseline: str) -> str:
-    if said.cause.sentence:
-        return said.cause.sentence
-    interval = f"{said.ratio.low:.3g} to {said.ratio.high:.3g}"
-    caveat = f"; {said.caveat}" if said.caveat else ""
-    return f"{said.ratio.median:.3g}× as fast as {baseline} ({interval}){caveat}"
-
-
-def _method(rows: Sequence[Row], how: Settings) -> str:
-    timings = [row.timing for row in rows]
-    inner = sorted({timing.inner for timing in timings})
-    calls = "one call" if inner in ([], [1]) else f"{inner[0]} to {inner[-1]} calls"
-    flushed = "caches written over before each" if how.flush else "caches warm"
-    lost = max((timing.disturbed for timing in timings), default=0)
-    dropped = f"; {lost} disturbed rounds dropped" if lost else ""
-    first = ", ".join(f"{row.name} {seconds_text(row.timing.first)}" for row in rows)
-    return (
-        f"Medians of samples of {calls}, taken in rounds of all contenders, {flushed}; the "
-        f"interval holds the true median ratio with 95 %; within 2 % is a tie; "
-        f"{torch.get_num_threads()} threads{dropped}. First calls, apart: {first}."
+def _around_both(one: Surroundings, other: Surroundings) -> Surroundings:
+    """The shorter sample is the one that a clock may be too coarse for."""
+    return dataclasses.replace(
+        one, sample=min(one.sample, other.sample), host=min(one.host, other.host)
     )

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any, TypedDict
 
-import torch
-from torch.utils import _pytree as pytree
-
 from fusekit.api import FusedFunction
-from fusekit.bench.comparison import Comparison, TimingDict, compare
+from fusekit.bench.comparing import compare, race
+from fusekit.bench.comparison import Comparison, TimingDict
+from fusekit.bench.contenders import device_of
 from fusekit.bench.report import sweep_table, sweep_text
-from fusekit.bench.stopwatch import Tell, race
+from fusekit.bench.stopwatch import Tell
 from fusekit.bench.timing import Settings
 from fusekit.errors import UsageError
 
@@ -151,7 +150,7 @@ def points_of(
         fn: a function over tensors, or a `FusedFunction`.
         make: size -> arguments and keyword arguments.
         sizes: what to give it.
-        against: see `race`.
+        against: see `compare`.
         seconds: the most time for the rounds at one size.
         tell: told before each size and during it.
     """
@@ -163,25 +162,19 @@ def points_of(
                 tell(at[0], len(sizes), f"size {at[1]:,}{', ' + said if said else ''}")
 
         step(0, 0, "")
-        device = _device(args, kwargs)
+        device = device_of((args, kwargs))
         yield Point(
             size,
             race(
                 fn,
                 args,
                 kwargs,
-                against=against,
-                seconds=seconds,
-                flush=False,
                 devices=[device],
+                against=against,
+                settings=Settings(seconds=seconds),
                 tell=step,
             ),
         )
-
-
-def _device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    leaves = pytree.tree_leaves((args, kwargs))
-    return next((x.device.type for x in leaves if isinstance(x, torch.Tensor)), "cpu")
 
 
 def sweep(

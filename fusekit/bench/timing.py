@@ -1,8 +1,9 @@
-"""The stopwatch: contenders in turn, A/B/A/B, until every one has enough undisturbed runs.
+"""Samples of contenders in turn, A/B/A/B, until every one has enough undisturbed runs.
 
 Machines drift: clocks change, neighbours come and go. Contenders that are measured one after the
 other meet different machines; in turns, all meet the same. The first call of each (which traces
-and compiles) is kept apart and never enters a median.
+and compiles) is kept apart and never enters a median. Who is faster is not for medians to say:
+see `stopwatch`.
 """
 
 from __future__ import annotations
@@ -15,22 +16,18 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 
+from fusekit.bench.ratio import LOOKS
+
 __all__ = [
-    "Outcome",
     "Settings",
     "Timing",
-    "Verdict",
     "Watch",
-    "judge",
     "measure",
     "no_collection",
 ]
-
-Outcome = Literal["faster", "slower", "tie", "cannot tell"]
 
 _TICK = 8e-3
 """A thread that lost its core waits for whole slices of the scheduler: multiples of 8 ms."""
@@ -51,13 +48,7 @@ _LONG = 0.05
 """Seconds from which a call is a sample by itself, without trying how many make one."""
 
 _LEAST_RUNS = 5
-"""Fewer undisturbed runs than this give no verdict."""
-
-_TIE = 0.03
-"""Medians closer than this are a tie even where the spreads are smaller still."""
-
-_NARROW = 0.1
-"""Spreads below this share of the median are narrow: if they overlap, it is a tie."""
+"""So many rounds are taken even where the time is over."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,14 +56,14 @@ class Settings:
     """How to measure.
 
     Attributes:
-        runs: samples of each contender.
-        seconds: stop early when all of it took that long (each gets at least five samples).
+        runs: samples of each contender; the most of them, where a verdict is waited for.
+        seconds: stop early when all of it took that long.
         sample: calls are repeated until one sample takes that long; a longer call is one sample.
         warmup: samples thrown away.
         flush: write over all caches before each sample, which is then one call.
     """
 
-    runs: int = 25
+    runs: int = LOOKS[-1]
     seconds: float = 3.0
     sample: float = 5e-4
     warmup: int = 2
@@ -129,56 +120,6 @@ class Timing:
         return len(self.samples)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Verdict:
-    """What two timings say about each other.
-
-    Attributes:
-        outcome: "faster", "slower", "tie" or "cannot tell".
-        reason: why, with the numbers.
-    """
-
-    outcome: Outcome
-    reason: str
-
-
-def judge(timing: Timing, baseline: Timing) -> Verdict:
-    """Whether `timing` is faster than `baseline`: only where the quartiles do not overlap."""
-    unfit = _unfit(timing) or _unfit(baseline)
-    if unfit:
-        return Verdict("cannot tell", unfit)
-    is_narrow = max(_width(timing), _width(baseline)) < _NARROW
-    is_close = abs(timing.median / baseline.median - 1) < _TIE
-    (low, high), (base_low, base_high) = timing.quartiles, baseline.quartiles
-    if not is_close and (high < base_low or low > base_high):
-        outcome: Outcome = "faster" if high < base_low else "slower"
-        return Verdict(
-            outcome, f"{baseline.median / timing.median:.2f}× as fast as {baseline.name}"
-        )
-    return Verdict("tie" if is_narrow else "cannot tell", _overlap(timing, baseline))
-
-
-def _unfit(timing: Timing) -> str:
-    """Why nothing follows from these samples; "" if something may."""
-    if not timing.reliable:
-        return f"the machine was busy: no undisturbed run of {timing.name}"
-    if timing.runs < _LEAST_RUNS:
-        total = timing.runs + timing.disturbed
-        return f"only {timing.runs} undisturbed runs of {timing.name} (of {total})"
-    return ""
-
-
-def _width(timing: Timing) -> float:
-    return timing.spread / timing.median
-
-
-def _overlap(*timings: Timing) -> str:
-    parts = [
-        f"{t.name} {1e3 * t.quartiles[0]:.3g} to {1e3 * t.quartiles[1]:.3g} ms" for t in timings
-    ]
-    return f"quartiles: {', '.join(parts)}"
-
-
 def measure(
     contenders: Mapping[str, Callable[[], object]],
     settings: Settings | None = None,
@@ -191,7 +132,8 @@ def measure(
 
     Args:
         contenders: name -> a call without arguments; what it returns is dropped at once.
-        settings: how; the defaults fit calls of a microsecond to a second.
+        settings: how; None for 25 samples, which fits calls of a microsecond to a second. Each
+            contender gets at least five samples.
         synchronize: waits for what a call started (on a GPU).
         firsts: seconds of first calls that the caller already made; the others are made here.
         tell: told after each round how many there were, of how many, and a word; may raise.
@@ -199,7 +141,7 @@ def measure(
     Returns:
         A `Timing` for each name.
     """
-    how = settings or Settings()
+    how = settings or Settings(runs=25)
     watches = [Watch(name, call, how, synchronize) for name, call in contenders.items()]
     for watch in watches:
         watch.start((firsts or {}).get(watch.name))

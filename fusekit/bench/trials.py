@@ -15,27 +15,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction, fuse
 from fusekit.bench.accuracy import reference
 from fusekit.bench.agreement import Agreement, agreement
 from fusekit.bench.alteration import altered
-from fusekit.bench.contenders import move
+from fusekit.bench.contenders import device_of, move
+from fusekit.bench.stopwatch import Taken, take, told
 from fusekit.bench.targets import HOST, figures
-from fusekit.bench.timing import Settings, Timing, judge, measure
+from fusekit.bench.timing import Settings
 from fusekit.bench.variant import Change, Race, Side, Variant
 from fusekit.config import options
-from fusekit.errors import FusionDeclined, UsageError
+from fusekit.errors import UsageError
 from fusekit.fusion import Plan, as_plan
 from fusekit.runtime.plans import members
 from fusekit.runtime.program import Program
 from fusekit.runtime.traffic import total_traffic
-from fusekit.specs import Decline, Reason
 
 __all__ = ["called", "what_if"]
 
 _QUICK = Settings(seconds=1.5)
+
+_BASELINES = ("current", "eager")
 
 
 def called(
@@ -125,15 +126,15 @@ class _Trial:
 
     def run(self) -> Variant:
         """Compile, check, time; the generator of random numbers is as before."""
-        device = _device(self.call)
+        device = device_of(self.call)
         with torch.random.fork_rng(devices=[device] if device == "cuda" else []):
             return self._run()
 
     def _run(self) -> Variant:
         self.step("dividing")
-        now = _program(self.fused, *self.call)
+        now, _ = self.fused.entry(*self.call).fused()
         context = self._context()
-        made = context.run(_program, self.variant, *self.altered)
+        made, _ = context.run(self.variant.entry, *self.altered).fused()
         target = self.change.target
         self.step("counting instructions")
         sides = (
@@ -188,10 +189,10 @@ class _Trial:
         return agreement(made[0], made[1], wide), ""
 
     def _races(self, context: contextvars.Context) -> Iterator[Race]:
-        device = _device(self.call)
+        device = device_of(self.call)
         threads = torch.get_num_threads()
         try:
-            timings = measure(
+            taken = take(
                 {
                     "current": self._contender(
                         self.fused, self.call, contextvars.copy_context(), threads
@@ -204,18 +205,19 @@ class _Trial:
                     ),
                 },
                 self.settings,
+                pairs=[(name, "variant") for name in _BASELINES],
                 synchronize=torch.cuda.synchronize if device == "cuda" else None,
             )
         finally:
             torch.set_num_threads(threads)
-        for name in ("current", "eager"):
-            yield _race(name, timings["variant"], timings[name])
+        for name in _BASELINES:
+            yield _race(taken, name)
 
     def _contender(
         self, function: Callable[..., Any], call: Any, context: contextvars.Context, threads: int
     ) -> Callable[[], object]:
         """A call, in its context; all of them set the threads if one of them does."""
-        args, kwargs = (move(each, _device(call)) for each in call)
+        args, kwargs = (move(each, device_of(call)) for each in call)
         if self.change.threads is None:
             return lambda: context.run(function, *args, **kwargs)
 
@@ -226,18 +228,16 @@ class _Trial:
         return threaded
 
 
-def _race(against: str, mine: Timing, other: Timing) -> Race:
-    verdict = judge(mine, other)
-    return Race(against, mine.median, other.median, mine.spread, verdict.outcome, verdict.reason)
-
-
-def _program(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Program:
-    entry = fused.entry(args, kwargs)
-    if entry.program is None or entry.plan is None:
-        raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
-    return entry.program
-
-
-def _device(call: Any) -> str:
-    tensors = (x for x in pytree.tree_leaves(call) if isinstance(x, torch.Tensor))
-    return next((tensor.device.type for tensor in tensors), "cpu")
+def _race(taken: Taken, against: str) -> Race:
+    said = told(taken, against, "variant")
+    mine = taken.timings["variant"]
+    return Race(
+        against=against,
+        seconds=mine.median,
+        baseline=taken.timings[against].median,
+        spread=mine.spread,
+        ratio=said.ratio.median,
+        interval=said.ratio.interval,
+        outcome=said.outcome,
+        reason=said.sentence,
+    )

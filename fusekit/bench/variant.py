@@ -9,6 +9,7 @@ from typing import Any
 import torch  # noqa: TC002  an annotation
 
 from fusekit.bench.agreement import Agreement
+from fusekit.bench.ratio import Outcome
 from fusekit.bench.report import seconds_text
 from fusekit.bench.targets import Figures
 from fusekit.fusion import Plan
@@ -102,6 +103,9 @@ class Race:
         seconds: the variant's median.
         baseline: the other's.
         spread: the variant's interquartile range, in seconds.
+        ratio: the median of what the other takes over what the variant takes in the same round:
+            above 1 is faster.
+        interval: where the true median ratio lies with 95 %; None if rounds were too few.
         outcome: "faster", "slower", "tie" or "cannot tell".
         reason: with the numbers.
     """
@@ -110,13 +114,10 @@ class Race:
     seconds: float
     baseline: float
     spread: float
-    outcome: str
+    ratio: float
+    interval: tuple[float, float] | None
+    outcome: Outcome
     reason: str
-
-    @property
-    def ratio(self) -> float:
-        """The other's median over the variant's: above 1 is faster."""
-        return self.baseline / self.seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,6 +189,6 @@ class Variant:
             "current": self.current.to_dict(),
             "ulp": self.agreement.ulp if self.agreement else None,
             "agrees": self.agreement.holds if self.agreement else None,
-            "races": [{**dataclasses.asdict(race), "ratio": race.ratio} for race in self.races],
+            "races": [dataclasses.asdict(race) for race in self.races],
             "note": self.note,
         }

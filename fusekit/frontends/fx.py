@@ -25,6 +25,7 @@ from fusekit.frontends.free import Free, free_variables
 from fusekit.frontends.lines import line_of
 from fusekit.frontends.obstacles import translated
 from fusekit.frontends.questions import SizeQuestions
+from fusekit.frontends.record import Record
 from fusekit.frontends.rehearsal import Identities, MutationError
 from fusekit.frontends.scalars import ScalarTrace, concrete
 from fusekit.frontends.scripted import optimising
@@ -185,13 +186,14 @@ class _Attempt:
         self.fakes = Fakes()
         self.sources: dict[int, Source] = {}
         self.by_real: dict[int, FakeTensor] = {}
-        self.tracer = Tracer(self.fakes, self.builder, self._adopt, self.opaque)
+        self.record = Record(self.fakes, self.builder)
+        self.tracer = Tracer(self.record, self._adopt, self.opaque)
         self.tracer.functional = self.writes is not _Writes.UNEXPECTED
         tensors = [leaf for leaf in self.leaves if isinstance(leaf, torch.Tensor)]
         tensors += [free.value for free in self.frees if free.is_tensor]
         if not tensors:
             raise FusionDeclined(Decline(Reason.NO_TENSORS))
-        self.tracer.device = self.device = tensors[0].device
+        self.record.device = self.device = tensors[0].device
         fakes = [self._leaf(index, leaf) for index, leaf in enumerate(self.leaves)]
         made = self._call(fakes)
         if self.tracer.rehearsal.active:
@@ -214,11 +216,11 @@ class _Attempt:
             detail = f"an argument is a {type(real).__name__}"
             raise FusionDeclined(Decline(Reason.LAYOUT, detail))
         fake = self.fakes.like(real)
-        value_id = self.tracer.new_input(fake)
+        value_id = self.record.new_input(fake)
         self.sources[value_id] = source
         if source.free is not None:
             self.by_real[id(real)] = fake
-            self.tracer.outside[value_id] = source.free.name
+            self.record.outside[value_id] = source.free.name
         return fake
 
     def _adopt(self, real: torch.Tensor) -> FakeTensor:
@@ -288,7 +290,7 @@ class _Attempt:
                 self.scalars.pinned.add(f"a{index}")
         results, spec = pytree.tree_flatten(made)
         found = tuple(self._result(item, fakes) for item in results)
-        writes = tuple(dict(self.tracer.writes).items())
+        writes = tuple(dict(self.record.writes).items())
         self._check_writes()
         if writes:
             written = {value: target for target, value in writes}
@@ -296,9 +298,9 @@ class _Attempt:
         outputs = [item.value for item in found if item.value is not None]
         graph = self.builder.finish([*outputs, *(value for _, value in writes)])
         _check_traps(graph)
-        for value_id, constant in self.tracer.constants.items():
+        for value_id, constant in self.record.constants.items():
             self.sources[value_id] = Source(constant=constant)
-        expressions = {value: text for text, value in self.tracer.scalars.items()}
+        expressions = {value: text for text, value in self.record.scalars.items()}
         return Capture(
             graph=graph,
             sources=tuple(self.sources[i] for i in graph.tensor_inputs),
@@ -309,8 +311,8 @@ class _Attempt:
             pinned=frozenset(int(name[1:]) for name in self.scalars.pinned),
             guards=tuple(free for free in self.frees if not free.is_tensor),
             device=self.device,
-            reads_sizes=self.tracer.states_sizes or self.questions.asked,
-            obstacles=self.tracer.obstacles,
+            reads_sizes=self.record.states_sizes or self.questions.asked,
+            obstacles=self.record.obstacles,
         )
 
     def _result(self, item: Any, fakes: list[Any]) -> Result:
@@ -333,7 +335,7 @@ class _Attempt:
 
     def _check_writes(self) -> None:
         """Every write has been found, and can be repeated by a copy."""
-        targets = {target for target, _ in self.tracer.writes}
+        targets = {target for target, _ in self.record.writes}
         found = {self.sources[target].leaf for target in targets}
         if any(is_written and i not in found for i, is_written in enumerate(self.written)):
             detail = "an argument is changed in a way that functionalisation does not see"
@@ -363,13 +365,13 @@ class _Attempt:
         return Result(value=value)
 
     def _tensor_result(self, item: torch.Tensor) -> Result:
-        if not self.tracer.names.knows(item):
+        if not self.record.names.knows(item):
             for real, fake in self.by_real.items():
                 if id(item) == real:
-                    return Result(value=self.tracer.names.identify(fake))
+                    return Result(value=self.record.identify(fake))
             detail = "it returns a tensor that no traced operator made"
             raise FusionDeclined(Decline(Reason.CAPTURE, detail))
-        return Result(value=self.tracer.names.identify(item))
+        return Result(value=self.record.identify(item))
 
 
 def _check_traps(graph: Graph) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,9 +22,10 @@ from torch.utils import _pytree as pytree
 from fusekit.errors import UsageError
 from fusekit.frontends.dtypes import FROM_TORCH, TO_TORCH
 from fusekit.ir.graph import contiguous_strides
+from fusekit.runtime.call import Key
 from fusekit.runtime.differences import Signature, form_of
 from fusekit.runtime.leaf_names import leaf_names
-from fusekit.runtime.signature import TENSOR, context_key, leaf_key
+from fusekit.runtime.signature import context_key, is_tensor_key, leaf_key
 
 __all__ = ["Asked", "asked_of", "described", "text_of"]
 
@@ -34,7 +35,6 @@ _DTYPES: Mapping[str, torch.dtype] = {
     **{str(theirs): theirs for theirs in TO_TORCH.values()},
 }
 
-_N_FACTS = len(TENSOR)
 _TENSOR = re.compile(r"([A-Za-z][\w.]*)\s*\[([\d\s,]*)\]")
 _KEYWORD = re.compile(r"([A-Za-z_]\w*)\s*=(?!=)\s*")
 _WORD = re.compile(r"[\s:]*([a-z_]+(?::\d+)?)\s*(?:\(([\d\s,]*)\))?")
@@ -65,11 +65,10 @@ class Asked:
     values: tuple[Any, ...]
     firsts: tuple[int, ...]
 
-    def key(self, *, shapes: bool = True) -> tuple[Hashable, ...]:
+    def key(self) -> Key:
         """The dispatcher's key, here and now."""
         distinct = self.firsts == tuple(range(len(self.firsts)))
-        keys = self.keys if shapes else tuple(map(_without_shape, self.keys))
-        return (self.spec, context_key(), None if distinct else self.firsts, *keys)
+        return Key(self.spec, context_key(), None if distinct else self.firsts, self.keys)
 
     def signature(self, outside: Mapping[str, Any]) -> Signature:
         """The same for people; `outside` is what the function would read now."""
@@ -94,11 +93,6 @@ class Asked:
         return [(tuple(key[2]), key[3]) for key in self.keys if is_tensor_key(key)]
 
 
-def is_tensor_key(key: Any) -> bool:
-    """True for the `leaf_key` of a tensor."""
-    return isinstance(key, tuple) and len(key) == _N_FACTS
-
-
 def asked_of(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Asked:
     """The signature of real arguments."""
     leaves, spec = pytree.tree_flatten((tuple(args), dict(kwargs)))
@@ -107,7 +101,7 @@ def asked_of(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[
         form=form_of(spec),
         spec=str(spec),
         names=tuple(leaf_names(function, args, kwargs)),
-        keys=tuple(leaf_key(leaf, shapes=True) for leaf in leaves),
+        keys=tuple(leaf_key(leaf) for leaf in leaves),
         values=tuple(None if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves),
         firsts=tuple(map(tensors.index, tensors)),
     )
@@ -360,16 +354,11 @@ def _resolved(
             keys.append(known[source].key)
             firsts.append(order.index(source))
         else:
-            keys.append(leaf_key(leaf, shapes=True))
+            keys.append(leaf_key(leaf))
     # the first of equal tensors may be described by its second mention
     return tuple(keys), tuple(
         min(i for i, f in enumerate(firsts) if f == first) for first in firsts
     )
-
-
-def _without_shape(key: Any) -> Any:
-    """As `leaf_key` gives it for size-generic programs."""
-    return (*key[:2], len(key[2]), None, *key[4:]) if is_tensor_key(key) else key
 
 
 def _leaf_text(signature: Signature, name: str) -> str:

@@ -11,7 +11,8 @@ from torch.utils import _pytree as pytree
 
 from fusekit.frontends.fx import Capture
 from fusekit.ir.graph import contiguous_strides
-from fusekit.runtime.signature import CONTEXT, TENSOR, context_key, leaf_key
+from fusekit.runtime.call import Key
+from fusekit.runtime.signature import CONTEXT, TENSOR, is_tensor_key, leaf_key
 
 __all__ = ["Signature", "differences", "form_of", "signature_of", "value_text"]
 
@@ -54,11 +55,13 @@ def form_of(spec: pytree.TreeSpec) -> str:
 def signature_of(
     names: Sequence[str],
     leaves: Sequence[Any],
+    key: Key,
     pinned: Sequence[int],
     found: Capture | None,
-    form: str = "",
+    *,
+    form: str,
 ) -> Signature:
-    """The signature of a call, after its capture; `found` is None if that failed."""
+    """The signature of a call with that key, after its capture; `found` is None if that failed."""
     given = dict(zip(names, leaves, strict=True))
     first: dict[int, str] = {}
     tensors = {name: x for name, x in given.items() if isinstance(x, torch.Tensor)}
@@ -66,14 +69,14 @@ def signature_of(
     if found is not None:
         outside = {guard.name: guard.value for guard in found.guards}
         frees = [source.free for source in found.sources if source.free is not None]
-        outside |= {free.name: leaf_key(free.value, shapes=True) for free in frees}
+        outside |= {free.name: leaf_key(free.value) for free in frees}
     return Signature(
-        leaves={name: leaf_key(x, shapes=True) for name, x in given.items()},
+        leaves=dict(zip(names, key.leaves, strict=True)),
         numbers={name: x for name, x in given.items() if type(x) in (int, float)},
         pinned=frozenset(names[i] for i in pinned if i < len(names)),
         aliases={name: first.setdefault(id(x), name) for name, x in tensors.items()},
         outside=outside,
-        context=context_key(),
+        context=key.context,
         form=form,
     )
 
@@ -110,7 +113,7 @@ def _in_arguments(old: Signature, new: Signature) -> Iterator[str]:
 
 
 def _in_leaf(name: str, old: Any, new: Any) -> Iterator[str]:
-    if not (_is_tensor(old) and _is_tensor(new)):
+    if not (is_tensor_key(old) and is_tensor_key(new)):
         yield f"{name}: {_leaf_text(old)} -> {_leaf_text(new)}"
         return
     for index, (fact, before, after) in enumerate(zip(TENSOR, old, new, strict=True)):
@@ -135,7 +138,7 @@ def _in_closure(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]
         if name not in new or _is_same(old[name], new[name]):
             continue
         kind = "training flag" if name.endswith(".training") else "closed-over"
-        if _is_tensor(old[name]) and _is_tensor(new[name]):
+        if is_tensor_key(old[name]) and is_tensor_key(new[name]):
             yield from _in_leaf(f"{kind} {name}", old[name], new[name])
         else:
             before, after = value_text(old[name]), value_text(new[name])
@@ -150,19 +153,9 @@ def _in_context(old: Sequence[Any], new: Sequence[Any]) -> Iterator[str]:
 
 
 def _is_same(old: Any, new: Any) -> bool:
-    if _is_tensor(old) or isinstance(old, bool | int | float | str | bytes):
+    if is_tensor_key(old) or isinstance(old, bool | int | float | str | bytes):
         return type(old) is type(new) and bool(old == new)
     return old is new
-
-
-def _is_tensor(key: Any) -> bool:
-    """True for the `leaf_key` of a tensor."""
-    return (
-        isinstance(key, tuple)
-        and len(key) == len(TENSOR)
-        and isinstance(key[0], type)
-        and issubclass(key[0], torch.Tensor)
-    )
 
 
 def _is_dense(key: Any) -> bool:
@@ -171,7 +164,7 @@ def _is_dense(key: Any) -> bool:
 
 def _leaf_text(key: Any) -> str:
     """A tensor by dtype and shape, a number by its type, anything else by its value."""
-    if _is_tensor(key):
+    if is_tensor_key(key):
         return f"{value_text(key[1])}{value_text(key[_SHAPE])}"
     return value_text(key[1]) if isinstance(key, tuple) and len(key) == 2 else value_text(key)
 

@@ -13,34 +13,36 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch.utils import _pytree as pytree
 
 from fusekit import events
-from fusekit.config import Options, current
+from fusekit.config import current
 from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import free_variables
 from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.seeds import is_seed
 from fusekit.fusion import Plan as FusionPlan
 from fusekit.runtime.bounded import Bounded
+from fusekit.runtime.call import Call, Key, call_of, generic_key
 from fusekit.runtime.differences import form_of, signature_of
 from fusekit.runtime.engines import Engine, choose, switches
 from fusekit.runtime.entry import Entry, Generic, conditions
 from fusekit.runtime.gradient import Differentiable, check_differentiable, frees_of, requires_grad
 from fusekit.runtime.history import Recorder
 from fusekit.runtime.leaf_names import leaf_names
-from fusekit.runtime.plan import MISS, Plan, make_plan
+from fusekit.runtime.plan import MISS, Plan, make_plan, recording
 from fusekit.runtime.program import Program, build
+from fusekit.runtime.recent import Hot, Recent, Run, shapes_of
 from fusekit.runtime.resize import extents_of, is_generic, pattern_of, resize
 from fusekit.runtime.seeded import Drawing, Seeded
 from fusekit.runtime.signature import (
-    context_key,
+    default_device,
     foreign_context,
-    leaf_key,
     mutable_among,
+    n_function_modes,
     spread,
 )
 from fusekit.runtime.stats import counters
@@ -55,11 +57,6 @@ being_compiled = torch.compiler.is_dynamo_compiling
 
 n_modes = torch._C._len_torch_dispatch_stack  # noqa: SLF001  the plans' own checks miss make_fx
 
-n_function_modes = torch._C._len_torch_function_stack  # noqa: SLF001  and torch.device as a context
-
-_HOT = 6
-"""Plans tried in turn before the signature is computed."""
-
 _MAX_ENTRIES = 4096
 """Signatures remembered for one function; the oldest are forgotten (their kernels are not)."""
 
@@ -68,14 +65,6 @@ Capturer = Callable[[tuple[Any, ...], dict[str, Any]], Capture]
 
 _MAX_VARIANTS = 64
 """Entries of one signature, which differ in pinned numbers or in what the function closes over."""
-
-
-class _Hot(NamedTuple):
-    """Recent plans by form of the call, and what they took for granted but do not check."""
-
-    dtype: torch.dtype
-    options: Options
-    runs: dict[Hashable, tuple[Callable[[Sequence[Any]], Any], ...]]
 
 
 class Dispatcher:
@@ -115,7 +104,8 @@ class Dispatcher:
         self.dynamic = dynamic
         self.recorder = recorder or Recorder(name)
         self._labels = labels
-        self._hot = _Hot(torch.get_default_dtype(), current(), {})
+        self._recent = Recent()
+        self._names: dict[str, tuple[Sequence[str], str]] = {}
         self._takes_lists = False
         self._pinned: tuple[Entry, ...] = ()
         self.prepared = Bounded[Entry](_MAX_ENTRIES, _MAX_VARIANTS, self.is_pinned)
@@ -134,24 +124,28 @@ class Dispatcher:
             leaves: Sequence[Any] = (*args, *kwargs.values())
         else:
             form, leaves = len(args), args
-        dtype, options, runs = self._hot
+        hot = self._recent.hot
+        dtype, options, device, latest, _ = hot
         if (
             dtype is default_dtype()
             and options is current()
             and not n_modes()
-            and not n_function_modes()
+            and (not n_function_modes() if device is None else device == default_device())
         ):
-            for run in runs.get(form, ()):
+            for run in latest.get(form, ()):
                 result = run(leaves)
                 if result is not MISS:
                     return result
             if self._takes_lists:
-                lists, leaves = spread(args, kwargs)
-                for run in runs.get(lists, ()):
+                form, leaves = spread(args, kwargs)
+                for run in latest.get(form, ()):
                     result = run(leaves)
                     if result is not MISS:
                         return result
-        return self._slow(form, args, kwargs)
+            result = self._by_shapes(hot, form, leaves)
+            if result is not MISS:
+                return result
+        return self._slow(args, kwargs)
 
     def entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
         """What serves a call, prepared if need be.
@@ -159,22 +153,7 @@ class Dispatcher:
         Raises:
             EngineUnavailableError: the engine asked for by name cannot run here.
         """
-        leaves, spec = pytree.tree_flatten((args, kwargs))
-        mutable = mutable_among(leaves)
-        if mutable is not None:
-            return Entry(None, mutable, None)
-        key = self._key(leaves, spec)
-        for known in self.prepared.get(key):
-            if known.fits(leaves):
-                return known
-        with self._lock:
-            for known in self.prepared.get(key):
-                if known.fits(leaves):
-                    return known
-            counters.missed()
-            made = self._prepare(args, kwargs, leaves, spec)
-            self.prepared.add(key, made)
-            return made
+        return self._found(call_of(args, kwargs))
 
     def eager(self, args: tuple[Any, ...], kwargs: dict[str, Any], decline: Decline) -> Any:
         """Run the original, counted."""
@@ -202,25 +181,27 @@ class Dispatcher:
         """True if the entry, or one by the same capture, is never forgotten for want of room."""
         return any(held is entry or held.shares_capture(entry) for held in self._pinned)
 
+    def _by_shapes(self, hot: Hot, form: Hashable, leaves: Sequence[Any]) -> Any:
+        """The result of a plan that served the same shapes before; MISS if there is none."""
+        for run in hot.alike.get((form, *shapes_of(leaves)), ()):
+            result = run(leaves)
+            if result is not MISS:
+                self._recent.met_again(hot, form, run)
+                return result
+        return MISS
+
     # the slow way
 
-    def _slow(self, form: Hashable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _slow(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         decline = foreign_context()
         if decline is not None:
             return self.eager(args, kwargs, decline)
-        entry = self.entry(args, kwargs)
-        if entry.decline is not None or entry.plan is None:
+        call = call_of(args, kwargs)
+        entry, leaves = self._found(call), call.leaves
+        if entry.decline is not None or entry.run is None:
             return self.eager(args, kwargs, entry.decline or Decline(Reason.CAPTURE))
-        leaves = pytree.tree_leaves((args, kwargs))
-        if entry.differentiable is not None:
-            made = entry.differentiable(leaves)
-            return pytree.tree_unflatten(made, entry.plan.program.capture.out_spec)
-        lists, found = spread(args, kwargs)
-        if len(found) == len(leaves) and all(map(operator.is_, found, leaves)):
-            if any(type(item) in (list, tuple) for item in (*args, *kwargs.values())):
-                form, self._takes_lists = lists, True
-            self._remember(form, entry.plan.run)
-        result = entry.plan.run(leaves)
+        self._remember(call, entry.run)
+        result = entry.run(leaves)
         if result is MISS:
             # the guard is stricter than the key (a mode, a subclass): PyTorch knows what to do
             detail = "an argument's dispatch keys are not those that it was prepared for"
@@ -229,37 +210,46 @@ class Dispatcher:
 
     def forget_recent(self) -> None:
         """Look the next call up by its whole signature, which includes the switches."""
+        self._recent.forget()
+
+    def _remember(self, call: Call, run: Run) -> None:
+        """Have calls like this one tried on `run`, if their leaves are found without a pytree."""
+        args, kwargs, leaves = call.args, call.kwargs, call.leaves
+        form, found = spread(args, kwargs)
+        if len(found) != len(leaves) or not all(map(operator.is_, found, leaves)):
+            return
+        if any(type(item) in (list, tuple) for item in (*args, *kwargs.values())):
+            self._takes_lists = True
+        else:
+            form = (len(args), *kwargs) if kwargs else len(args)
+        self._recent.remember(form, leaves, run)
+
+    def _found(self, call: Call) -> Entry:
+        """What serves a call, prepared if need be."""
+        leaves = call.leaves
+        mutable = mutable_among(leaves)
+        if mutable is not None:
+            return Entry(None, mutable, None)
+        key = call.key()
+        for known in self.prepared.get(key):
+            if known.fits(leaves):
+                return known
         with self._lock:
-            self._hot = self._hot._replace(runs={})
+            for known in self.prepared.get(key):
+                if known.fits(leaves):
+                    return known
+            counters.missed()
+            made = self._prepare(call, key)
+            self.prepared.add(key, made)
+            return made
 
-    def _remember(self, form: Hashable, run: Callable[[Sequence[Any]], Any]) -> None:
-        with self._lock:
-            dtype, options, runs = self._hot
-            if dtype is not default_dtype() or options is not current():
-                runs = {}
-            others = [known for known in runs.get(form, ()) if known is not run]
-            runs = {**runs, form: (run, *others[: _HOT - 1])}
-            self._hot = _Hot(default_dtype(), current(), runs)
-
-    def _key(
-        self, leaves: Sequence[Any], spec: pytree.TreeSpec, *, shapes: bool = True
-    ) -> tuple[Hashable, ...]:
-        tensors = [id(leaf) for leaf in leaves if isinstance(leaf, torch.Tensor)]
-        aliases = tuple(map(tensors.index, tensors)) if len(set(tensors)) < len(tensors) else None
-        return (str(spec), context_key(), aliases, *(leaf_key(leaf, shapes) for leaf in leaves))
-
-    def _prepare(
-        self,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        leaves: Sequence[Any],
-        spec: pytree.TreeSpec,
-    ) -> Entry:
+    def _prepare(self, call: Call, key: Key) -> Entry:
         start = time.perf_counter()
         program, captured = None, True
+        leaves = call.leaves
         try:
-            program, captured = self._program(args, kwargs, leaves, spec)
-            entry = self._entry(program, leaves, spec)
+            program, captured = self._program(call, key)
+            entry = self._entry(program, call)
         except FusionDeclined as declined:
             pinned = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, int | float))
             entry = Entry(None, declined.decline, program, pinned)
@@ -267,12 +257,11 @@ class Dispatcher:
             seconds = time.perf_counter() - start
             calls = sum(node.op == "call" for node in program.graph.nodes)
             events.emit(events.Traced(self.name, len(program.kernels), calls, seconds))
+        names, form = self._labelled(call)
         signature = signature_of(
-            self._labelled(leaves, spec),
-            leaves,
-            [i for i, _ in entry.pinned],
+            *(names, leaves, key, [i for i, _ in entry.pinned]),
             program.capture if program else None,
-            form_of(spec),
+            form=form,
         )
         made = self.recorder.specialised(
             *(self.name, signature),
@@ -282,30 +271,32 @@ class Dispatcher:
         )
         return dataclasses.replace(entry, made=made, signature=signature)
 
-    def _labelled(self, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Sequence[str]:
-        """What to call the argument leaves."""
-        if self._labels is None:
-            args, kwargs = pytree.tree_unflatten(list(leaves), spec)
-            return leaf_names(self.original, args, kwargs)
-        more = len(leaves) - len(self._labels)
-        return [*self._labels[: len(leaves)], *(f"gradient[{i}]" for i in range(more))]
+    def _labelled(self, call: Call) -> tuple[Sequence[str], str]:
+        """What to call the argument leaves, and how they are put together."""
+        known = self._names.get(call.structure)
+        if known is None:
+            if self._labels is None:
+                names = leaf_names(self.original, call.args, call.kwargs)
+            else:
+                more = len(call.leaves) - len(self._labels)
+                names = [*self._labels, *(f"gradient[{i}]" for i in range(more))]
+                names = names[: len(call.leaves)]
+            known = self._names[call.structure] = names, form_of(call.spec)
+        return known
 
-    def _program(
-        self,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        leaves: Sequence[Any],
-        spec: pytree.TreeSpec,
-    ) -> tuple[Program, bool]:
+    def _program(self, call: Call, sized: Key) -> tuple[Program, bool]:
         """Captured now (True), or for other sizes earlier (False)."""
+        leaves = call.leaves
         pattern = pattern_of(leaves)
-        key = (pattern, *self._key(leaves, spec, shapes=False))
+        key = generic_key(sized, pattern)
         extents = extents_of(leaves)
         for known in self.generic.get(key):
             if known.entry.fits(leaves):
                 sizes = dict(zip(known.extents, extents, strict=True))
                 return resize(known.program, sizes), False
-        program = build(self._capture(args, kwargs), current().max_arguments, self.planned)
+        program = build(
+            self._capture(call.args, call.kwargs), current().max_arguments, self.planned
+        )
         if pattern is not None and is_generic(program, leaves):
             pinned, guards, outside = conditions(program, leaves)
             held = Entry(None, None, program, pinned, guards, outside=outside)
@@ -315,8 +306,8 @@ class Dispatcher:
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
         return capture(self.function, args, kwargs, name=self.name, dynamic=self.dynamic)
 
-    def _entry(self, program: Program, leaves: Sequence[Any], spec: pytree.TreeSpec) -> Entry:
-        found = program.capture
+    def _entry(self, program: Program, call: Call) -> Entry:
+        found, leaves, spec = program.capture, call.leaves, call.spec
         engine = self._engine(found)
         pinned, guards, outside = conditions(program, leaves)
         if not program.kernels:
@@ -333,10 +324,11 @@ class Dispatcher:
         if not records:
             wrapped: Callable[[Sequence[Any]], list[Any]] | None = None
         elif any(is_seed(node) for node in program.graph.nodes):
-            wrapped = Drawing(self._seeded(self._labelled(leaves, spec)), found.device, spec)
+            wrapped = Drawing(self._seeded(self._labelled(call)[0]), found.device, spec)
         else:
-            wrapped = self._differentiable(plan, program, leaves, spec)
-        return Entry(plan, None, program, pinned, guards, wrapped, outside)
+            wrapped = self._differentiable(plan, program, call)
+        run = plan.run if wrapped is None else recording(program, leaves, wrapped)
+        return Entry(plan, None, program, pinned, guards, wrapped, outside, run=run)
 
     def _engine(self, found: Capture) -> Engine:
         engine = choose(self.engine, found.device.type)
@@ -348,9 +340,9 @@ class Dispatcher:
         """The function fused anew, as one of its seed as well."""
         return self._variant(Seeded(self.function), self.name, ("seed", *labels))
 
-    def _differentiable(
-        self, plan: Plan, program: Program, leaves: Sequence[Any], spec: pytree.TreeSpec
-    ) -> Differentiable:
+    def _differentiable(self, plan: Plan, program: Program, call: Call) -> Differentiable:
+        leaves, spec, names = call.leaves, call.spec, self._labelled(call)[0]
+
         def function(*given: Any) -> Any:
             args, kwargs = pytree.tree_unflatten(list(given), spec)
             return self.function(*args, **kwargs)
@@ -362,7 +354,7 @@ class Dispatcher:
             return pytree.tree_leaves(made)
 
         def fuse(backward: Callable[..., Any]) -> Dispatcher:
-            return self._variant(backward, f"{self.name}_backward", self._labelled(leaves, spec))
+            return self._variant(backward, f"{self.name}_backward", names)
 
         return Differentiable(function, forward, leaves, frees_of(program), fuse)
 

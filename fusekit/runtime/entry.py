@@ -6,13 +6,15 @@ import dataclasses
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import Free
 from fusekit.runtime.differences import Signature
 from fusekit.runtime.history import Specialisation
 from fusekit.runtime.plan import Plan
 from fusekit.runtime.program import Program
+from fusekit.runtime.recent import Run
 from fusekit.runtime.signature import is_still, leaf_key
-from fusekit.specs import Decline
+from fusekit.specs import Decline, Reason
 
 __all__ = ["Entry", "Generic", "conditions"]
 
@@ -29,6 +31,7 @@ class Entry:
         guards: what the function reads from outside.
         differentiable: wraps the plan while gradients are recorded; None if not needed.
         outside: tensors that the function closes over, and what they have to look like.
+        run: serves a call with the argument leaves; MISS if they are not of this signature.
         made: why it was prepared; None where nothing was.
         signature: what it was prepared for, for people; None where nothing was.
     """
@@ -40,6 +43,7 @@ class Entry:
     guards: tuple[Free, ...] = ()
     differentiable: Callable[[Sequence[Any]], list[Any]] | None = None
     outside: tuple[tuple[Free, Hashable], ...] = ()
+    run: Run | None = None
     made: Specialisation | None = None
     signature: Signature | None = None
 
@@ -50,6 +54,18 @@ class Entry:
             and all(guard.holds() for guard in self.guards)
             and all(is_still(free, key) for free, key in self.outside)
         )
+
+    def fused(self) -> tuple[Program, Plan]:
+        """What runs, and how; FusionDeclined if it does not run fused."""
+        if self.program is None or self.plan is None:
+            raise FusionDeclined(self.decline or Decline(Reason.CAPTURE))
+        return self.program, self.plan
+
+    def captured(self) -> Program:
+        """What would run; FusionDeclined if capture did not get that far."""
+        if self.program is None:
+            raise FusionDeclined(self.decline or Decline(Reason.CAPTURE))
+        return self.program
 
     def shares_capture(self, other: Entry) -> bool:
         """True if both run what one trace found, be it at other sizes."""
@@ -79,4 +95,4 @@ def conditions(
     found = program.capture
     pinned = tuple((i, leaves[i]) for i in sorted(found.pinned) if i < len(leaves))
     frees = (source.free for source in found.sources if source.free is not None)
-    return pinned, found.guards, tuple((x, leaf_key(x.value, shapes=True)) for x in frees)
+    return pinned, found.guards, tuple((x, leaf_key(x.value)) for x in frees)

@@ -31,8 +31,8 @@ class Guard:
     tensors: list[str] = dataclasses.field(default_factory=list)
 
 
-def write_guard(program: Program, leaves: Sequence[Any]) -> Guard:
-    """The guard for argument leaves like these."""
+def write_guard(program: Program, leaves: Sequence[Any], *, recording: bool = False) -> Guard:
+    """The guard for argument leaves like these, while gradients are recorded or are not."""
     guard = Guard()
     guard.lines.append(f"{unpack([f'a{i}' for i in range(len(leaves))])} = a")
     examples = {f"a{i}": x for i, x in enumerate(leaves) if isinstance(x, torch.Tensor)}
@@ -46,7 +46,7 @@ def write_guard(program: Program, leaves: Sequence[Any]) -> Guard:
     if program.capture.guards:
         guard.names["holds"] = [free.holds for free in program.capture.guards]
         conditions.append("all(h() for h in holds)")
-    conditions += _tensor_conditions(guard, examples)
+    conditions += _tensor_conditions(guard, examples, recording=recording)
     guard.lines += [f"if not ({' and '.join(conditions)}):", "    return MISS"]
     return guard
 
@@ -83,7 +83,9 @@ def _bind_inputs(guard: Guard, program: Program) -> dict[str, torch.Tensor]:
     return fetched
 
 
-def _tensor_conditions(guard: Guard, examples: dict[str, torch.Tensor]) -> list[str]:
+def _tensor_conditions(
+    guard: Guard, examples: dict[str, torch.Tensor], *, recording: bool
+) -> list[str]:
     """The C++ check takes different tensors; the signature says which arguments are one."""
     first: dict[int, str] = {}
     conditions = []
@@ -97,7 +99,7 @@ def _tensor_conditions(guard: Guard, examples: dict[str, torch.Tensor]) -> list[
     if any(example.requires_grad for example in examples.values()):
         # with gradients recorded, the autograd function calls the plan with recording off
         guard.names["grad_enabled"] = torch.is_grad_enabled
-        conditions.append("not grad_enabled()")
+        conditions.append("grad_enabled()" if recording else "not grad_enabled()")
     return conditions
 
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fusekit.ir.graph import contiguous_strides
-from fusekit.runtime.described import is_tensor_key
 from fusekit.runtime.differences import Signature, value_text
 from fusekit.runtime.entry import Entry
-from fusekit.runtime.signature import CONTEXT, TENSOR, is_still, leaf_key
+from fusekit.runtime.signature import CONTEXT, TENSOR, is_still, is_tensor_key, leaf_key
 
 __all__ = ["Broken", "Guard", "broken_by", "guards_of", "outside_now"]
 
@@ -101,7 +100,7 @@ def outside_now(entry: Entry) -> Mapping[str, Any]:
             now = free.fetch()
         except (LookupError, AttributeError, ValueError):
             now = "gone"
-        found[free.name] = leaf_key(now, shapes=True) if free.is_tensor else now
+        found[free.name] = leaf_key(now) if free.is_tensor else now
     return found
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 from fusekit import events
 from fusekit.frontends.lines import user_line
@@ -45,28 +46,61 @@ class Fallback:
         }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+class _Earlier(NamedTuple):
+    """What is compared of an earlier specialisation."""
+
+    function: str
+    number: int
+    captured: bool
+    signature: Signature
+
+
+@dataclasses.dataclass(frozen=True)
 class Specialisation:
     """One time that a call found nothing prepared for it.
+
+    What it differs in is found out when somebody asks: new sizes come by the thousand.
 
     Attributes:
         function: the function's own name, or that of its backward.
         number: counted from 1, over all of them.
         captured: the function was traced; False if a size-generic program served the new sizes.
-        nearest: number of the earlier one that differs least; None if there is none.
-        changes: in what it differs from that; empty for a first one, or where what made the
-            difference was forgotten.
         groups: kernels it takes.
         decline: why it runs no kernels; None if it does.
+        signature: what it was made for.
+        earlier: the ones before it that were still kept.
     """
 
     function: str
     number: int
     captured: bool
-    nearest: int | None
-    changes: tuple[str, ...]
     groups: int
-    decline: Decline | None = None
+    decline: Decline | None
+    signature: Signature = dataclasses.field(repr=False, compare=False)
+    earlier: tuple[_Earlier, ...] = dataclasses.field(repr=False, compare=False)
+
+    @property
+    def nearest(self) -> int | None:
+        """Number of the earlier one that differs least; None if there is none."""
+        return self._nearest[0]
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """In what it differs from that; empty for a first one, or where nothing is known to."""
+        return self._nearest[1]
+
+    @functools.cached_property
+    def _nearest(self) -> tuple[int | None, tuple[str, ...]]:
+        """The one that differs least, a captured one before others, and in what."""
+        found: tuple[int | None, tuple[str, ...]] = (None, ())
+        least = (0, False)
+        for known in reversed(self.earlier):
+            if known.function == self.function:
+                changes = differences(known.signature, self.signature)
+                distance = (len(changes), not known.captured)
+                if found[0] is None or distance < least:
+                    found, least = (known.number, changes), distance
+        return found
 
     @property
     def cause(self) -> str:
@@ -161,9 +195,8 @@ class Recorder:
         """Nothing happened yet."""
         self.name = name
         self._lock = threading.Lock()
-        self._special: collections.deque[tuple[Signature, Specialisation]] = collections.deque(
-            maxlen=LIMIT
-        )
+        self._special: collections.deque[Specialisation] = collections.deque(maxlen=LIMIT)
+        self._signatures: collections.deque[_Earlier] = collections.deque(maxlen=LIMIT)
         self._made = 0
         self._fallen: dict[tuple[str, Decline], list[Any]] = {}
         self._other = 0
@@ -191,32 +224,23 @@ class Recorder:
     ) -> Specialisation:
         """Note that something was prepared, and tell who listens, but for the first one."""
         with self._lock:
-            nearest, changes = self._nearest(function, signature)
             self._made += 1
-            made = Specialisation(function, self._made, captured, nearest, changes, groups, decline)
-            self._special.append((signature, made))
-        if nearest is not None:
-            events.emit(events.Specialised(function, made.number, captured, changes))
+            earlier = tuple(self._signatures)
+            made = Specialisation(
+                *(function, self._made, captured, groups, decline, signature, earlier)
+            )
+            self._special.append(made)
+            self._signatures.append(_Earlier(function, self._made, captured, signature))
+        if events.are_heard() and made.nearest is not None:
+            events.emit(events.Specialised(function, made.number, captured, made.changes))
         return made
-
-    def _nearest(self, function: str, signature: Signature) -> tuple[int | None, tuple[str, ...]]:
-        """The one that differs least, a captured one before others; the lock is held."""
-        found: tuple[int | None, tuple[str, ...]] = (None, ())
-        least = (0, False)
-        for earlier, known in reversed(self._special):
-            if known.function == function:
-                changes = differences(earlier, signature)
-                distance = (len(changes), not known.captured)
-                if found[0] is None or distance < least:
-                    found, least = (known.number, changes), distance
-        return found
 
     def snapshot(self) -> History:
         """The history as it is now."""
         with self._lock:
             return History(
                 self.name,
-                tuple(made for _, made in self._special),
+                tuple(self._special),
                 tuple(
                     Fallback(function, decline, count, caller)
                     for (function, decline), (count, caller) in self._fallen.items()

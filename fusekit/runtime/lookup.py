@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fusekit.compilers import cache
 from fusekit.errors import EngineUnavailableError
 from fusekit.ir.graph import contiguous_strides
+from fusekit.runtime.call import generic_key
 from fusekit.runtime.described import Asked, text_of
 from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.engines import Engine, choose
@@ -195,7 +196,7 @@ def _generic(dispatcher: Dispatcher, asked: Asked) -> Generic | None:
         strides is not None and _is_contiguous(shape, strides) for shape, strides in asked.layouts
     )
     pattern = pattern_of_shapes([shape for shape, _ in asked.layouts]) if contiguous else None
-    known = dispatcher.generic.get((pattern, *asked.key(shapes=False)))
+    known = dispatcher.generic.get(generic_key(asked.key(), pattern))
     return next((held for held in known if held.entry.fits(asked.values)), None)
 
 

@@ -40,7 +40,7 @@ from fusekit.runtime.program import KernelCall, Program
 from fusekit.runtime.stats import CallCounter, counters
 from fusekit.specs import ArgSpec, Decline, Reason
 
-__all__ = ["MISS", "Plan", "args_of", "make_plan"]
+__all__ = ["MISS", "Plan", "args_of", "make_plan", "recording"]
 
 MISS = object()
 """What a plan returns for arguments that are not its own."""
@@ -88,6 +88,20 @@ def args_of(launch: Sequence[KernelCall], device: str) -> ArgSpec:
     return kind_of(device).args_of_batch(launch[0].spec, each, len(launch))
 
 
+def recording(
+    program: Program, leaves: Sequence[Any], attached: Callable[[Sequence[Any]], list[Any]]
+) -> Callable[[Sequence[Any]], Any]:
+    """What serves calls while gradients are recorded: `attached` gives the leaves of the result.
+
+    It returns MISS for arguments that are not like these.
+    """
+    guard = write_guard(program, leaves, recording=True)
+    spec = program.capture.out_spec
+    names = {"MISS": MISS, "attached": attached, "unflatten": pytree.tree_unflatten, "spec": spec}
+    last = "attached(a)[0]" if spec == _structure(0) else "unflatten(attached(a), spec)"
+    return _function([*guard.lines, f"return {last}"], guard.names | names)[1]
+
+
 class _Writer(LaunchWriter):
     """Writes one plan."""
 
@@ -125,8 +139,7 @@ class _Writer(LaunchWriter):
                 self.lines.append(f"del {', '.join(dead)}")
         self._write_writes()
         self._write_return()
-        text = "def run(a):\n" + "".join(f"    {line}\n" for line in self.lines)
-        run = types.FunctionType(_compiled(text), self.names, "run")
+        text, run = _function(self.lines, self.names)
         if "elsewhere" in self.names:
             self.names["run"] = run
         kernels = tuple(self.kernels[index] for index in sorted(self.kernels))
@@ -280,6 +293,14 @@ class _Writer(LaunchWriter):
         kept = set(self.graph.outputs) | set(self.graph.inputs)
         kept |= {places[i].base for i in self.graph.outputs if i in places}
         return {value: step for value, step in last.items() if value not in kept}
+
+
+def _function(
+    lines: Sequence[str], names: dict[str, Any]
+) -> tuple[str, Callable[[Sequence[Any]], Any]]:
+    """The text of a function of the argument leaves, and the function over these globals."""
+    text = "def run(a):\n" + "".join(f"    {line}\n" for line in lines)
+    return text, types.FunctionType(_compiled(text), names, "run")
 
 
 @functools.lru_cache(maxsize=1024)

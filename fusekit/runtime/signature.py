@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import types
 from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
+from torch.utils._device import DeviceContext
 
 from fusekit.config import current
 from fusekit.frontends.free import Free
@@ -18,14 +18,22 @@ __all__ = [
     "CONTEXT",
     "TENSOR",
     "context_key",
+    "default_device",
     "foreign_context",
     "is_still",
+    "is_tensor_key",
     "leaf_key",
     "mutable_among",
+    "n_function_modes",
     "spread",
+    "without_sizes",
 ]
 
 _DEVICES = ("cpu", "cuda")
+
+n_function_modes = torch._C._len_torch_function_stack  # noqa: SLF001  no public spelling
+
+_function_mode = torch._C._get_function_stack_at  # noqa: SLF001  likewise
 
 _FIXED = (torch.Tensor, type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
 """Types whose values are checked by the plan, or are not changed by sane programs."""
@@ -54,19 +62,18 @@ def context_key() -> tuple[Hashable, ...]:
         options.engine,
         options.fast,
         options.max_arguments,
-        dataclasses.astuple(switches),
+        tuple(vars(switches).values()),
     )
 
 
-def leaf_key(leaf: Any, shapes: bool) -> Any:  # noqa: FBT001  called for every leaf
-    """What a plan depends on of one argument; without `shapes`, of a size-generic program."""
+def leaf_key(leaf: Any) -> Any:
+    """What a plan depends on of one argument."""
     if isinstance(leaf, torch.Tensor):
-        strides = leaf.stride() if shapes and leaf.layout is torch.strided else None
         return (
             type(leaf),
             leaf.dtype,
-            leaf.shape if shapes else leaf.dim(),
-            strides,
+            leaf.shape,
+            leaf.stride() if leaf.layout is torch.strided else None,
             leaf.device,
             leaf.requires_grad,
             leaf.layout,
@@ -78,10 +85,20 @@ def leaf_key(leaf: Any, shapes: bool) -> Any:  # noqa: FBT001  called for every 
     return (type(leaf), leaf)
 
 
+def is_tensor_key(key: Any) -> bool:
+    """True for the `leaf_key` of a tensor."""
+    return isinstance(key, tuple) and len(key) == len(TENSOR)
+
+
+def without_sizes(key: Any) -> Any:
+    """What a size-generic program depends on of one argument, whose `leaf_key` this is."""
+    return (*key[:2], len(key[2]), None, *key[4:]) if is_tensor_key(key) else key
+
+
 def is_still(free: Free, key: Hashable) -> bool:
     """True if a tensor that the function closes over has the `leaf_key` it had."""
     try:
-        return bool(leaf_key(free.fetch(), shapes=True) == key)
+        return bool(leaf_key(free.fetch()) == key)
     except (LookupError, AttributeError, ValueError):
         return False
 
@@ -122,10 +139,20 @@ def _is_mutable(leaf: Any) -> bool:
     return hashes is None or (hashes is object.__hash__ and hasattr(leaf, "__dict__"))
 
 
+def default_device() -> torch.device | None:
+    """What `torch.set_default_device` or `with torch.device(...)` set, if no other mode is on."""
+    if n_function_modes() != 1:
+        return None
+    mode = _function_mode(0)
+    return mode.device if type(mode) is DeviceContext else None
+
+
 def foreign_context() -> Decline | None:
     """Why a call may not be captured where it stands: another mode or transform is at work."""
     if torch._C._len_torch_dispatch_stack():  # noqa: SLF001  no public spelling
         return Decline(Reason.TRANSFORM, "a torch dispatch mode is active")
+    if any(type(_function_mode(i)) is not DeviceContext for i in range(n_function_modes())):
+        return Decline(Reason.TRANSFORM, "a torch function mode is active")
     if torch._C._functorch.peek_interpreter_stack() is not None:  # noqa: SLF001  likewise
         return Decline(Reason.TRANSFORM, "inside vmap, grad or another torch.func transform")
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:  # noqa: SLF001  likewise

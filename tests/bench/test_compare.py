@@ -31,7 +31,8 @@ def test_rows_verdict_and_plain_data(pair):
     eager, fused = found.rows
     assert (eager.outcome, eager.ratio) == ("baseline", None)
     assert fused.engine
-    assert fused.ratio == pytest.approx(eager.seconds / fused.seconds)
+    assert fused.ratio > 0
+    assert (fused.outcome, fused.cause) == ("cannot tell", "too short")  # five rounds bound nothing
     assert found.verdict.startswith(found.outcome)
     data = found.as_timing()
     assert set(data) == {"rows", "method", "verdict"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import io
 import json
@@ -19,8 +18,7 @@ from fusekit.bench.gpu.checks import close
 from fusekit.bench.gpu.traffic import Traffic
 from fusekit.bench.legacy import legacy_fused
 from fusekit.bench.ready import Ready, differs
-from fusekit.bench.suite import command, contenders, steps
-from fusekit.bench.suite.compiling import compile_seconds
+from fusekit.bench.suite import command, contenders, processes, steps
 from fusekit.bench.suite.contenders import field, why_no_legacy
 from fusekit.bench.suite.goals import GOALS, ROWS
 from fusekit.bench.suite.jax_forms import JAX_FORMS, jax_fused
@@ -35,7 +33,6 @@ from fusekit.bench.suite.run import Interrupted, measure_suite
 from fusekit.bench.suite.sizes import sizes_race
 from fusekit.bench.suite.steps import Effort
 from fusekit.bench.suite.workloads import CPU_WORKLOADS, TINY
-from fusekit.config import options
 from fusekit.errors import UsageError
 from tests.bench.suite_cases import good_run
 
@@ -277,8 +274,7 @@ def test_all_sizes_of_a_batch_take_one_kernel():
 
 
 def test_so_many_kernels_are_compiled_as_were_asked_for():
-    with options(disk_cache=False):
-        seconds = compile_seconds("llvm", 3)
+    seconds = processes._data(["-m", "fusekit.bench.suite.compiling", "llvm", "3"])
     assert len(seconds) == 3
     assert all(taken > 0 for taken in seconds)
 
@@ -299,7 +295,6 @@ def test_processes_of_their_own():
 
 
 def test_an_engine_that_is_not_here_is_a_reason(monkeypatch):
-    processes = importlib.import_module("fusekit.bench.suite.processes")
     monkeypatch.setattr(processes, "_engine", lambda name: ("no compiler", ""))
     with pytest.raises(ProcessError, match="no compiler"):
         next(compile_races("cpp", quick=True))

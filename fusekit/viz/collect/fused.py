@@ -16,7 +16,7 @@ from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.program import Program, rules_of
 from fusekit.specs import Decline
 from fusekit.viz.cell.userline import user_text
-from fusekit.viz.collect.boxes import Box, base_of, boxes, group_name
+from fusekit.viz.collect.boxes import Box, boxes, group_name
 from fusekit.viz.collect.ladder import fill_ladder
 from fusekit.viz.collect.ledger import eager_launches, ledger
 from fusekit.viz.collect.machine import this_machine
@@ -126,7 +126,7 @@ class Filler:
         named = {
             old: self.names[new] for old, new in zip(traced.inputs, self.graph.inputs, strict=True)
         }
-        self.model["ledger"] = found = ledger(self.program, named)
+        self.model["ledger"] = found = ledger(self.program, named, self._values())
         calls = sum(node.op == "call" for node in self.graph.nodes)
         self.model["totals"] = Totals(
             groups=len(self.program.kernels),
@@ -194,7 +194,7 @@ class Filler:
             node["line"] = loc.line if loc else None
             nodes.append(node)
         for position, (name, value) in enumerate(self._outputs()):
-            nodes.append(self._node(f"o{position}", name, "output", base_of(self.program, value)))
+            nodes.append(self._node(f"o{position}", name, "output", self.graph.viewed(value)))
 
     def _outputs(self) -> list[tuple[str, int]]:
         """Results, then what is written back into arguments."""
@@ -208,6 +208,21 @@ class Filler:
         results = self.program.results
         named = [(_output_name(key), value) for key, value in zip(keys, results, strict=True)]
         return named + [(f"{self.names[x]} (written)", value) for x, value in self.program.writes]
+
+    def _values(self) -> dict[object, int]:
+        """What the ledger knows an input or an operator by -> the value of its node."""
+        shown = {*self._shown_inputs()}
+        found: dict[object, int] = {
+            ("input", place): value
+            for place, value in enumerate(self.graph.inputs)
+            if value in shown
+        }
+        for box in self.boxes:
+            is_maker = self.maker.get(box.value) is box
+            for site in {node.site for node in box.nodes if node.site >= 0}:
+                if is_maker or ("site", site) not in found:
+                    found["site", site] = box.value
+        return found
 
     def _node(self, node_id: str, label: str, kind: Any, value: int) -> Node:
         found = self.graph.values[value]
@@ -230,7 +245,7 @@ class Filler:
             for value in box.reads:
                 self._edge(value, box.id, box.group)
         for position, (_, value) in enumerate(self._outputs()):
-            self._edge(base_of(self.program, value), f"o{position}")
+            self._edge(self.graph.viewed(value), f"o{position}")
 
     def _edge(self, value: int, target: str, group: int | None = None) -> None:
         own = self.within.get((value, group)) if group is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from fusekit.ir import Graph, Node
 from fusekit.runtime.program import Program
@@ -17,8 +18,14 @@ def eager_launches(graph: Graph) -> int:
     return len(operators(graph))
 
 
-def ledger(program: Program, names: dict[int, str]) -> Ledger:
-    """Every tensor that eager PyTorch would move; `names` are those of the captured inputs."""
+def ledger(program: Program, names: dict[int, str], values: Mapping[object, int]) -> Ledger:
+    """Every tensor that eager PyTorch would move.
+
+    Args:
+        program: what runs.
+        names: of the captured inputs.
+        values: ("input", its place) or ("site", its number in the trace) -> the view's value.
+    """
     traced = program.capture.graph
     eager = _eager_traffic(traced)
     fused = _fused_traffic(program)
@@ -41,7 +48,7 @@ def ledger(program: Program, names: dict[int, str]) -> Ledger:
                 eager=nbytes,
                 fused=spent,
                 removed=spent == 0,
-                value=None,
+                value=values.get(key),
             )
         )
     return Ledger(
@@ -57,20 +64,12 @@ def _label(node: Node) -> str:
     return parts[1] if len(parts) > 1 else node.origin or node.op
 
 
-def _base(graph: Graph, value: int) -> int:
-    node = graph.producers.get(value)
-    while node is not None and node.op == "view":
-        value = node.inputs[0]
-        node = graph.producers.get(value)
-    return value
-
-
 def _eager_traffic(graph: Graph) -> dict[int, int]:
     """Value -> bytes written once by its operator and read once by every operator that uses it."""
     traffic: Counter[int] = Counter()
     for operator in operators(graph):
         for value in operator.reads:
-            traffic[_base(graph, value)] += bytes_of(graph.values[value])
+            traffic[graph.viewed(value)] += bytes_of(graph.values[value])
         for value in operator.writes:
             traffic[value] += bytes_of(graph.values[value])
     order = [*graph.inputs, *(out for node in graph.nodes for out in node.outputs)]
@@ -92,7 +91,7 @@ def _fused_traffic(program: Program) -> Counter[object]:
 
 
 def _key(program: Program, value: int) -> object:
-    value = _base(program.graph, value)
+    value = program.graph.viewed(value)
     node = program.graph.producers.get(value)
     if node is None:
         return ("input", program.graph.inputs.index(value))
@@ -100,7 +99,7 @@ def _key(program: Program, value: int) -> object:
 
 
 def _floor(graph: Graph) -> int:
-    used = {_base(graph, i) for node in graph.nodes for i in node.inputs}
+    used = {graph.viewed(i) for node in graph.nodes for i in node.inputs}
     ends = [i for i in graph.tensor_inputs if i in used]
-    ends += [_base(graph, i) for i in dict.fromkeys(graph.outputs)]
+    ends += [graph.viewed(i) for i in dict.fromkeys(graph.outputs)]
     return sum(graph.values[i].nbytes for i in ends)

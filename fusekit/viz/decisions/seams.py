@@ -49,10 +49,18 @@ def _row(model: Model, seam: Seam) -> str:
     price = f"{bytes_text(seam['bytes'])}, {plural(seam['launches'], 'launch')}"
     values = _values(model, seam)
     linked = f' data-v="{" ".join(values)}"' if values else ""
+    if seam["line"] is not None:
+        linked += f' data-l="{seam["line"]}"'
     return (
-        f"<tr{linked}>{head(ends)}{cell(seam['code'], 'fk-id')}{cell(seam['sentence'])}"
+        f"<tr{linked}>{head(ends)}{cell(seam['code'], 'fk-id')}{_why(seam)}"
         f"{cell(price, 'fk-num-cell')}{_change(seam)}</tr>"
     )
+
+
+def _why(seam: Seam) -> str:
+    """The reason, and the user's line."""
+    where = "" if seam["line"] is None else f'<p class="fk-note">line {seam["line"]}</p>'
+    return f"<td>{escape(visible(seam['sentence']))}{where}</td>"
 
 
 def _values(model: Model, seam: Seam) -> list[str]:
@@ -67,6 +75,8 @@ def _change(seam: Seam) -> str:
     if found is not None:
         said = f'<p class="fk-verified">verified: {escape(verified(seam))}</p>'
         return f"<td>{escape(visible(found['text']))}{said}</td>"
+    if seam["tried"] is None and seam["hint"]:
+        return cell(seam["hint"])
     hint = f'<p class="fk-note">{escape(visible(seam["hint"]))}</p>' if seam["hint"] else ""
     return f"<td>{escape(change_text(seam))}{hint}</td>"
 
@@ -190,7 +200,8 @@ class SeamCards:
         lines = []
         for seam in self.model["seams"]:
             ends = " -> ".join(end_name(self.model, e) for e in (seam["source"], seam["target"]))
-            lines.append(f"[{visible(seam['code'])}] {ends}: {visible(seam['sentence'])}")
+            where = "" if seam["line"] is None else f", line {seam['line']}"
+            lines.append(f"[{visible(seam['code'])}] {ends}{where}: {visible(seam['sentence'])}")
             for check in seam["checks"]:
                 mark = "does not apply" if check["holds"] else "applies"
                 lines.append(f"    {visible(check['code'])} {mark}: {visible(check['operands'])}")

@@ -14,8 +14,9 @@ import anywidget
 import traitlets
 
 from fusekit.errors import UsageError
+from fusekit.viz.hydrator import script, shipped
 from fusekit.viz.model.schema import Model, check
-from fusekit.viz.page import block, script, stylesheet
+from fusekit.viz.page import block, stylesheet
 from fusekit.viz.palette import static
 from fusekit.viz.panels.panel import Cancelled, Progress, Shown
 from fusekit.viz.text import headline
@@ -35,8 +36,10 @@ class LiveView(anywidget.AnyWidget):
         view: the same as a `FusionView`, to keep or to save.
     """
 
-    _esm = f"{script()}{static('js/panels.js')}{static('js/edit.js')}{static('js/live.js')}"
-    _css = f"{stylesheet()}{static('live.css')}{static('desk.css')}{static('numbers.css')}"
+    _esm = script() + "".join(map(shipped, ("panels", "edit", "grid", "live")))
+    _css = stylesheet() + "".join(
+        static(f"{name}.css") for name in ("live", "whatif", "desk", "numbers")
+    )
 
     sizes = traitlets.List(traitlets.Int()).tag(sync=True)
     engines = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -79,8 +79,7 @@ def _race(race: Race | None) -> str:
     if race is None:
         return cell("")
     if race.outcome == "cannot tell":
-        why = "the spreads overlap" if race.reason.startswith("quartiles") else race.reason
-        return f'<td>cannot tell<div class="fk-note">{escape(why)}</div></td>'
+        return f'<td>cannot tell<div class="fk-note">{escape(race.reason)}</div></td>'
     said = f"{ratio_text(race.ratio)} {race.outcome}"
     return f'<td class="fk-out-{race.outcome}"><span class="fk-outcome">{escape(said)}</span></td>'
 

@@ -16,14 +16,17 @@ def row(*parts: str) -> str:
     return f'<div class="fk-fields" style="{style}">{"".join(parts)}</div>'
 
 
-def select(label: str, name: str, choices: Mapping[str, str], chosen: str) -> str:
-    """A menu: value -> what it says."""
+def select(
+    label: str, name: str, choices: Mapping[str, str], chosen: str, *, now: bool = False
+) -> str:
+    """A menu: value -> what it says; `now` sends the form when it changes."""
     options = "".join(
         f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>'
         f"{escape(said)}</option>"
         for value, said in choices.items()
     )
-    return f'<label>{escape(label)} <select name="{name}">{options}</select></label>'
+    sent = " data-now" if now else ""
+    return f'<label>{escape(label)} <select name="{name}"{sent}>{options}</select></label>'
 
 
 def number(

@@ -11,9 +11,9 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.bench import what_if
-from fusekit.bench.alteration import DTYPES, LAYOUTS
+from fusekit.bench.alteration import DTYPES, LAYOUTS, Alterable
 from fusekit.bench.targets import targets
-from fusekit.errors import FusionDeclined, PlanRefused, UsageError
+from fusekit.errors import PlanRefused, UsageError
 from fusekit.fusion import Plan
 from fusekit.runtime.plans import judge_plan
 from fusekit.runtime.program import Program
@@ -36,19 +36,17 @@ _AS_NOW = {"": "as now"}
 
 def draw(call: Call, fields: Fields, progress: Progress) -> str:
     """The form, what can be done with what is pinned, and the deck."""
-    entry = call.fused.entry(call.args, call.kwargs)
-    if entry.program is None:
-        raise FusionDeclined(entry.decline)
+    program = call.fused.entry(call.args, call.kwargs).captured()
     deck: Deck = call.kept.setdefault("deck", Deck())
     plan = call.fused.plan(*call.args, **call.kwargs)
     change = _change(fields)
     refused = _act(call, deck, change, fields, progress)
-    form = _form(call, entry.program, change, fields)
+    form = _form(call, program, change, fields)
     tried = _tried(call, deck, change, fields)
-    verdict = refused or tried or _verdict(entry.program, plan, change)
+    verdict = refused or tried or _verdict(program, plan, change)
     return (
         f'{form}<div aria-live="polite">{verdict}</div>'
-        f"{_pinned(entry.program, plan, fields.get('pinned', ''))}{deck_html(deck, fields)}"
+        f"{_pinned(program, plan, fields.get('pinned', ''))}{deck_html(deck, fields)}"
     )
 
 
@@ -182,9 +180,7 @@ def _menus(call: Call, program: Program) -> list[tuple[str, str, Mapping[str, st
 
 
 def _extent(call: Call) -> str:
-    leaves = pytree.tree_leaves((call.args, call.kwargs))
-    sized = (x.shape[0] for x in leaves if isinstance(x, torch.Tensor) and x.dim())
-    return str(next(sized, ""))
+    return str(Alterable(call.args, call.kwargs).extent or "")
 
 
 # legality
