@@ -166,7 +166,7 @@ def test_the_gpu_table_becomes_races(monkeypatch):
     few = GpuSettings(runs=3, bursts=2, contenders=("fused", "cupy", "eager"))
 
     def on_the_cpu(_side, _settings, *, say):
-        measure_gpu(32, few, ["int64", "swiglu"], say=say, device="cpu", clock=WallClock())
+        measure_gpu(32, few, ["slices", "swiglu"], say=say, device="cpu", clock=WallClock())
 
     monkeypatch.setattr(steps, "measure_gpu", on_the_cpu)
     told = []
@@ -175,7 +175,7 @@ def test_the_gpu_table_becomes_races(monkeypatch):
     assert [(race.row, race.name) for race in told] == [
         ("launch", "launch"),
         ("gpu", "swiglu"),
-        ("gpu", "int64"),
+        ("gpu", "slices"),
     ]
     assert {"fused", "eager"} <= set(told[0].samples)
     assert told[1].notes["cupy"] == "not expressible"
