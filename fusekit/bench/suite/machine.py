@@ -60,12 +60,17 @@ def _software() -> dict[str, str]:
         "fusekit": fusekit.__version__,
         "torch": str(torch.__version__),
         "Python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "system": f"{platform.system()} {_release()} {platform.machine()}",
         "C++": _compiler(),
     }
     if torch.cuda.is_available():
         found["driver"] = this_gpu().driver
     return found | _versions()
+
+
+def _release() -> str:
+    """The kernel's version without what its builder calls it."""
+    return platform.release().partition("-")[0]
 
 
 def _versions() -> dict[str, str]:
