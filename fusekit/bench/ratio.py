@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Literal
 
-__all__ = ["EQUIVALENT", "LOOKS", "Outcome", "Ratio", "decide", "is_settled", "ratio_of"]
+__all__ = ["EQUIVALENT", "LOOKS", "Outcome", "Ratio", "between", "decide", "is_settled", "ratio_of"]
 
 Outcome = Literal["faster", "slower", "tie", "cannot tell"]
 
@@ -98,3 +98,36 @@ def decide(
 def is_settled(ratio: Ratio) -> bool:
     """True if there is a verdict, and the ratio is known well enough to be worth saying."""
     return decide(ratio) is not None and ratio.high <= _SHARP * ratio.low
+
+
+def between(
+    samples: Sequence[float], share: float = 0.5, *, error: float = _ERROR
+) -> tuple[float, float]:
+    """Where a quantile of what the samples were drawn from lies: two order statistics.
+
+    Exact for independent samples whatever their distribution (David and Nagaraja, as above): as
+    many of them lie below the quantile as a binomial draw says.
+
+    Args:
+        samples: in any order.
+        share: of all that lies below the quantile: 0.5 is the median.
+        error: the chance that it lies outside, half at either end.
+
+    Returns:
+        The ends; 0 or infinity where the samples are too few for one.
+    """
+    ordered, count = sorted(samples), len(samples)
+    below, low, high = 0.0, 0.0, math.inf
+    for rank in range(count + 1):
+        if below >= 1 - error / 2:
+            return low, ordered[rank - 1]
+        below += math.exp(_log_binomial(count, rank, share))
+        if below <= error / 2 and rank < count:
+            low = ordered[rank]
+    return low, high
+
+
+def _log_binomial(count: int, drawn: int, share: float) -> float:
+    """The logarithm of the chance of `drawn` out of `count`."""
+    ways = math.lgamma(count + 1) - math.lgamma(drawn + 1) - math.lgamma(count - drawn + 1)
+    return ways + drawn * math.log(share) + (count - drawn) * math.log1p(-share)

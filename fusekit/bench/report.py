@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 __all__ = [
     "comparison_table",
     "comparison_text",
+    "markdown_table",
+    "rich_table",
     "seconds_text",
     "sweep_table",
     "sweep_text",
@@ -42,14 +44,22 @@ def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
-    """The same for rich, which is imported here and nowhere else."""
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same for Markdown."""
+    table = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in table)
+
+
+def rich_table(
+    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, wrap: bool = False
+) -> Any:
+    """The same for rich; in a terminal that is too narrow, cells are cut off, or wrapped."""
     from rich.table import Table  # noqa: PLC0415  optional
     from rich.text import Text  # noqa: PLC0415  optional
 
     table = Table(title=Text(title), title_justify="left")
     for index, name in enumerate(head):
-        table.add_column(Text(name), justify="right" if index else "left", no_wrap=True)
+        table.add_column(Text(name), justify="right" if index else "left", no_wrap=not wrap)
     for row in rows:
         table.add_row(*map(Text, row))  # Text: what stands in brackets is no markup
     return table

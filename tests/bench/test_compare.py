@@ -153,7 +153,7 @@ def test_a_sweep_needs_sizes():
 
 
 def test_bench_brings_no_notebook_along():
-    code = "import sys, fusekit.bench, fusekit.bench.figures; print(*sys.modules)"
+    code = "import sys, fusekit.bench, fusekit.bench.command; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for name in ("IPython", "graphviz", "rich", "pygments", "distributed", "fusekit.viz"):
         assert name not in done.stdout.split()

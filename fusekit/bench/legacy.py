@@ -1,4 +1,4 @@
-"""PyTorch's legacy fuser, which still sits inside torch behind three switches."""
+"""PyTorch's legacy fuser, which still sits inside torch behind a few switches."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ _GROUP = "prim::FusionGroup"
 
 _SWITCHES = (
     ("_jit_can_fuse_on_gpu", "_jit_override_can_fuse_on_gpu", True),
+    ("_jit_can_fuse_on_cpu", "_jit_override_can_fuse_on_cpu", True),
+    ("_jit_can_fuse_on_cpu_legacy", "_jit_override_can_fuse_on_cpu_legacy", True),
     ("_jit_texpr_fuser_enabled", "_jit_set_texpr_fuser_enabled", False),
     ("", "_jit_set_profiling_executor", False),
     ("", "_jit_set_profiling_mode", False),
