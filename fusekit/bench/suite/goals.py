@@ -228,7 +228,7 @@ def _beside(race: Race, samples: Sequence[float]) -> tuple[str, str, str]:
         for who, taken in race.samples.items()
         if who in TITLES
     ]
-    ends = f"{len(samples)}, {seconds_text(samples[0])} to {seconds_text(samples[-1])}"
+    ends = f"{len(samples)} of them, {seconds_text(samples[0])} to {seconds_text(samples[-1])}"
     return ends, ", ".join(others), race.notes.get("fused", "")
 
 

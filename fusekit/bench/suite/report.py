@@ -89,7 +89,7 @@ class SuiteReport:
         run = self.run
         gone = "" if device == "cuda" else f" {_METHOD}"
         made = f"Made by `{run.command}` on {run.date[:10]}, in {run.seconds / 60:.0f} minutes"
-        lines = [f"{made}, {run.machine}.{gone}{self._copies()}", ""]
+        lines = [f"{made}: {run.machine}.{gone}{self._copies()}", ""]
         return "\n".join([*lines, *(f"- {note}" for note in lacks(run))]).rstrip()
 
     def _copies(self) -> str:

@@ -67,6 +67,7 @@ def sizes_race(*, quick: bool) -> Race:
         "sizes",
         f"first call of a size less a second one, {len(batches)} sizes",
         samples,
+        paired=False,
         counts={"kernels": float(kernels), "sizes": float(len(batches))},
         notes=notes,
     )

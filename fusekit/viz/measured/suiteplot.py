@@ -37,7 +37,9 @@ def _goals(run: SuiteRun) -> str:
         return ""
     values = [end for _, *ends in known for end in ends]
     across, bottom = _frame([*values, 0.5, 2.0], len(known))
-    parts = _ground("measured over goal: left of 1 is reached (circles)", across, bottom)
+    parts = _ground(
+        "measured over goal: circles are met, the others missed or not to be told", across, bottom
+    )
     for number, (goal, value, low, high) in enumerate(known):
         y = _TOP + _STEP * (number + 0.5)
         said = verdict(goal, estimate(goal, run))
