@@ -33,7 +33,7 @@ from fusekit.runtime.stats import Stats, counters
 from fusekit.runtime.tracing import trace
 
 if TYPE_CHECKING:
-    from fusekit.bench.editing import KernelEditor
+    from fusekit.bench.editing.editor import KernelEditor
 
 __all__ = [
     "Doctor",
@@ -52,10 +52,10 @@ _EXPLORE = "fusekit.viz.collect.fused"
 _WHOLE_PROGRAM = "fusekit.viz.collect.wholeprogram"
 """Imported when asked for: everything below the notebook layer works without them."""
 
-_WHAT_IF = "fusekit.bench.trials"
+_WHAT_IF = "fusekit.bench.trying.trials"
 """Likewise: it measures."""
 
-_EDIT = "fusekit.bench.editing"
+_EDIT = "fusekit.bench.editing.editor"
 """Likewise: measuring is above this."""
 
 PlanLike = Plan | Mapping[str, Any] | str | Path

@@ -10,10 +10,10 @@ import torch
 from fusekit import events
 from fusekit.api import FusedFunction, fuse
 from fusekit.bench.accuracy import Distance, distance, reference
-from fusekit.bench.comparing import compare
-from fusekit.bench.comparison import Comparison
-from fusekit.bench.contenders import Skipped, why_no_inductor
-from fusekit.bench.timing import Settings
+from fusekit.bench.measuring.comparing import compare
+from fusekit.bench.measuring.comparison import Comparison
+from fusekit.bench.measuring.contenders import Skipped, why_no_inductor
+from fusekit.bench.measuring.timing import Settings
 from fusekit.bench.workloads import WORKLOADS, Args, Workload
 
 __all__ = ["Shown", "demonstrate"]

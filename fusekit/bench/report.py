@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fusekit.bench.comparison import Comparison
-    from fusekit.bench.sweeping import Sweep
+    from fusekit.bench.measuring.comparison import Comparison
+    from fusekit.bench.measuring.sweeping import Sweep
 
 __all__ = [
     "comparison_table",

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
-from fusekit.bench.comparing import compare
-from fusekit.bench.comparison import Comparison
-from fusekit.bench.stopwatch import Tell
-from fusekit.bench.sweeping import Point, Sweep
-from fusekit.bench.timing import Settings
+from fusekit.bench.measuring.comparing import compare
+from fusekit.bench.measuring.comparison import Comparison
+from fusekit.bench.measuring.stopwatch import Tell
+from fusekit.bench.measuring.sweeping import Point, Sweep
+from fusekit.bench.measuring.timing import Settings
 from fusekit.bench.workers import Turns, Worker, gather, one_line, settle, this_worker
 from fusekit.errors import UsageError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fusekit.bench.alteration import LAYOUTS, Alterable, altered
+from fusekit.bench.trying.alteration import LAYOUTS, Alterable, altered
 from fusekit.errors import UsageError
 
 CALL = Alterable((torch.randn(8, 3), torch.randn(8), 2), {"b": torch.arange(3)})

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import fusekit
-from fusekit.bench import Settings, contenders
+from fusekit.bench import Settings
+from fusekit.bench.measuring import contenders
 from fusekit.errors import UsageError
 
 QUICK = Settings(runs=5, seconds=0.2, sample=1e-5, warmup=0)

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 import fusekit
-from fusekit.bench import Settings, timing
-from fusekit.bench.causes import Surroundings
-from fusekit.bench.ratio import LOOKS, decide, ratio_of
-from fusekit.bench.stopwatch import Taken, take, told
+from fusekit.bench import Settings
+from fusekit.bench.measuring import timing
+from fusekit.bench.measuring.causes import Surroundings
+from fusekit.bench.measuring.ratio import LOOKS, decide, ratio_of
+from fusekit.bench.measuring.stopwatch import Taken, take, told
 
 RECORDED = json.loads(Path(__file__).with_name("recorded_rounds.json").read_text(encoding="utf-8"))
 """One thread on two cores that others used, in seconds; `truth` is who is faster in quiet."""

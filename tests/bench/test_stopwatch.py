@@ -8,11 +8,11 @@ import itertools
 import pytest
 import torch
 
-from fusekit.bench import observer, stopwatch, timing
-from fusekit.bench.comparing import race
-from fusekit.bench.ratio import LOOKS
-from fusekit.bench.stopwatch import take, told
-from fusekit.bench.timing import Settings
+from fusekit.bench.measuring import observer, stopwatch, timing
+from fusekit.bench.measuring.comparing import race
+from fusekit.bench.measuring.ratio import LOOKS
+from fusekit.bench.measuring.stopwatch import take, told
+from fusekit.bench.measuring.timing import Settings
 
 HOW = Settings(seconds=30.0, sample=0.0)
 

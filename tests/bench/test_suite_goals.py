@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusekit.bench.ratio import between, ratio_of
+from fusekit.bench.measuring.ratio import between, ratio_of
 from fusekit.bench.suite.goals import GOALS, ROWS, estimate, verdict
 from fusekit.bench.suite.run import FULL, QUICK
 from tests.bench.suite_cases import GOOD, changed, good_run, without

@@ -7,8 +7,8 @@ import pickle
 
 import pytest
 
-from fusekit.bench import timing
-from fusekit.bench.timing import Settings, Timing, is_disturbed, measure
+from fusekit.bench.measuring import timing
+from fusekit.bench.measuring.timing import Settings, Timing, is_disturbed, measure
 
 QUICK = Settings(runs=5, seconds=0.2, sample=0.0, warmup=1)
 

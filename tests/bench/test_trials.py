@@ -9,9 +9,9 @@ import torch
 
 import fusekit
 from fusekit.bench import Settings
-from fusekit.bench import trials as trials_
-from fusekit.bench.agreement import agreement
-from fusekit.bench.targets import targets
+from fusekit.bench.trying import trials as trials_
+from fusekit.bench.trying.agreement import agreement
+from fusekit.bench.trying.targets import targets
 from fusekit.errors import PlanRefused, UsageError
 
 X, Y, W = (torch.randn(16, 16) for _ in range(3))

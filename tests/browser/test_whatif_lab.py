@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.browser
 
 LIVE = """import torch, fusekit
-import fusekit.bench.trials as trials
+import fusekit.bench.trying.trials as trials
 trials._QUICK = fusekit.bench.Settings(seconds=0.3)
 
 @fusekit.fuse

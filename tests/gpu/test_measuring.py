@@ -7,8 +7,8 @@ import torch
 
 import fusekit
 from fusekit.bench import Settings
-from fusekit.bench.ceilings import ceilings
-from fusekit.bench.comparing import race
+from fusekit.bench.limits.ceilings import ceilings
+from fusekit.bench.measuring.comparing import race
 
 pytestmark = pytest.mark.gpu
 

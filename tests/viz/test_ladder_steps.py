@@ -10,8 +10,8 @@ import torch
 
 import fusekit
 from fusekit.bench import Settings
-from fusekit.bench import trials as trials_
-from fusekit.bench.variant import Race
+from fusekit.bench.trying import trials as trials_
+from fusekit.bench.trying.variant import Race
 from fusekit.errors import UsageError
 from fusekit.viz import FusionView
 from fusekit.viz.collect.fused import collect

@@ -10,7 +10,7 @@ import torch
 
 import fusekit
 from fusekit.bench import Settings
-from fusekit.bench import trials as trials_
+from fusekit.bench.trying import trials as trials_
 from fusekit.errors import PlanRefused, UsageError
 from fusekit.viz import FusionView
 from fusekit.viz.collect.fused import collect

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fusekit.bench.gpu.results import Goal, GpuRow, GpuRun, goals
+from fusekit.bench.measuring.timing import Timing
 from fusekit.bench.report import markdown_table, rich_table, seconds_text, text_table
-from fusekit.bench.timing import Timing
 
 __all__ = ["GpuReport", "copy_text", "host_text", "machine_text", "row_text"]
 

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from fusekit.bench.ratio import Ratio
+from fusekit.bench.measuring.ratio import Ratio
 from fusekit.bench.report import seconds_text
 from fusekit.bench.suite.results import Race, SuiteRun
 

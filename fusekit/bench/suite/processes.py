@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fusekit.bench.contenders import why_no_inductor
+from fusekit.bench.measuring.contenders import why_no_inductor
 from fusekit.bench.suite.compiling import FUNCTIONS
 from fusekit.bench.suite.results import Race
 from fusekit.compilers.nvrtc import why_no_nvrtc

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fusekit.bench.ratio import Ratio, between, ratio_of
+from fusekit.bench.measuring.ratio import Ratio, between, ratio_of
 from fusekit.errors import UsageError
 
 __all__ = ["SCHEMA", "Machine", "Race", "SuiteRun", "load_run"]

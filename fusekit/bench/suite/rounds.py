@@ -11,8 +11,8 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 
-from fusekit.bench.observer import Observer
-from fusekit.bench.timing import Settings, Watch, no_collection
+from fusekit.bench.measuring.observer import Observer
+from fusekit.bench.measuring.timing import Settings, Watch, no_collection
 
 __all__ = ["Rounds", "Taken", "take_rounds"]
 

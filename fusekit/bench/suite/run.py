@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import torch
 
 from fusekit.bench.caches import fresh_caches
-from fusekit.bench.ceilings import ceilings
 from fusekit.bench.gpu.stopwatch import said
-from fusekit.bench.observer import Observer
+from fusekit.bench.limits.ceilings import ceilings
+from fusekit.bench.measuring.observer import Observer
 from fusekit.bench.suite.contenders import ALL
 from fusekit.bench.suite.goals import ROWS
 from fusekit.bench.suite.machine import this_machine

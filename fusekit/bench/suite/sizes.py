@@ -12,10 +12,10 @@ import torch
 
 from fusekit import events
 from fusekit.api import fuse
-from fusekit.bench.contenders import why_no_inductor
 from fusekit.bench.gpu.stopwatch import said
+from fusekit.bench.measuring.contenders import why_no_inductor
+from fusekit.bench.measuring.timing import no_collection
 from fusekit.bench.suite.results import Race
-from fusekit.bench.timing import no_collection
 
 __all__ = ["sizes_race"]
 

@@ -7,10 +7,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from fusekit.bench.measuring.timing import Timing
 from fusekit.bench.report import seconds_text
 from fusekit.bench.suite.goals import GOALS, ROWS, TITLES, Estimate, Goal, estimate, verdict
 from fusekit.bench.suite.results import Race, SuiteRun
-from fusekit.bench.timing import Timing
 
 __all__ = ["Table", "call_table", "goal_table", "lacks", "workload_table"]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from torch.utils import _pytree as pytree
 
-from fusekit.bench.comparing import race
-from fusekit.bench.contenders import Compiled
-from fusekit.bench.roofs import Roofline, roofline_of_plans
-from fusekit.bench.stopwatch import Tell
-from fusekit.bench.timing import Settings
+from fusekit.bench.limits.roofs import Roofline, roofline_of_plans
+from fusekit.bench.measuring.comparing import race
+from fusekit.bench.measuring.contenders import Compiled
+from fusekit.bench.measuring.stopwatch import Tell
+from fusekit.bench.measuring.timing import Settings
 from fusekit.errors import UsageError
 from fusekit.viz.collect.joined import Looked
 from fusekit.viz.model.schema import Timing

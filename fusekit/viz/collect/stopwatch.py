@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from fusekit.api import FusedFunction
-from fusekit.bench.comparing import race
-from fusekit.bench.stopwatch import Tell
-from fusekit.bench.timing import Settings
+from fusekit.bench.measuring.comparing import race
+from fusekit.bench.measuring.stopwatch import Tell
+from fusekit.bench.measuring.timing import Settings
 from fusekit.errors import UsageError
 from fusekit.viz.model.schema import Timing
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fusekit.api import FusedFunction
 from fusekit.bench import Variant, what_if
-from fusekit.bench.variant import Race
+from fusekit.bench.trying.variant import Race
 from fusekit.config import current
 from fusekit.errors import UsageError
 from fusekit.fusion import Plan

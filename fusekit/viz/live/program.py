@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 import torch
 from torch.utils import _pytree as pytree
 
-from fusekit.bench.ceilings import known_ceilings
-from fusekit.bench.roofs import Roofline
+from fusekit.bench.limits.ceilings import known_ceilings
+from fusekit.bench.limits.roofs import Roofline
 from fusekit.errors import UsageError
 from fusekit.runtime.cached import FunctionCache
 from fusekit.runtime.engines import ENGINES

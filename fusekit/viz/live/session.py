@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fusekit.api import FusedFunction, fuse
-from fusekit.bench.alteration import Alterable
-from fusekit.bench.ceilings import known_ceilings
-from fusekit.bench.contenders import device_of
-from fusekit.bench.roofs import Roofline, roofline_of
+from fusekit.bench.limits.ceilings import known_ceilings
+from fusekit.bench.limits.roofs import Roofline, roofline_of
+from fusekit.bench.measuring.contenders import device_of
+from fusekit.bench.trying.alteration import Alterable
 from fusekit.errors import UsageError
 from fusekit.runtime.cached import FunctionCache
 from fusekit.runtime.engines import ENGINES

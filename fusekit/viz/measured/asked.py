@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from fusekit.api import FusedFunction
-from fusekit.bench import crossing
-from fusekit.bench.alteration import Alterable
-from fusekit.bench.crossing import Crossover
-from fusekit.bench.stopwatch import Tell
-from fusekit.bench.sweeping import Point, Sweep, points_of
+from fusekit.bench.crossing import search as crossing
+from fusekit.bench.crossing.search import Crossover
+from fusekit.bench.measuring.stopwatch import Tell
+from fusekit.bench.measuring.sweeping import Point, Sweep, points_of
+from fusekit.bench.trying.alteration import Alterable
 
 __all__ = ["crossover", "sweep"]
 
@@ -37,7 +37,7 @@ def sweep(
         sizes: of the first tensor's first dimension; none means eight powers of two up to the
             call's own.
         dtype: what floating point arguments are cast to; "" leaves them.
-        layout: of `fusekit.bench.alteration.LAYOUTS`; "" leaves them.
+        layout: of `fusekit.bench.trying.alteration.LAYOUTS`; "" leaves them.
         against: of "eager" and "inductor"; the first is the baseline.
         seconds: the most time for the rounds at one size.
         tell: told how many sizes are done, of how many, and a word; may raise.

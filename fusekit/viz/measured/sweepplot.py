@@ -16,7 +16,7 @@ from fusekit.viz.tables import cell, head, table
 from fusekit.viz.words import seconds_text, speed_text, visible
 
 if TYPE_CHECKING:
-    from fusekit.bench.sweeping import Sweep
+    from fusekit.bench.measuring.sweeping import Sweep
 
 __all__ = ["shown", "sweep_alt", "sweep_html", "sweep_svg"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-from fusekit.bench.alteration import DTYPES, LAYOUTS, Alterable
-from fusekit.bench.crossing import Search, search_of
+from fusekit.bench.crossing.search import Search, search_of
+from fusekit.bench.trying.alteration import DTYPES, LAYOUTS, Alterable
 from fusekit.viz.measured.crossplot import crossover_html
 from fusekit.viz.panels.fields import button, checks, number, number_of, row
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress

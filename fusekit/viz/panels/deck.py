@@ -6,8 +6,8 @@ import json
 from html import escape
 from urllib.parse import quote
 
-from fusekit.bench.targets import HOST, Figures
-from fusekit.bench.variant import Race, Variant
+from fusekit.bench.trying.targets import HOST, Figures
+from fusekit.bench.trying.variant import Race, Variant
 from fusekit.errors import UsageError
 from fusekit.viz.live.deck import CURRENT, Card, Deck
 from fusekit.viz.panels.fields import button, row, select

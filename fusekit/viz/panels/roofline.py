@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from fusekit.bench.roofs import Roofline, roofline_of
+from fusekit.bench.limits.roofs import Roofline, roofline_of
 from fusekit.viz.measured.roofplot import roofline_html
 from fusekit.viz.panels.fields import button, number, number_of, row
 from fusekit.viz.panels.panel import Call, Fields, Panel, Progress

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fusekit.bench.alteration import DTYPES, LAYOUTS, Alterable
-from fusekit.bench.sweeping import Point, Sweep, points_of
+from fusekit.bench.measuring.sweeping import Point, Sweep, points_of
+from fusekit.bench.trying.alteration import DTYPES, LAYOUTS, Alterable
 from fusekit.viz.measured.sweepplot import sweep_html
 from fusekit.viz.panels.fields import button, number, number_of, row, select
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress

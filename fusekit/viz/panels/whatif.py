@@ -11,8 +11,8 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.bench import what_if
-from fusekit.bench.alteration import DTYPES, LAYOUTS, Alterable
-from fusekit.bench.targets import targets
+from fusekit.bench.trying.alteration import DTYPES, LAYOUTS, Alterable
+from fusekit.bench.trying.targets import targets
 from fusekit.errors import PlanRefused, UsageError
 from fusekit.fusion import Plan
 from fusekit.runtime.plans import judge_plan

@@ -7,10 +7,10 @@ from typing import Any, Literal, TypedDict
 
 import torch
 
-from fusekit.bench.contenders import Skipped
-from fusekit.bench.ratio import EQUIVALENT, Outcome
+from fusekit.bench.measuring.contenders import Skipped
+from fusekit.bench.measuring.ratio import EQUIVALENT, Outcome
+from fusekit.bench.measuring.timing import Settings, Timing
 from fusekit.bench.report import comparison_table, comparison_text, seconds_text
-from fusekit.bench.timing import Settings, Timing
 
 __all__ = [
     "Comparison",

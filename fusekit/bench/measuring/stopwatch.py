@@ -13,10 +13,10 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from fusekit.bench.causes import Cause, Surroundings, cause_of, is_too_busy
-from fusekit.bench.observer import Observer
-from fusekit.bench.ratio import LOOKS, Outcome, Ratio, decide, is_settled, ratio_of
-from fusekit.bench.timing import Settings, Timing, Watch, no_collection
+from fusekit.bench.measuring.causes import Cause, Surroundings, cause_of, is_too_busy
+from fusekit.bench.measuring.observer import Observer
+from fusekit.bench.measuring.ratio import LOOKS, Outcome, Ratio, decide, is_settled, ratio_of
+from fusekit.bench.measuring.timing import Settings, Timing, Watch, no_collection
 
 __all__ = ["Taken", "Tell", "Told", "take", "told"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch  # noqa: TC002  an annotation
 
-from fusekit.bench.agreement import Agreement
-from fusekit.bench.ratio import Outcome
+from fusekit.bench.measuring.ratio import Outcome
 from fusekit.bench.report import seconds_text
-from fusekit.bench.targets import Figures
+from fusekit.bench.trying.agreement import Agreement
+from fusekit.bench.trying.targets import Figures
 from fusekit.fusion import Plan
 from fusekit.runtime.seams import bytes_text
 
@@ -30,7 +30,7 @@ class Change:
         fast: whether compilers may contract, which changes rounding.
         dtype: of floating point arguments.
         shape: of the first tensor argument, or its first extent.
-        layout: of the tensor arguments: see `fusekit.bench.alteration.LAYOUTS`.
+        layout: of the tensor arguments: see `fusekit.bench.trying.alteration.LAYOUTS`.
         target: the processor: "avx2", "avx512", "sm_90".
     """
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from fusekit.bench.comparison import Comparison, Row
-from fusekit.bench.contenders import AGAINST, Contender, Skipped, find_contenders
-from fusekit.bench.stopwatch import Tell, take, told
-from fusekit.bench.timing import Settings
+from fusekit.bench.measuring.comparison import Comparison, Row
+from fusekit.bench.measuring.contenders import AGAINST, Contender, Skipped, find_contenders
+from fusekit.bench.measuring.stopwatch import Tell, take, told
+from fusekit.bench.measuring.timing import Settings
 from fusekit.errors import UsageError
 
 __all__ = ["compare", "race"]

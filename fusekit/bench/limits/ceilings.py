@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 import torch
 
 from fusekit.bench.gpu.stopwatch import DeviceClock, measure_device
-from fusekit.bench.operations import operations_of
-from fusekit.bench.timing import Settings, Timing, measure
+from fusekit.bench.limits.operations import operations_of
+from fusekit.bench.measuring.timing import Settings, Timing, measure
 from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.ir import DType, Graph, GraphBuilder
 from fusekit.runtime.binding import bind

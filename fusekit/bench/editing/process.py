@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 
-from fusekit.bench.edit_child import MARK
-from fusekit.bench.edit_job import GUARD_BYTE, Job, spans_of, total_bytes
+from fusekit.bench.editing.child import MARK
+from fusekit.bench.editing.job import GUARD_BYTE, Job, spans_of, total_bytes
 from fusekit.frontends.dtypes import TO_TORCH
 
 __all__ = ["Died", "Trial", "trial"]
@@ -158,7 +158,7 @@ def trial(
         _write_memory(folder / "memory", job, contents)
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         process = subprocess.Popen(  # noqa: S603  this interpreter, and a folder of ours
-            [sys.executable, "-m", "fusekit.bench.edit_child", name],
+            [sys.executable, "-m", "fusekit.bench.editing.child", name],
             env=environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

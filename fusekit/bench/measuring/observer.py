@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusekit.bench.causes import Surroundings
+from fusekit.bench.measuring.causes import Surroundings
 from fusekit.runtime.stats import counters
 
 __all__ = ["Observer"]

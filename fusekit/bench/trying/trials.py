@@ -18,13 +18,13 @@ import torch
 
 from fusekit.api import FusedFunction, fuse
 from fusekit.bench.accuracy import reference
-from fusekit.bench.agreement import Agreement, agreement
-from fusekit.bench.alteration import altered
-from fusekit.bench.contenders import device_of, move
-from fusekit.bench.stopwatch import Taken, take, told
-from fusekit.bench.targets import HOST, figures
-from fusekit.bench.timing import Settings
-from fusekit.bench.variant import Change, Race, Side, Variant
+from fusekit.bench.measuring.contenders import device_of, move
+from fusekit.bench.measuring.stopwatch import Taken, take, told
+from fusekit.bench.measuring.timing import Settings
+from fusekit.bench.trying.agreement import Agreement, agreement
+from fusekit.bench.trying.alteration import altered
+from fusekit.bench.trying.targets import HOST, figures
+from fusekit.bench.trying.variant import Change, Race, Side, Variant
 from fusekit.config import options
 from fusekit.errors import UsageError
 from fusekit.fusion import Plan, as_plan

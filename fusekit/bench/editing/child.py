@@ -1,7 +1,7 @@
 """The process that tries an edited kernel: it may crash, hang or write anywhere it likes.
 
-`python -m fusekit.bench.edit_child FOLDER`: the job is in FOLDER/job, the tensors in FOLDER/memory.
-Says what it begins and what came of it on standard output, a line of JSON after a mark each time;
+`python -m fusekit.bench.editing.child FOLDER`: the job is in FOLDER/job, the tensors are in
+FOLDER/memory. Says what it begins and what came of it on standard output, a line of JSON after a mark each time;
 waits for a line on standard input before it measures.
 """
 
@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
-from fusekit.bench.edit_job import Job, spans_of
-from fusekit.bench.stopwatch import take, told
-from fusekit.bench.timing import Settings
+from fusekit.bench.editing.job import Job, spans_of
+from fusekit.bench.measuring.stopwatch import take, told
+from fusekit.bench.measuring.timing import Settings
 from fusekit.compilers import toolchain
 from fusekit.config import options
 from fusekit.errors import CompileError

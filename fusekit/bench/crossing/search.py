@@ -16,7 +16,13 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction, fuse
-from fusekit.bench.alteration import (
+from fusekit.bench.crossing.grid import VERDICTS, Cell, guesses, next_cell
+from fusekit.bench.crossing.rule import Rule, Sample, find_rule
+from fusekit.bench.measuring.comparing import race
+from fusekit.bench.measuring.comparison import Row, rounded
+from fusekit.bench.measuring.stopwatch import Tell
+from fusekit.bench.measuring.timing import Settings
+from fusekit.bench.trying.alteration import (
     DTYPES,
     Alterable,
     Call,
@@ -24,12 +30,6 @@ from fusekit.bench.alteration import (
     dtype_named,
     layout_named,
 )
-from fusekit.bench.comparing import race
-from fusekit.bench.comparison import Row, rounded
-from fusekit.bench.grid import VERDICTS, Cell, guesses, next_cell
-from fusekit.bench.rule import Rule, Sample, find_rule
-from fusekit.bench.stopwatch import Tell
-from fusekit.bench.timing import Settings
 from fusekit.errors import UsageError
 
 __all__ = ["Crossing", "Crossover", "Measured", "Search", "crossover", "search_of"]

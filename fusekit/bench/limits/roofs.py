@@ -10,12 +10,12 @@ from typing import Any, Literal
 from torch.utils import _pytree as pytree
 
 from fusekit.api import FusedFunction, fuse
-from fusekit.bench.ceilings import Ceilings, ceilings, measured_alone
-from fusekit.bench.groups import calls_alone
-from fusekit.bench.operations import operations_of
+from fusekit.bench.limits.ceilings import Ceilings, ceilings, measured_alone
+from fusekit.bench.limits.groups import calls_alone
+from fusekit.bench.limits.operations import operations_of
+from fusekit.bench.measuring.stopwatch import Tell
+from fusekit.bench.measuring.timing import Timing
 from fusekit.bench.report import seconds_text, text_table
-from fusekit.bench.stopwatch import Tell
-from fusekit.bench.timing import Timing
 from fusekit.errors import UsageError
 from fusekit.fusion import Group
 from fusekit.runtime.plan import Plan

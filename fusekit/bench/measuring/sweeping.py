@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypedDict
 
-from fusekit.bench.comparing import race
-from fusekit.bench.comparison import Comparison, TimingDict
-from fusekit.bench.contenders import device_of
-from fusekit.bench.ratio import Outcome
+from fusekit.bench.measuring.comparing import race
+from fusekit.bench.measuring.comparison import Comparison, TimingDict
+from fusekit.bench.measuring.contenders import device_of
+from fusekit.bench.measuring.ratio import Outcome
+from fusekit.bench.measuring.stopwatch import Tell
+from fusekit.bench.measuring.timing import Settings
 from fusekit.bench.report import sweep_table, sweep_text
-from fusekit.bench.stopwatch import Tell
-from fusekit.bench.timing import Settings
 from fusekit.bench.workers import Worker, side_by_side
 
 __all__ = ["Point", "Sweep", "SweepRowDict", "points_of"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from fusekit.bench.ratio import EQUIVALENT, LOOKS, Ratio
+from fusekit.bench.measuring.ratio import EQUIVALENT, LOOKS, Ratio
 from fusekit.bench.report import seconds_text
 
 __all__ = ["Cause", "CauseKind", "Surroundings", "cause_of", "is_too_busy"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from fusekit.bench.contenders import copied
+from fusekit.bench.measuring.contenders import copied
 from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.ir import DType
 from fusekit.runtime.kernels import kernel_for

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from fusekit.bench.driver import Driven, checksum, driver_text, pattern
+from fusekit.bench.standalone.driver import Driven, checksum, driver_text, pattern
 from fusekit.codegen import KernelSource
 from fusekit.compilers.host_cxx import HostCxx
 from fusekit.errors import EngineUnavailableError

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 
 import torch
 
-from fusekit.bench.ratio import LOOKS
+from fusekit.bench.measuring.ratio import LOOKS
 
 __all__ = [
     "Settings",

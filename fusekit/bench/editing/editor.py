@@ -12,12 +12,12 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.bench.accuracy import distance
-from fusekit.bench.edit_job import Job
-from fusekit.bench.edit_try import Died, Tick, Trial, trial
+from fusekit.bench.editing.job import Job
+from fusekit.bench.editing.process import Died, Tick, Trial, trial
 from fusekit.bench.gpu.checks import close
-from fusekit.bench.ratio import Outcome
+from fusekit.bench.measuring.ratio import Outcome
 from fusekit.bench.report import seconds_text
-from fusekit.bench.standalone import write_standalone
+from fusekit.bench.standalone.export import write_standalone
 from fusekit.codegen import KernelSource
 from fusekit.config import current
 from fusekit.errors import UsageError
