@@ -30,20 +30,20 @@ def test_the_first_extent_is_a_slider(notebook):
     panel.locator("> summary").click()
     slider = panel.get_by_role("slider", name="first extent")
     slider.wait_for()
-    assert slider.get_attribute("aria-valuetext") == "256, as now"
+    assert slider.get_attribute("aria-valuetext") == "64, as now"
     drawn = int(panel.get_attribute("data-drawn"))
     slider.focus()
     slider.press("ArrowRight")
     slider.press("ArrowRight")
-    assert panel.locator(".fk-slider output").inner_text() == "1,024, 4 times as now"
+    assert panel.locator(".fk-slider output").inner_text() == "256, 4 times as now"
     page.wait_for_selector(f'[data-panel=what-if][data-drawn="{drawn + 1}"]')  # once for two keys
     field = panel.get_by_role("spinbutton", name="first extent, as a number")
-    assert field.input_value() == "1024"
+    assert field.input_value() == "256"
     assert slider.evaluate("e => e === document.activeElement")
     found.shot("slider-light", "[data-panel=what-if]")
     field.fill("96")
     field.press("Tab")
-    panel.get_by_text("96, 0.375 times as now").wait_for()
+    panel.get_by_text("96, 1.5 times as now").wait_for()
     panel.get_by_role("button", name="try it").click()
     panel.get_by_text("This is card 1 of the deck").wait_for()
     assert "shape 96" in panel.locator(".fk-deck").inner_text()

@@ -2,6 +2,7 @@
 // opens it so. In a notebook, the address is the notebook's.
 
 const FRAGMENT = "#fk=";
+const writers = [];
 
 // The states of all views of the page, by their place; a fragment that is not ours has none.
 function addressed() {
@@ -31,6 +32,7 @@ features.push((view) => {
     const text = kept.length ? FRAGMENT + encodeURIComponent(JSON.stringify(Object.fromEntries(kept))) : "";
     if (text !== location.hash) history.replaceState(null, "", text || location.pathname + location.search);
   };
+  writers.push(write);
   const open = () => {
     const state = addressed()[place];
     if (!(state instanceof Object)) return;
@@ -44,7 +46,8 @@ features.push((view) => {
   events.forEach((name) => root.addEventListener(name, soon, true));
   addEventListener("hashchange", open);
   view.offer?.("copy link to this state", "Copy a link that opens this page as it is now", async () => {
-    write();
+    // Other views may have put their writing off.
+    writers.forEach((each) => each());
     await navigator.clipboard.writeText(location.href);
     return "copied";
   });
