@@ -15,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fusekit.api import FusedFunction, doctor, explain, explore, fuse, stats
+    from fusekit.api import FusedFunction, explain, explore, fuse, stats
     from fusekit.bench import compare, crossover, roofline, sweep
     from fusekit.config import options
     from fusekit.errors import (
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         register_fusion,
         run_fusion,
     )
+    from fusekit.runtime.diagnosis import doctor
     from fusekit.specs import Decline, Reason
     from fusekit.viz.quiz.quiz import quiz
     from fusekit.viz.quiz.results import quiz_results
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "api": ("FusedFunction", "doctor", "explain", "explore", "fuse", "stats"),
+    "api": ("FusedFunction", "explain", "explore", "fuse", "stats"),
     "bench": ("compare", "crossover", "roofline", "sweep"),
     "config": ("options",),
     "errors": (
@@ -81,6 +82,7 @@ _HOMES = {
         "register_fusion",
         "run_fusion",
     ),
+    "runtime.diagnosis": ("doctor",),
     "specs": ("Decline", "Reason"),
     "viz.quiz.quiz": ("quiz",),
     "viz.quiz.results": ("quiz_results",),

@@ -1,4 +1,4 @@
-"""What users call: `fuse`, and the `FusedFunction` it returns; `explain`, `explore`, `doctor`."""
+"""What users call: `fuse`, and the `FusedFunction` it returns; `explain`, `explore`, `stats`."""
 
 from __future__ import annotations
 
@@ -17,31 +17,23 @@ from fusekit.errors import UsageError
 from fusekit.frontends.scripted import readable
 from fusekit.fusion import Plan, as_plan
 from fusekit.ir import print_graph
-from fusekit.runtime.cached import FunctionCache
-from fusekit.runtime.compiled import ProgramExplanation, explain_compiled, original_of
-from fusekit.runtime.diagnosis import Doctor, doctor
-from fusekit.runtime.elementtrace import ElementTrace
 from fusekit.runtime.engines import ENGINES, Engine
-from fusekit.runtime.explanation import Explanation, explanation_of
 from fusekit.runtime.history import History
 from fusekit.runtime.kernels import generate
-from fusekit.runtime.microscope import LIMIT, round_off
 from fusekit.runtime.planned import Planned
 from fusekit.runtime.program import KernelCall, rebind
-from fusekit.runtime.rounding import Rounding
 from fusekit.runtime.stats import Stats, counters
-from fusekit.runtime.tracing import trace
 
 if TYPE_CHECKING:
     from fusekit.bench.editing.editor import KernelEditor
+    from fusekit.runtime.cached import FunctionCache
+    from fusekit.runtime.compiled import ProgramExplanation
+    from fusekit.runtime.elementtrace import ElementTrace
+    from fusekit.runtime.explanation import Explanation
+    from fusekit.runtime.rounding import Rounding
 
 __all__ = [
-    "Doctor",
-    "ElementTrace",
     "FusedFunction",
-    "ProgramExplanation",
-    "Rounding",
-    "doctor",
     "explain",
     "explore",
     "fuse",
@@ -57,6 +49,13 @@ _WHAT_IF = "fusekit.bench.trying.trials"
 
 _EDIT = "fusekit.bench.editing.editor"
 """Likewise: measuring is above this."""
+
+_CACHED = "fusekit.runtime.cached"
+_COMPILED = "fusekit.runtime.compiled"
+_EXPLANATION = "fusekit.runtime.explanation"
+_MICROSCOPE = "fusekit.runtime.microscope"
+_TRACING = "fusekit.runtime.tracing"
+"""Likewise: a program that only calls functions need not wait for what explains them."""
 
 PlanLike = Plan | Mapping[str, Any] | str | Path
 
@@ -158,7 +157,11 @@ class FusedFunction(Planned):
         Raises:
             EngineUnavailableError: the engine asked for by name cannot run here.
         """
-        return explanation_of(self.name, self.entry(args, kwargs), self.history())
+        module = importlib.import_module(_EXPLANATION)
+        found: Explanation = module.explanation_of(
+            self.name, self.entry(args, kwargs), self.history()
+        )
+        return found
 
     def history(self) -> History:
         """What happened at run time: calls that fell back, and what each new capture was for.
@@ -173,7 +176,8 @@ class FusedFunction(Planned):
 
         `f.cache().would_serve("f32[8,128], 2.0")` looks a call up that is not made.
         """
-        return FunctionCache(self)
+        found: FunctionCache = importlib.import_module(_CACHED).FunctionCache(self)
+        return found
 
     def explore(self, *args: Any, **kwargs: Any) -> Any:
         """A `FusionView` of a call with these arguments: graph, source, bytes, timing."""
@@ -250,12 +254,15 @@ class FusedFunction(Planned):
             TypeError: an index is no integer.
             EngineUnavailableError: the engine asked for by name cannot run here.
         """
-        return trace(self, args, kwargs, index, output)
+        found: ElementTrace = importlib.import_module(_TRACING).trace(
+            self, args, kwargs, index, output
+        )
+        return found
 
     def rounding(
         self,
         *args: Any,
-        limit: int = LIMIT,
+        limit: int | None = None,
         step: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
         **kwargs: Any,
     ) -> Rounding:
@@ -269,7 +276,7 @@ class FusedFunction(Planned):
         Args:
             *args: as for the call.
             limit: how many elements of a value to compare, evenly spaced, at most; less where
-                there are very many values.
+                there are very many values. None for 65536.
             step: told how far it is (done, of how many, what comes); it may raise to stop.
             **kwargs: as for the call.
 
@@ -277,7 +284,10 @@ class FusedFunction(Planned):
             FusionDeclined: the call would not be fused, or met a fault; the decline says why.
             EngineUnavailableError: the engine asked for by name cannot run here.
         """
-        return round_off(self, args, kwargs, limit, step)
+        found: Rounding = importlib.import_module(_MICROSCOPE).round_off(
+            self, args, kwargs, limit, step
+        )
+        return found
 
     def engines(self, *args: Any, **kwargs: Any) -> dict[str, str | None]:
         """Engine name -> None if it can run a call with these arguments here, else why not."""
@@ -371,7 +381,10 @@ def explain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation | 
     The latter is called, because only a call says which graphs run; it tells of those that the
     backend `fusekit` serves. For a backward, or a whole training step, see `fusekit.dynamo`.
     """
-    return explain_compiled(fn, args, kwargs) or _as_fused(fn).explain(*args, **kwargs)
+    found: ProgramExplanation | None = importlib.import_module(_COMPILED).explain_compiled(
+        fn, args, kwargs
+    )
+    return found or _as_fused(fn).explain(*args, **kwargs)
 
 
 def explore(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -381,7 +394,7 @@ def explore(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     call as one; then it is timed against what torch.compile was given, unless it writes into its
     arguments or its buffers.
     """
-    if original_of(fn) is not None:
+    if importlib.import_module(_COMPILED).original_of(fn) is not None:
         return importlib.import_module(_WHOLE_PROGRAM).explore_compiled(fn, args, kwargs)
     return _as_fused(fn).explore(*args, **kwargs)
 

@@ -30,10 +30,11 @@ from IPython.display import display
 
 import fusekit
 from fusekit import config
-from fusekit.api import FusedFunction, doctor, fuse, stats
+from fusekit.api import FusedFunction, fuse, stats
 from fusekit.compilers import cache
 from fusekit.errors import FusekitError, UsageError
 from fusekit.pages import overview, page_of
+from fusekit.runtime.diagnosis import doctor
 from fusekit.viz.cell.cell import NOTHING, Call, Outcome, Wishes, run, run_expression
 from fusekit.viz.cell.flags import FLAGS, no_flag, sections, split_flags
 from fusekit.viz.cell.flags import languages as languages_of

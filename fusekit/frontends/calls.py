@@ -184,10 +184,17 @@ def view_geometry(node: Node, geometry: Geometry) -> list[Geometry]:
     Raises:
         RuntimeError: torch cannot view it that way without a copy.
     """
+    return _viewed(tuple([with_ref(item, node.inputs[0], -1) for _, item in node.attrs]), geometry)
+
+
+@functools.lru_cache(maxsize=4096)
+def _viewed(attrs: tuple[Attr, ...], geometry: Geometry) -> list[Geometry]:
+    """The same, for the attributes of a view node in the order of their names."""
     shape, strides, offset = geometry
     base = torch.empty(0, device="meta").as_strided(shape, strides, offset)
-    args, kwargs = call_arguments(node.attr("args"), node.attr("kwargs"), lambda _: base)
-    made = resolve(str(node.attr("target")))(*args, **kwargs)
+    args, kwargs, target = attrs
+    positional, named = call_arguments(args, kwargs, lambda _: base)
+    made = resolve(str(target))(*positional, **named)
     views = made if isinstance(made, list | tuple) else (made,)
     return [(tuple(v.shape), v.stride(), v.storage_offset()) for v in views]
 

@@ -7,6 +7,7 @@ inputs, fetched anew each time; numbers, strings and functions are guards that m
 from __future__ import annotations
 
 import dataclasses
+import dis
 import functools
 import inspect
 import operator
@@ -201,13 +202,18 @@ def _is_filled(cell: types.CellType) -> bool:
     return True
 
 
-def _names(code: types.CodeType) -> set[str]:
-    """Global names that a function and the functions inside it mention."""
-    names = set(code.co_names)
+@functools.lru_cache(maxsize=1024)
+def _names(code: types.CodeType) -> frozenset[str]:
+    """Global names that a function and the functions inside it mention; attributes are none."""
+    names = {
+        str(instruction.argval)
+        for instruction in dis.get_instructions(code)
+        if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME"
+    }
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             names |= _names(constant)
-    return names
+    return frozenset(names)
 
 
 def _children(value: Any, fetch: Callable[[], Any]) -> Iterator[tuple[str, Any, Callable[[], Any]]]:

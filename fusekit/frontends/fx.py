@@ -75,6 +75,8 @@ class Capture:
         guards: what the function reads from outside and must find unchanged.
         device: where its kernels run.
         reads_sizes: the function asked for an extent, or stated one: it may depend on it.
+        is_verbatim: its operators were given no numbers that something made of extents.
+        stated: the numbers from 2 on that the function gave to what moves or cuts dimensions.
         obstacles: why PyTorch has to run an operator, by the site of its call.
     """
 
@@ -88,6 +90,8 @@ class Capture:
     guards: tuple[Free, ...]
     device: torch.device
     reads_sizes: bool = True
+    is_verbatim: bool = False
+    stated: frozenset[int] = frozenset()
     obstacles: Mapping[int, Decline] = dataclasses.field(default_factory=dict)
 
 
@@ -289,7 +293,8 @@ class _Attempt:
             ):
                 self.scalars.pinned.add(f"a{index}")
         results, spec = pytree.tree_flatten(made)
-        found = tuple(self._result(item, fakes) for item in results)
+        self.position = {id(fake): index for index, fake in reversed(list(enumerate(fakes)))}
+        found = tuple(self._result(item) for item in results)
         writes = tuple(dict(self.record.writes).items())
         self._check_writes()
         if writes:
@@ -312,20 +317,20 @@ class _Attempt:
             guards=tuple(free for free in self.frees if not free.is_tensor),
             device=self.device,
             reads_sizes=self.record.states_sizes or self.questions.asked,
+            is_verbatim=self.questions.is_verbatim,
+            stated=frozenset(self.questions.stated),
             obstacles=self.record.obstacles,
         )
 
-    def _result(self, item: Any, fakes: list[Any]) -> Result:
+    def _result(self, item: Any) -> Result:
         if isinstance(item, torch.Tensor):
-            for index, fake in enumerate(fakes):
-                if fake is item:
-                    return Result(leaf=index)
-            return self._tensor_result(item)
+            index = self.position.get(id(item))
+            return self._tensor_result(item) if index is None else Result(leaf=index)
         value = concrete(item)
         if isinstance(item, torch.SymInt | torch.SymFloat):
-            for index, fake in enumerate(fakes):
-                if fake is item:
-                    return Result(leaf=index)
+            index = self.position.get(id(item))
+            if index is not None:
+                return Result(leaf=index)
             item.node.pin()
         if not isinstance(value, _CONSTANTS):
             detail = f"it returns a {type(value).__name__}, which may hold tensors"
@@ -366,9 +371,9 @@ class _Attempt:
 
     def _tensor_result(self, item: torch.Tensor) -> Result:
         if not self.record.names.knows(item):
-            for real, fake in self.by_real.items():
-                if id(item) == real:
-                    return Result(value=self.record.identify(fake))
+            fake = self.by_real.get(id(item))
+            if fake is not None:
+                return Result(value=self.record.identify(fake))
             detail = "it returns a tensor that no traced operator made"
             raise FusionDeclined(Decline(Reason.CAPTURE, detail))
         return Result(value=self.record.identify(item))

@@ -1,26 +1,33 @@
-"""Whether a function asks its tensors for their extents: then one capture serves one size only."""
+"""What a function does about extents: whether one capture serves other sizes, too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch.overrides import TorchFunctionMode
+
+from fusekit.frontends.aten import RULES
 
 __all__ = ["SizeQuestions"]
 
 
 class SizeQuestions(TorchFunctionMode):
-    """Notices whether the function asks a tensor for its extents; torch's own code asks unseen.
+    """Notices what the function calls that depends on extents; torch's own code asks unseen.
 
     Attributes:
-        asked: it did.
+        asked: it asked a tensor for its extents.
+        is_verbatim: whatever it called hands the numbers it was given to operators as they are, and
+            makes none from extents.
+        stated: the numbers from 2 on that it gave to those.
     """
 
     def __init__(self) -> None:
         """Nothing asked yet."""
         super().__init__()
         self.asked = False
+        self.is_verbatim = True
+        self.stated: set[int] = set()
 
     def __torch_function__(
         self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
@@ -29,8 +36,25 @@ class SizeQuestions(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name == "__get__":
             name = getattr(func.__self__, "__name__", "")
-        self.asked = self.asked or name.partition(".")[0] in _QUESTIONS  # of overloads, too
+        name = name.partition(".")[0]  # of overloads, too
+        self.asked = self.asked or name in _QUESTIONS
+        if name in _SHAPING:
+            self.stated.update(n for n in map(abs, _integers((args, kwargs))) if n > 1)
+        elif name.rstrip("_") not in _POINTWISE:
+            self.is_verbatim = False
         return func(*args, **(kwargs or {}))
+
+
+def _integers(value: Any) -> Iterator[int]:
+    if isinstance(value, int):
+        yield int(value)
+    elif isinstance(value, slice):
+        yield from _integers((value.start, value.stop, value.step))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _integers(item)
+    elif isinstance(value, dict):
+        yield from _integers(tuple(value.values()))
 
 
 _QUESTIONS = frozenset(
@@ -38,6 +62,77 @@ _QUESTIONS = frozenset(
         *("shape", "size", "numel", "nelement", "__len__", "stride", "is_contiguous", "unbind"),
         *("sym_size", "sym_numel", "sym_stride", "len", "nbytes", "untyped_storage", "data_ptr"),
         *("storage_offset", "__iter__", "__contains__"),
+        "sum_to_size",  # which is nothing at all where the sizes are as stated
     )
 )
 """What depends on extents and is no operator."""
+
+_POINTWISE = frozenset(
+    (
+        *(name.removeprefix("aten.") for name in RULES),
+        *(
+            "__rsub__",
+            "__rdiv__",
+            "__rtruediv__",
+            "__rpow__",
+            "__invert__",
+            "true_divide",
+            "square",
+        ),
+        *(
+            "absolute",
+            "negative",
+            "multiply",
+            "subtract",
+            "divide",
+            "clip",
+            "type_as",
+            "to",
+            "float",
+        ),
+        *("double", "half", "bfloat16", "int", "long", "bool", "detach", "contiguous", "dropout"),
+        *("dtype", "device", "layout", "ndim", "dim", "is_floating_point", "is_complex", "is_cuda"),
+        *("requires_grad", "zeros_like", "ones_like", "full_like", "empty_like", "greater", "less"),
+    )
+)
+"""Functions whose results depend on extents no more than their arguments' do, with no numbers that
+count elements or dimensions."""
+
+_SHAPING = frozenset(
+    (
+        *("transpose", "t", "T", "mT", "swapaxes", "swapdims", "permute", "movedim", "moveaxis"),
+        *("unsqueeze", "squeeze", "__getitem__", "narrow", "select", "split", "chunk", "expand"),
+        *(
+            "view",
+            "cat",
+            "concat",
+            "concatenate",
+            "stack",
+            "matmul",
+            "mm",
+            "bmm",
+            "addmm",
+            "baddbmm",
+        ),
+        *(
+            "linear",
+            "softmax",
+            "log_softmax",
+            "layer_norm",
+            "sum",
+            "mean",
+            "amax",
+            "amin",
+            "cumsum",
+            "var",
+        ),
+    )
+)
+"""Functions that move, cut or join dimensions, and such sums and products. What reaches operators
+are the numbers that they are given, but for:
+
+- `chunk`, whose pieces have the extent that it found: other extents give other pieces, or more;
+- a slice up to the end, stated as a number, which is left out;
+- `linear` and `matmul`, which state the extents they found where they merge dimensions.
+
+There an extent that changes meets a number that does not, which is why `stated` is kept."""

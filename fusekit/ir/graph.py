@@ -87,6 +87,7 @@ def with_ref(value: Attr, old: int, new: int) -> Attr:
     return value
 
 
+@functools.lru_cache(maxsize=4096)
 def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Row-major strides in elements, as torch computes them (an extent of 0 counts as 1)."""
     strides: list[int] = []
@@ -233,7 +234,7 @@ class Graph:
         name: what the user calls it; not part of the key.
     """
 
-    values: tuple[Value, ...]
+    values: Sequence[Value]
     inputs: tuple[int, ...]
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]

@@ -7,6 +7,7 @@ whole signature; those seen for the first time are captured.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import operator
 import threading
@@ -36,7 +37,7 @@ from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.plan import MISS, Plan, make_plan, recording
 from fusekit.runtime.program import Program, build
 from fusekit.runtime.recent import Hot, Recent, Run, shapes_of
-from fusekit.runtime.resize import extents_of, is_generic, pattern_of, resize
+from fusekit.runtime.resize import layouts_of, pattern_of, template_of
 from fusekit.runtime.seeded import Drawing, Seeded
 from fusekit.runtime.signature import (
     default_device,
@@ -45,6 +46,7 @@ from fusekit.runtime.signature import (
     n_function_modes,
     spread,
 )
+from fusekit.runtime.sizes import Layout, MisfitError
 from fusekit.runtime.stats import counters
 from fusekit.specs import Decline, Reason
 
@@ -65,6 +67,10 @@ Capturer = Callable[[tuple[Any, ...], dict[str, Any]], Capture]
 
 _MAX_VARIANTS = 64
 """Entries of one signature, which differ in pinned numbers or in what the function closes over."""
+
+
+_MOST_TRIED = 4
+"""Size-generic programs of one pattern of extents that are held against new sizes."""
 
 
 class Dispatcher:
@@ -287,21 +293,30 @@ class Dispatcher:
     def _program(self, call: Call, sized: Key) -> tuple[Program, bool]:
         """Captured now (True), or for other sizes earlier (False)."""
         leaves = call.leaves
-        pattern = pattern_of(leaves)
-        key = generic_key(sized, pattern)
-        extents = extents_of(leaves)
-        for known in self.generic.get(key):
-            if known.entry.fits(leaves):
-                sizes = dict(zip(known.extents, extents, strict=True))
-                return resize(known.program, sizes), False
-        program = build(
-            self._capture(call.args, call.kwargs), current().max_arguments, self.planned
-        )
-        if pattern is not None and is_generic(program, leaves):
+        layouts = layouts_of(leaves)
+        found = None if layouts is None else self.resized(sized, layouts, leaves)
+        if found is not None:
+            return found[1], False
+        captured = self._capture(call.args, call.kwargs)
+        program = build(captured, current().max_arguments, self.planned)
+        template = template_of(program, leaves)
+        if template is not None:
             pinned, guards, outside = conditions(program, leaves)
             held = Entry(None, None, program, pinned, guards, outside=outside)
-            self.generic.add(key, Generic(held, extents))
+            key = generic_key(sized, pattern_of(template.layouts))
+            self.generic.add(key, Generic(held, template))
         return program, True
+
+    def resized(
+        self, sized: Key, layouts: Sequence[Layout], leaves: Sequence[Any]
+    ) -> tuple[Generic, Program] | None:
+        """The size-generic program that serves a call, and what it is at the call's sizes."""
+        known = self.generic.get(generic_key(sized, pattern_of(layouts)))
+        for held in reversed(known[-_MOST_TRIED:]):
+            if held.entry.fits(leaves):
+                with contextlib.suppress(MisfitError):
+                    return held, held.template.at(layouts)
+        return None
 
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
         return capture(self.function, args, kwargs, name=self.name, dynamic=self.dynamic)

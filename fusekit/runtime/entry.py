@@ -13,6 +13,7 @@ from fusekit.runtime.history import Specialisation
 from fusekit.runtime.plan import Plan
 from fusekit.runtime.program import Program
 from fusekit.runtime.recent import Run
+from fusekit.runtime.resize import Template
 from fusekit.runtime.signature import is_still, leaf_key
 from fusekit.specs import Decline, Reason
 
@@ -76,16 +77,10 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Generic:
-    """A size-generic program: `entry` says for which other arguments, `extents` at which sizes."""
+    """A size-generic program: `entry` says for which other arguments."""
 
     entry: Entry
-    extents: list[int]
-
-    @property
-    def program(self) -> Program:
-        """What it runs, at the sizes of its capture."""
-        assert self.entry.program is not None
-        return self.entry.program
+    template: Template
 
 
 def conditions(

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 
 from fusekit.compilers import cache
 from fusekit.errors import EngineUnavailableError
-from fusekit.ir.graph import contiguous_strides
-from fusekit.runtime.call import generic_key
 from fusekit.runtime.described import Asked, text_of
 from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.engines import Engine, choose
@@ -17,7 +15,6 @@ from fusekit.runtime.guards import Broken, broken_by, outside_now
 from fusekit.runtime.kernels import generate, is_compiled
 from fusekit.runtime.plan import args_of
 from fusekit.runtime.program import Program
-from fusekit.runtime.resize import pattern_of_shapes, resize
 from fusekit.runtime.signature import foreign_context, mutable_among
 from fusekit.specs import ArgSpec, Decline, KernelSpec
 
@@ -141,16 +138,16 @@ def look_up(dispatcher: Dispatcher, asked: Asked) -> Lookup:
         known = dispatcher.prepared.get(asked.key())
         serving = next((entry for entry in known if entry.fits(asked.values)), None)
         if serving is None:
-            resizing = _generic(dispatcher, asked)
+            resizing = _resized(dispatcher, asked)
     if serving is not None:
         compiles, decline = 0, serving.decline
     elif resizing is not None:
-        compiles, loads = _new_kernels(dispatcher, resizing, asked)
+        compiles, loads = _new_kernels(dispatcher, resizing[1])
     return Lookup(
         name=dispatcher.name,
         asked=text_of(asked.signature({})),
         serves=_number(serving),
-        resizes=_number(_captured(held, resizing)),
+        resizes=_number(_captured(held, resizing[0] if resizing else None)),
         decline=decline,
         checks=tuple(_checked(entry, asked, serving) for entry in held),
         compiles=compiles,
@@ -190,28 +187,16 @@ def _checked(entry: Entry, asked: Asked, serving: Entry | None) -> Check:
     return Check(_number(entry) or 0, broken_by(entry, signature))
 
 
-def _generic(dispatcher: Dispatcher, asked: Asked) -> Generic | None:
-    """The size-generic program that would be resized."""
-    contiguous = all(
-        strides is not None and _is_contiguous(shape, strides) for shape, strides in asked.layouts
-    )
-    pattern = pattern_of_shapes([shape for shape, _ in asked.layouts]) if contiguous else None
-    known = dispatcher.generic.get(generic_key(asked.key(), pattern))
-    return next((held for held in known if held.entry.fits(asked.values)), None)
+def _resized(dispatcher: Dispatcher, asked: Asked) -> tuple[Generic, Program] | None:
+    """The size-generic program that would be resized, and what it would be."""
+    layouts = [(shape, strides) for shape, strides in asked.layouts if strides is not None]
+    if len(layouts) < len(asked.layouts):
+        return None
+    return dispatcher.resized(asked.key(), layouts, asked.values)
 
 
-def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """As torch sees it: strides of dimensions with one element, or of no elements, are free."""
-    if 0 in shape:
-        return True
-    steps = zip(shape, strides, contiguous_strides(shape), strict=True)
-    return all(extent == 1 or stride == dense for extent, stride, dense in steps)
-
-
-def _new_kernels(dispatcher: Dispatcher, held: Generic, asked: Asked) -> tuple[int | None, int]:
-    """(kernels to compile, kernels to load from disk) for a program at the sizes asked for."""
-    extents = [n for shape, _ in asked.layouts for n in shape]
-    program: Program = resize(held.program, dict(zip(held.extents, extents, strict=True)))
+def _new_kernels(dispatcher: Dispatcher, program: Program) -> tuple[int | None, int]:
+    """(kernels to compile, kernels to load from disk) for a program."""
     try:
         engine = choose(dispatcher.engine, program.capture.device.type)
     except EngineUnavailableError:

@@ -57,14 +57,14 @@ def round_off(
     dispatcher: Dispatcher,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    limit: int,
+    limit: int | None,
     step: Step,
 ) -> Rounding:
     """See `FusedFunction.rounding`."""
     with torch.no_grad():
         call = prepared(dispatcher, args, kwargs)
         with kept_generators(call.device):
-            return _Microscope(dispatcher, call, limit, step).rounding(args, kwargs)
+            return _Microscope(dispatcher, call, limit or LIMIT, step).rounding(args, kwargs)
 
 
 class _Microscope:

@@ -225,11 +225,32 @@ def _located(places: Mapping[int, Place], moved: Mapping[int, Place]) -> Mapping
     }
 
 
-def places_of(graph: Graph, *, in_cats: bool = True) -> dict[int, Place]:
+class _OwnPlaces(Mapping[int, Place]):
+    """The places of values that share no memory: made when they are looked at."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._values = graph.values
+        self._made: dict[int, Place] = {}
+
+    def __getitem__(self, value_id: int) -> Place:
+        if value_id not in self._made:
+            _own(self._made, self._values[value_id])
+        return self._made[value_id]
+
+    def __iter__(self) -> Iterator[int]:
+        return (v.id for v in self._values if v.shape is not None and not v.scalar)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def places_of(graph: Graph, *, in_cats: bool = True) -> Mapping[int, Place]:
     """Every value's place; views share their base's memory, the pieces of a cat the cat's.
 
     Without `in_cats`, cats copy their pieces, as eager PyTorch's do.
     """
+    if not any(node.op in ("view", "cat") for node in graph.nodes):
+        return _OwnPlaces(graph)
     places: dict[int, Place] = {}
     for value_id in graph.tensor_inputs:
         _own(places, graph.values[value_id])

@@ -17,6 +17,16 @@ def misfit(fused: fusekit.FusedFunction, *args: object) -> bool:
     return not (torch.equal(found, expected) and found.stride() == expected.stride())
 
 
+def assert_does_as_eager(fused: fusekit.FusedFunction, x: torch.Tensor) -> None:
+    try:
+        expected = fused.function(x)
+    except (RuntimeError, IndexError) as error:
+        with pytest.raises(type(error)):
+            fused(x)
+    else:
+        assert torch.allclose(fused(x), expected, 1e-6, 1e-6, equal_nan=True)
+
+
 def is_shared(fused: fusekit.FusedFunction, first: tuple, second: tuple) -> bool:
     """True if the second call's graph is the first one's at other sizes."""
     one, two = (fused.entry(args, {}).program for args in (first, second))
@@ -82,3 +92,89 @@ def test_a_thousand_batch_sizes_make_one_kernel() -> None:
         for n in range(2, 1002):
             fused(torch.ones(n, 5), w)
     assert captures(heard) == 1
+
+
+W = torch.randn(3, 3)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.t() * 2 + x.mT,
+        lambda x: x.t().contiguous() - 1,
+        lambda x: torch.relu(x[1:] - x[:-1]) * x[-1],
+        lambda x: torch.cat([x * 2, x + 1], 1)[:, ::2] * 3,
+        lambda x: torch.stack([x, -x], -1) + 1,
+        lambda x: sum(piece * 2 for piece in x.chunk(3, 1)),
+        lambda x: x.unsqueeze(0).permute(2, 0, 1) + 1,
+        lambda x: torch.relu(x @ W + 1),
+        lambda x: (x - x.mean(-1, keepdim=True)) * 2,
+        lambda x: torch.cat([x, x * 2], 0),
+    ],
+)
+def test_functions_that_move_dimensions_share_a_capture(function: object) -> None:
+    fused = fusekit.fuse(function)
+    first, *others = [(torch.randn(n, 3),) for n in (8, 5, 9, 128, 7)]
+    assert not misfit(fused, *first)
+    for other in others:
+        assert not misfit(fused, *other)
+        assert is_shared(fused, first, other)
+    for n in (3, 1, 0):
+        assert_does_as_eager(fused, torch.randn(n, 3))
+
+
+def test_arguments_that_are_not_contiguous_share_a_capture() -> None:
+    fused = fusekit.fuse(lambda x, y: (x + y) * 2)
+
+    def pair(n: int, m: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.randn(m, n).t(), torch.randn(n, m + 2)[:, 1:-1]
+
+    first, *others = [pair(n, m) for n, m in ((4, 6), (5, 7), (9, 8), (128, 64))]
+    assert not misfit(fused, *first)
+    for other in others:
+        assert not misfit(fused, *other)
+        assert is_shared(fused, first, other)
+    assert not misfit(fused, torch.randn(5, 7), torch.randn(5, 7))
+    assert not misfit(fused, torch.randn(5, 7)[:, ::2], torch.randn(4, 5).t())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x[:8] * 2,
+        lambda x: x[:8, 1:] * 2,
+        lambda x: x.expand(8, 3) * 2,
+        lambda x: x.chunk(2)[0] * 2,
+        lambda x: x.chunk(3)[-1] * 2,
+        lambda x: x.tensor_split(2)[1] * 2,
+        lambda x: x.split(8)[0] * 2,
+        lambda x: x.view(8, -1) * 2,
+        lambda x: x.flatten()[:24] * 2,
+        lambda x: x.sum_to_size(8, 3) * 2,
+        lambda x: x.tril() * 2,
+        lambda x: x.unflatten(0, (2, -1)) * 2,
+        lambda x: x.narrow(0, 0, 8) * 2,
+        lambda x: torch.nn.functional.interpolate(x[None], size=8)[0] * 2,
+    ],
+)
+def test_what_a_size_decides_is_found_anew(function: object) -> None:
+    fused = fusekit.fuse(function)
+    for n in (8, 7, 6, 9, 10, 12, 16, 11, 1, 3, 0, 2, 8):
+        assert_does_as_eager(fused, torch.randn(n, 3))
+
+
+def test_an_operand_that_is_no_longer_another() -> None:
+    fused = fusekit.fuse(lambda x: x[:4] * x[:5])
+    for n in (4, 5, 6, 3, 4):
+        assert_does_as_eager(fused, torch.randn(n, 2))
+
+
+def test_a_global_called_like_a_method_is_none_of_the_functions() -> None:
+    names = {"t": 1, "torch": torch}
+    exec("def f(x):\n    return x.t() * 2", names)
+    fused = fusekit.fuse(names["f"])
+    first, second = (torch.randn(4, 3),), (torch.randn(5, 3),)
+    assert not misfit(fused, *first)
+    names["t"] = 2
+    assert not misfit(fused, *second)
+    assert is_shared(fused, first, second)

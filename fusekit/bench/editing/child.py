@@ -1,8 +1,8 @@
 """The process that tries an edited kernel: it may crash, hang or write anywhere it likes.
 
 `python -m fusekit.bench.editing.child FOLDER`: the job is in FOLDER/job, the tensors are in
-FOLDER/memory. Says what it begins and what came of it on standard output, a line of JSON after a mark each time;
-waits for a line on standard input before it measures.
+FOLDER/memory. Says what it begins and what came of it on standard output, a line of JSON after a
+mark each time; waits for a line on standard input before it measures.
 """
 
 from __future__ import annotations
