@@ -30,6 +30,14 @@ _CONTIGUOUS = frozenset(
 )
 """Operators whose result is contiguous whatever their arguments are."""
 
+_OF_FLOATS = frozenset(
+    f"aten.{name}"
+    for name in ("atan2", "copysign", "div", "special_xlog1py", "special_zeta", "xlogy")
+)
+"""Operators of two tensors that take integers as floats."""
+
+_OPERANDS = ("self", "other", "exponent", "tensor1", "tensor2")
+
 
 def layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Shape and strides of an elementwise result; None where they take more than these rules."""
@@ -68,7 +76,7 @@ def _strides(
     is_like = name in _LIKE or (name == "aten.isinf" and not tensors[0].is_floating_point())
     if is_like and (_is_dense(tensors[0]) or not tensors[0].numel()):
         return tensors[0].stride()
-    tensors = _as_read(given, tensors)
+    tensors = _as_read(name, given, tensors)
     # eager makes 0-dim tensors of numbers among the operands
     numbers = any(isinstance(given.get(key), bool | int | float) for key in ("self", "other"))
     strides = elementwise_strides(shape, tensors, of_one_shape=not numbers)
@@ -78,23 +86,35 @@ def _strides(
     return strides
 
 
-def _as_read(given: dict[str, Any], tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+def _as_read(name: str, given: dict[str, Any], tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     """The operands as the loop reads them: on the CPU, those that it converts are copied first."""
-    operands = [given[name] for name in ("self", "other", "exponent") if name in given]
-    if len(operands) != 2 or None in operands or tensors[0].device.type != "cpu":
+    operands = [given[key] for key in _OPERANDS if key in given]
+    if len(operands) < 2 or None in operands or tensors[0].device.type != "cpu":
         return tensors
     with torch._C._DisableTorchDispatch():  # noqa: SLF001  twins are for no mode to see
-        common = torch.result_type(
-            *(twin_of(x) if isinstance(x, torch.Tensor) else x for x in operands)
-        )
+        common = _common_dtype(operands)
+        if name in _OF_FLOATS and not given.get("rounding_mode") and not common.is_floating_point:
+            common = torch.get_default_dtype()
         return [
             tensor
-            if tensor.dtype in (common, torch.bool) or _is_dense(tensor) or not tensor.numel()
+            if tensor.dtype == common
+            or tensor is given.get("condition")
+            or _is_dense(tensor)
+            or not tensor.numel()
             else torch.empty_strided(
                 tensor.shape, elementwise_strides(tuple(tensor.shape), [tensor]), device="meta"
             )
             for tensor in tensors
         ]
+
+
+def _common_dtype(operands: Sequence[Any]) -> torch.dtype:
+    one, *others = (twin_of(x) if isinstance(x, torch.Tensor) else x for x in operands)
+    dtype = one.dtype
+    for other in others:
+        dtype = torch.result_type(one, other)
+        one = torch.empty((), dtype=dtype, device="meta") if len(others) > 1 else one
+    return dtype
 
 
 def elementwise_strides(

@@ -287,18 +287,17 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return fake
 
     def _cat(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """A `cat` node; None if a kernel cannot hold its pieces."""
-        if name_of(func) == "aten.stack":
-            with self._inside():
-                tensors, dim = args[0], args[1] if len(args) > 1 else kwargs.get("dim", 0)
-                return torch.cat([tensor.unsqueeze(dim) for tensor in tensors], dim)
+        """A `cat` node for a cat or a stack; None if a kernel cannot hold its pieces."""
         fake = self.record.fakes.run(func, concrete_tree(args), concrete_tree(kwargs))
         dtype = self.record.dtype_of(fake)
         if dtype is None or not self.record.all_plain(args):
             return None
-        dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
+        tensors, dim = args[0], args[1] if len(args) > 1 else kwargs.get("dim", 0)
+        if name_of(func) == "aten.stack":  # its strides are other than those of a cat of views
+            with self._inside():
+                tensors = [tensor.unsqueeze(dim) for tensor in tensors]
         identify = self.record.identify
-        result = concatenated(self.record.builder, args[0], identify, dtype, fake, dim=int(dim))
+        result = concatenated(self.record.builder, tensors, identify, dtype, fake, dim=int(dim))
         self.record.names.bind(fake, result)
         return fake
 

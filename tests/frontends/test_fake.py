@@ -3,10 +3,12 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fusekit
 from fusekit.frontends.fake import Fakes
 
 
@@ -46,3 +48,13 @@ def test_a_first_trace_imports_neither_torch_compile_nor_sympy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("function", [torch.add, torch.atan2, torch.true_divide, torch.gt])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float64])
+def test_what_is_converted_first_has_the_strides_of_a_copy(function, dtype):
+    """A copy of an expanded tensor is dense: it decides the order of the result's dimensions."""
+    expanded = torch.ones(3, 2, 5).to(dtype).expand(2, 3, 2, 5)
+    for other in (torch.ones(5, 2, 3, 2), torch.ones(5, 2, 3, 2, dtype=torch.int64)):
+        args = expanded, other.permute(3, 2, 1, 0)
+        assert fusekit.fuse(function)(*args).stride() == function(*args).stride()

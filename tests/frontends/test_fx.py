@@ -401,3 +401,16 @@ def test_a_size_that_is_a_number_among_the_arguments(make) -> None:
     fused = fusekit.fuse(lambda x, n: make(n, 2) * 0 + x)
     for n in (3, 5, 3):
         assert torch.equal(fused(torch.ones(1), n), torch.ones(n, 2))
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2, 4, -1, -3])
+@pytest.mark.parametrize("shape", [(2, 2, 2, 2), (2, 3, 4, 5), (1, 3, 4, 5)])
+def test_a_stack_has_the_strides_of_a_stack(shape, dim):
+    """Those of a cat of unsqueezed tensors are others, for channels_last and some permutations."""
+
+    def function(x):
+        return torch.stack([x * 2, x], dim), torch.stack([x, -x, x], dim=dim) + 1
+
+    plain = torch.randn(shape)
+    for x in (plain, plain.to(memory_format=torch.channels_last), plain.permute(3, 0, 2, 1)):
+        agree(function, x)
