@@ -26,7 +26,7 @@ Tensor = torch.Tensor
 _LATEST = 4
 """Plans of one form that are tried in turn."""
 
-_ALIKE = 6
+_ALIKE = 32
 """Plans that served arguments of the same shapes."""
 
 _MOST_SHAPES = 4096
