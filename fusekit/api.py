@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
+import sys
 import types
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from fusekit.errors import FusionDeclined, UsageError
+from fusekit.errors import UsageError
 from fusekit.frontends.scripted import readable
 from fusekit.fusion import Plan, as_plan
 from fusekit.ir import print_graph
@@ -20,10 +23,9 @@ from fusekit.runtime.kernels import generate
 from fusekit.runtime.planned import Planned
 from fusekit.runtime.program import KernelCall, rebind
 from fusekit.runtime.stats import Stats, counters
-from fusekit.specs import Decline, Reason
 
 if TYPE_CHECKING:
-    from fusekit.bench.editing import KernelEditor
+    from fusekit.bench.editing.editor import KernelEditor
     from fusekit.runtime.cached import FunctionCache
     from fusekit.runtime.compiled import ProgramExplanation
     from fusekit.runtime.elementtrace import ElementTrace
@@ -42,10 +44,10 @@ _EXPLORE = "fusekit.viz.collect.fused"
 _WHOLE_PROGRAM = "fusekit.viz.collect.wholeprogram"
 """Imported when asked for: everything below the notebook layer works without them."""
 
-_WHAT_IF = "fusekit.bench.trials"
+_WHAT_IF = "fusekit.bench.trying.trials"
 """Likewise: it measures."""
 
-_EDIT = "fusekit.bench.editing"
+_EDIT = "fusekit.bench.editing.editor"
 """Likewise: measuring is above this."""
 
 _CACHED = "fusekit.runtime.cached"
@@ -107,6 +109,19 @@ class FusedFunction(Planned):
         """`<fused NAME, engine ENGINE>`."""
         return f"<fused {self.name}, engine {self.engine}>"
 
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """For pickle: its name where a module has it under one, else what it was made of.
+
+        A notebook's names are unknown elsewhere. What was compiled stays in its process.
+        """
+        with contextlib.suppress(AttributeError, KeyError):
+            home, name = self.function.__module__, self.function.__qualname__
+            if home != "__main__" and attrgetter(name)(sys.modules[home]) is self:
+                return name
+        how = {"engine": self.engine, "name": self.name, "dynamic": self.dynamic}
+        make = functools.partial(fuse, plan=self.planned, **how)
+        return make, (self.function,)
+
     def source(self, *args: Any, language: str | None = None, **kwargs: Any) -> str:
         """The text of the kernels that a call with these arguments runs.
 
@@ -120,14 +135,11 @@ class FusedFunction(Planned):
             EngineUnavailableError: this machine lacks what the language takes.
             UsageError: there is no such language.
         """
-        entry = self.entry(args, kwargs)
-        if entry.program is None or entry.plan is None:
-            raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
+        program, plan = self.entry(args, kwargs).fused()
         if language not in (None, "ir", "asm", *_LANGUAGES):
             known = ", ".join((*_LANGUAGES, "asm", "ir"))
             raise UsageError(f"no language {language!r}; there are {known}")
-        program, engine = entry.program, entry.plan.engine
-        writer = ENGINES[_LANGUAGES[language]] if language in _LANGUAGES else engine
+        writer = ENGINES[_LANGUAGES[language]] if language in _LANGUAGES else plan.engine
         if writer.device not in (program.capture.device.type, "any"):
             program = rebind(program, writer.device)
         return "\n".join(_source(call, writer, language) for call in program.kernels)
@@ -378,8 +390,9 @@ def explain(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Explanation | 
 def explore(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """`fuse(fn).explore(*args, **kwargs)`; of what torch.compile returned, the whole program.
 
-    The latter is called once, and the view shows all graphs that the backend `fusekit` served in
-    this call as one; it is a recording, and nothing is timed.
+    The latter is called, and the view shows all graphs that the backend `fusekit` served in this
+    call as one; then it is timed against what torch.compile was given, unless it writes into its
+    arguments or its buffers.
     """
     if importlib.import_module(_COMPILED).original_of(fn) is not None:
         return importlib.import_module(_WHOLE_PROGRAM).explore_compiled(fn, args, kwargs)

@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fusekit.errors import UsageError
+from fusekit.frontends.breaks import break_of
 from fusekit.runtime.compiled import compile_graph, watching
 from fusekit.runtime.engines import ENGINES
+from fusekit.specs import Decline
 
 if TYPE_CHECKING:
     import torch
@@ -49,10 +51,11 @@ def backend(
     engine = _engine(options or {})
     number = next(_numbers)
     compiler = functools.partial(_compile, engine=engine, number=number)
+    ended = break_of(getattr(module, "compile_subgraph_reason", None))
     aot = aot_autograd(
-        fw_compiler=functools.partial(compiler, role="forward"),
+        fw_compiler=functools.partial(compiler, role="forward", ended=ended),
         bw_compiler=functools.partial(compiler, role="backward"),
-        inference_compiler=functools.partial(compiler, role="inference"),
+        inference_compiler=functools.partial(compiler, role="inference", ended=ended),
         partition_fn=_partition,
         keep_inference_input_mutations=True,
     )
@@ -70,9 +73,15 @@ def _engine(options: Mapping[str, Any]) -> str:
 
 
 def _compile(
-    module: torch.fx.GraphModule, _: Sequence[Any], *, engine: str, number: int, role: str
+    module: torch.fx.GraphModule,
+    _: Sequence[Any],
+    *,
+    engine: str,
+    number: int,
+    role: str,
+    ended: Decline | None = None,
 ) -> Callable[[list[Any]], Any]:
-    return compile_graph(module, engine, f"graph{number}_{role}")
+    return compile_graph(module, engine, f"graph{number}_{role}", ended)
 
 
 def _partition(joint: torch.fx.GraphModule, *args: Any, **kwargs: Any) -> Any:

@@ -106,6 +106,11 @@ class Reason(enum.Enum):
         "called under another torch mode or transform",
         "apply fusekit.fuse outermost",
     )
+    GRAPH_BREAK = (
+        "FK0207",
+        "torch.compile ended a graph here",
+        "move what it cannot follow before or after the compiled function",
+    )
     DISABLED = (
         "FK0301",
         "fusion is switched off for this device",
@@ -307,6 +312,8 @@ class ArgSpec:
         inner_multiple: on a GPU, the largest power of two, at most 16, that divides the innermost
             extent, and that along which inputs are transposed; where there is only one, 16, or 0:
             then the rest is masked.
+        period: on a GPU, the innermost of two extents, if it is from 2 to 4, vectors run on across
+            it, 16 divides the other one, and what is not flat repeats with it; 0 otherwise.
         indices: one for each of `KernelSpec.indices`: how it moves. It has no pointer; where a
             tensor would have an address, an index has a value.
         in_place: (input, output) for each pair that is one tensor: elements are read where their
@@ -321,6 +328,7 @@ class ArgSpec:
     outputs: tuple[TensorDesc, ...]
     index_bits: int = 64
     inner_multiple: int = 1
+    period: int = 0
     indices: tuple[TensorDesc, ...] = ()
     in_place: tuple[tuple[int, int], ...] = ()
     calls: int = 0

@@ -1,5 +1,8 @@
 """fuse and its FusedFunction: what a user asks of them."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 
@@ -32,6 +35,45 @@ def test_it_is_a_decorator_with_and_without_arguments() -> None:
     assert torch.equal(one(x), x * 2)
     assert torch.equal(two(x), x * 3)
     assert two.name == "other"
+
+
+@fusekit.fuse
+def doubled(x: torch.Tensor) -> torch.Tensor:
+    return x * 2
+
+
+class Scale:
+    by = 3.0
+
+    @fusekit.fuse(engine="reference")
+    def times(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.by
+
+
+def test_pickled_by_name_it_is_the_same() -> None:
+    assert pickle.loads(pickle.dumps(doubled)) is doubled
+    assert copy.deepcopy(doubled) is doubled
+
+
+def test_pickled_by_value_it_is_fused_alike() -> None:
+    x, h = torch.randn(2, 8)
+    plan = fusekit.fuse(gate).plan(x, h)
+    fused = fusekit.fuse(gate, engine="reference", name="other", plan=plan)
+    fused(x, h)
+    for made in (pickle.loads(pickle.dumps(fused)), copy.deepcopy(fused)):
+        assert made is not fused
+        assert repr(made) == repr(fused)
+        assert (made.function, made.planned) == (gate, plan)
+        assert torch.equal(made(x, h), fused(x, h))
+
+
+def test_a_pickled_method_is_bound_to_what_arrives_with_it() -> None:
+    scale = Scale()
+    scale.by = 5.0
+    owner, times = pickle.loads(pickle.dumps((scale, scale.times)))
+    assert (times.function.__self__, times.engine) == (owner, "reference")
+    owner.by = 7.0
+    assert torch.equal(times(torch.ones(3)), torch.full((3,), 7.0))
 
 
 def test_source_in_every_language() -> None:

@@ -87,7 +87,7 @@ def test_pins_lie_within_the_ranges(name: str) -> None:
     assert pins()[name] in requirements("dev")[name].specifier
 
 
-@pytest.mark.parametrize("extra", ["lab", "cuda", "docs"])
+@pytest.mark.parametrize("extra", ["lab", "cuda", "dask", "png", "docs"])
 def test_dev_contains_the_other_extras(extra: str) -> None:
     assert set(requirements(extra)) <= set(requirements("dev"))
 

@@ -53,7 +53,7 @@ def test_an_arg_spec_holds_no_sizes():
     names = {field.name for field in dataclasses.fields(ArgSpec)}
     assert names == {
         *("device", "ndim", "inputs", "outputs", "indices", "index_bits", "inner_multiple"),
-        *("in_place", "calls"),
+        *("period", "in_place", "calls"),  # a period is 2, 3 or 4
     }
     assert {f.name for f in dataclasses.fields(TensorDesc)} == {
         "dtype",

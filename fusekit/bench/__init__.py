@@ -1,15 +1,18 @@
-"""Measuring: fused against fallback, interleaved, with spread and a verdict."""
+"""Measuring: fused against fallback, in turns, the ratio with its interval and a verdict."""
 
 from __future__ import annotations
 
-from fusekit.bench.comparison import Comparison, Row, compare
-from fusekit.bench.contenders import Skipped
-from fusekit.bench.crossing import Crossover, crossover
-from fusekit.bench.roofs import Roofline, roofline
-from fusekit.bench.sweeping import Point, Sweep, sweep
-from fusekit.bench.timing import Settings, Timing, Verdict, judge, measure
-from fusekit.bench.trials import what_if
-from fusekit.bench.variant import Variant
+from fusekit.bench.crossing.search import Crossover, crossover
+from fusekit.bench.limits.roofs import Roofline, roofline
+from fusekit.bench.measuring.comparing import compare
+from fusekit.bench.measuring.comparison import Comparison, Row
+from fusekit.bench.measuring.contenders import Skipped
+from fusekit.bench.measuring.sweeping import Point, Sweep
+from fusekit.bench.measuring.timing import Settings, Timing, measure
+from fusekit.bench.spreading import sweep
+from fusekit.bench.trying.trials import what_if
+from fusekit.bench.trying.variant import Variant
+from fusekit.bench.workers import Worker, all_gpus
 
 __all__ = [
     "Comparison",
@@ -22,10 +25,10 @@ __all__ = [
     "Sweep",
     "Timing",
     "Variant",
-    "Verdict",
+    "Worker",
+    "all_gpus",
     "compare",
     "crossover",
-    "judge",
     "measure",
     "roofline",
     "sweep",

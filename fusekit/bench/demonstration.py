@@ -10,9 +10,10 @@ import torch
 from fusekit import events
 from fusekit.api import FusedFunction, fuse
 from fusekit.bench.accuracy import Distance, distance, reference
-from fusekit.bench.comparison import Comparison, compare
-from fusekit.bench.contenders import Skipped, why_no_inductor
-from fusekit.bench.timing import Settings
+from fusekit.bench.measuring.comparing import compare
+from fusekit.bench.measuring.comparison import Comparison
+from fusekit.bench.measuring.contenders import Skipped, why_no_inductor
+from fusekit.bench.measuring.timing import Settings
 from fusekit.bench.workloads import WORKLOADS, Args, Workload
 
 __all__ = ["Shown", "demonstrate"]
@@ -58,7 +59,7 @@ def demonstrate(
 
     Args:
         names: which; None for all.
-        quick: small tensors and few runs.
+        quick: small tensors and little time.
         inductor: measure Inductor too, where it works.
         inductor_seconds: what its compilations may take in all; the rest goes without.
     """
@@ -72,7 +73,7 @@ def demonstrate(
 
 
 def _settings(*, quick: bool) -> Settings:
-    return Settings(runs=9, seconds=0.3, warmup=1) if quick else Settings(runs=15, seconds=0.8)
+    return Settings(seconds=0.3, warmup=1) if quick else Settings(seconds=0.8)
 
 
 def _no_inductor(left: float, budget: float, *, wanted: bool) -> str | None:

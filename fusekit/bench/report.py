@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fusekit.bench.comparison import Comparison
-    from fusekit.bench.sweeping import Sweep
+    from fusekit.bench.measuring.comparison import Comparison
+    from fusekit.bench.measuring.sweeping import Sweep
 
 __all__ = [
     "comparison_table",
     "comparison_text",
+    "markdown_table",
+    "rich_table",
     "seconds_text",
     "sweep_table",
     "sweep_text",
@@ -42,14 +44,22 @@ def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def rich_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
-    """The same for rich, which is imported here and nowhere else."""
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same for Markdown."""
+    table = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in table)
+
+
+def rich_table(
+    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, wrap: bool = False
+) -> Any:
+    """The same for rich; in a terminal that is too narrow, cells are cut off, or wrapped."""
     from rich.table import Table  # noqa: PLC0415  optional
     from rich.text import Text  # noqa: PLC0415  optional
 
     table = Table(title=Text(title), title_justify="left")
     for index, name in enumerate(head):
-        table.add_column(Text(name), justify="right" if index else "left", no_wrap=True)
+        table.add_column(Text(name), justify="right" if index else "left", no_wrap=not wrap)
     for row in rows:
         table.add_row(*map(Text, row))  # Text: what stands in brackets is no markup
     return table
@@ -120,7 +130,8 @@ def _sweep_rows(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
 
 def sweep_text(sweep: Sweep) -> str:
     """A sweep as plain text."""
-    return "\n".join([sweep.name, text_table(*_sweep_rows(sweep)), sweep.verdict])
+    table = text_table(*_sweep_rows(sweep))
+    return "\n".join([sweep.name, table, sweep.verdict, *sweep.notes])
 
 
 def sweep_table(sweep: Sweep) -> Any:
@@ -128,4 +139,5 @@ def sweep_table(sweep: Sweep) -> Any:
     from rich.console import Group  # noqa: PLC0415  optional
     from rich.text import Text  # noqa: PLC0415  optional
 
-    return Group(rich_table(sweep.name, *_sweep_rows(sweep)), Text(sweep.verdict))
+    table = rich_table(sweep.name, *_sweep_rows(sweep))
+    return Group(table, *map(Text, [sweep.verdict, *sweep.notes]))

@@ -14,33 +14,10 @@ import math
 from collections.abc import Sequence
 
 from fusekit.codegen.gpu_schedule import GpuSchedule
-from fusekit.codegen.layout import layout_fields
+from fusekit.codegen.layout import Word, layout_words
 from fusekit.specs import ArgSpec
 
-__all__ = ["Geometry", "Word"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Word:
-    """One integer parameter of a GPU kernel.
-
-    Attributes:
-        kind: "size", "stride", "start" (of an index), "factor" or "shift"; the last two divide by
-            the extent.
-        dim: the collapsed dimension.
-        tensor: index into `ArgSpec.operands`, for a stride and a start; -1 otherwise.
-    """
-
-    kind: str
-    dim: int
-    tensor: int = -1
-
-    def name(self, operands: Sequence[str]) -> str:
-        """What kernels call it, given the operands' names: size0, in1_stride0, index0_start."""
-        if self.kind == "start":
-            return f"{operands[self.tensor]}_start"
-        owner = f"{operands[self.tensor]}_" if self.kind == "stride" else ""
-        return f"{owner}{self.kind}{self.dim}"
+__all__ = ["Geometry"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,12 +40,7 @@ class Geometry:
     @property
     def words(self) -> tuple[Word, ...]:
         """The parameters after the pointers, in order."""
-        found = [
-            Word("size", field.dim)
-            if field.tensor is None
-            else Word("start" if field.is_start else "stride", field.dim, field.tensor)
-            for field in layout_fields(self.args)
-        ]
+        found = [*layout_words(self.args)]
         if self.divides_by_factor:
             for dim in range(1, self.args.ndim):
                 found += [Word("factor", dim), Word("shift", dim)]
@@ -80,7 +52,7 @@ class Geometry:
         return self.schedule.lanes if is_vector and dim == self.args.ndim - 1 else 1
 
     def values(self, layout: Sequence[int]) -> tuple[int, ...]:
-        """The words of a call whose layout is `layout` (see `layout_fields`)."""
+        """The words of a call whose layout is `layout` (see `layout_words`)."""
         divisors = {
             dim: _factor(layout[dim] // self.steps(dim)) for dim in range(1, self.args.ndim)
         }

@@ -9,6 +9,7 @@ thread, a block apart, reached the same bandwidth: each access of a warp is cont
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from fusekit.specs import ArgSpec, Stride, TensorDesc
 
@@ -33,6 +34,8 @@ class GpuSchedule:
         lanes: elements that one thread computes; with tiles, at once.
         adjacent: its elements are neighbours, a vector; otherwise they are a block apart.
         flat: vectors run on across the ends of rows; operands that do not are read one by one.
+        steps: how many vectors a thread computes, a block apart, so that a block ends where one of
+            the rows does that are `ArgSpec.period` long; 0 if rows do not count.
         tile: side of the squares that transposed inputs are read in, through shared memory;
             0 for none.
         tile_dim: the dimension along which those inputs are contiguous.
@@ -42,13 +45,14 @@ class GpuSchedule:
     lanes: int = 1
     adjacent: bool = True
     flat: bool = False
+    steps: int = 0
     tile: int = 0
     tile_dim: int = -1
 
     @property
     def elements(self) -> int:
         """Elements of one block."""
-        return self.tile * self.tile if self.tile else self.block * self.lanes
+        return self.tile * self.tile if self.tile else self.block * self.lanes * max(self.steps, 1)
 
 
 def choose_gpu(args: ArgSpec) -> GpuSchedule:
@@ -63,7 +67,7 @@ def choose_gpu(args: ArgSpec) -> GpuSchedule:
         widest = max(desc.dtype.itemsize for desc in args.tensors if desc.flat)
         lanes = min(MAX_VECTOR_BYTES // widest, *(_fits(desc) for desc in args.outputs))
         if lanes > 1:
-            return GpuSchedule(lanes=lanes, flat=True)
+            return GpuSchedule(lanes=lanes, flat=True, steps=_steps(args, lanes))
     rows = [desc for desc in args.tensors if desc.strides[-1] is Stride.UNIT]
     widest = max((desc.dtype.itemsize for desc in rows or args.outputs), default=4)
     wanted = MAX_VECTOR_BYTES // widest
@@ -91,6 +95,14 @@ def _lanes_of_tiles(args: ArgSpec) -> int:
     wanted = _TILE_BYTES // max(desc.dtype.itemsize for desc in packed)
     limits = [desc.alignment // desc.dtype.itemsize for desc in packed]
     return max(min(wanted, args.inner_multiple, *limits), 1)
+
+
+def _steps(args: ArgSpec, lanes: int) -> int:
+    """`GpuSchedule.steps`: what is flat has to be aligned."""
+    flat = [desc for desc in args.tensors if desc.flat]
+    if not args.period or any(desc.alignment < lanes * desc.dtype.itemsize for desc in flat):
+        return 0
+    return args.period // math.gcd(args.period, _BLOCK * lanes)
 
 
 def _fits(desc: TensorDesc) -> int:

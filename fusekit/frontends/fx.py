@@ -25,9 +25,11 @@ from fusekit.frontends.free import Free, free_variables
 from fusekit.frontends.lines import line_of
 from fusekit.frontends.obstacles import translated
 from fusekit.frontends.questions import SizeQuestions
+from fusekit.frontends.record import Record
 from fusekit.frontends.rehearsal import Identities, MutationError
 from fusekit.frontends.scalars import ScalarTrace, concrete
 from fusekit.frontends.scripted import optimising
+from fusekit.frontends.strides import is_apart
 from fusekit.frontends.trace import Tracer
 from fusekit.ir import Graph, GraphBuilder, Loc, Node
 from fusekit.specs import Decline, Reason
@@ -189,13 +191,14 @@ class _Attempt:
         self.fakes = Fakes()
         self.sources: dict[int, Source] = {}
         self.by_real: dict[int, FakeTensor] = {}
-        self.tracer = Tracer(self.fakes, self.builder, self._adopt, self.opaque)
+        self.record = Record(self.fakes, self.builder)
+        self.tracer = Tracer(self.record, self._adopt, self.opaque)
         self.tracer.functional = self.writes is not _Writes.UNEXPECTED
         tensors = [leaf for leaf in self.leaves if isinstance(leaf, torch.Tensor)]
         tensors += [free.value for free in self.frees if free.is_tensor]
         if not tensors:
             raise FusionDeclined(Decline(Reason.NO_TENSORS))
-        self.tracer.device = self.device = tensors[0].device
+        self.record.device = self.device = tensors[0].device
         fakes = [self._leaf(index, leaf) for index, leaf in enumerate(self.leaves)]
         made = self._call(fakes)
         if self.tracer.rehearsal.active:
@@ -218,11 +221,11 @@ class _Attempt:
             detail = f"an argument is a {type(real).__name__}"
             raise FusionDeclined(Decline(Reason.LAYOUT, detail))
         fake = self.fakes.like(real)
-        value_id = self.tracer.new_input(fake)
+        value_id = self.record.new_input(fake)
         self.sources[value_id] = source
         if source.free is not None:
             self.by_real[id(real)] = fake
-            self.tracer.outside[value_id] = source.free.name
+            self.record.outside[value_id] = source.free.name
         return fake
 
     def _adopt(self, real: torch.Tensor) -> FakeTensor:
@@ -293,7 +296,7 @@ class _Attempt:
         results, spec = pytree.tree_flatten(made)
         self.position = {id(fake): index for index, fake in reversed(list(enumerate(fakes)))}
         found = tuple(self._result(item) for item in results)
-        writes = tuple(dict(self.tracer.writes).items())
+        writes = tuple(dict(self.record.writes).items())
         self._check_writes()
         if writes:
             written = {value: target for target, value in writes}
@@ -301,9 +304,9 @@ class _Attempt:
         outputs = [item.value for item in found if item.value is not None]
         graph = self.builder.finish([*outputs, *(value for _, value in writes)])
         _check_traps(graph)
-        for value_id, constant in self.tracer.constants.items():
+        for value_id, constant in self.record.constants.items():
             self.sources[value_id] = Source(constant=constant)
-        expressions = {value: text for text, value in self.tracer.scalars.items()}
+        expressions = {value: text for text, value in self.record.scalars.items()}
         return Capture(
             graph=graph,
             sources=tuple(self.sources[i] for i in graph.tensor_inputs),
@@ -314,10 +317,10 @@ class _Attempt:
             pinned=frozenset(int(name[1:]) for name in self.scalars.pinned),
             guards=tuple(free for free in self.frees if not free.is_tensor),
             device=self.device,
-            reads_sizes=self.tracer.states_sizes or self.questions.asked,
+            reads_sizes=self.record.states_sizes or self.questions.asked,
             is_verbatim=self.questions.is_verbatim,
             stated=frozenset(self.questions.stated),
-            obstacles=self.tracer.obstacles,
+            obstacles=self.record.obstacles,
         )
 
     def _result(self, item: Any) -> Result:
@@ -338,7 +341,7 @@ class _Attempt:
 
     def _check_writes(self) -> None:
         """Every write has been found, and can be repeated by a copy."""
-        targets = {target for target, _ in self.tracer.writes}
+        targets = {target for target, _ in self.record.writes}
         found = {self.sources[target].leaf for target in targets}
         if any(is_written and i not in found for i, is_written in enumerate(self.written)):
             detail = "an argument is changed in a way that functionalisation does not see"
@@ -346,7 +349,7 @@ class _Attempt:
         for target in targets:
             value = self.builder.values[target]
             assert value.shape is not None
-            if not _is_apart(value.shape, value.dense_strides):
+            if not is_apart(value.shape, value.dense_strides):
                 detail = "a tensor whose elements share memory is written"
                 raise FusionDeclined(Decline(Reason.OVERLAP, detail))
 
@@ -368,13 +371,13 @@ class _Attempt:
         return Result(value=value)
 
     def _tensor_result(self, item: torch.Tensor) -> Result:
-        if not self.tracer.names.knows(item):
+        if not self.record.names.knows(item):
             fake = self.by_real.get(id(item))
             if fake is not None:
-                return Result(value=self.tracer.names.identify(fake))
+                return Result(value=self.record.identify(fake))
             detail = "it returns a tensor that no traced operator made"
             raise FusionDeclined(Decline(Reason.CAPTURE, detail))
-        return Result(value=self.tracer.names.identify(item))
+        return Result(value=self.record.identify(item))
 
 
 def _check_traps(graph: Graph) -> None:
@@ -386,17 +389,3 @@ def _check_traps(graph: Graph) -> None:
         elif node.is_pointwise and node.row.traps and graph.dtype(node.output).is_integral:
             detail = "an unused integer division may still raise"
             raise FusionDeclined(Decline(Reason.CAPTURE, detail, node.origin, node.loc))
-
-
-def _is_apart(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """True if no two elements share memory, as far as can be told dimension by dimension.
-
-    Of tensors whose elements do, eager PyTorch's result depends on its loops.
-    """
-    end = 0  # the furthest element that the smaller strides reach
-    for stride, extent in sorted(zip(strides, shape, strict=True)):
-        if extent > 1:
-            if stride <= end:
-                return False
-            end += (extent - 1) * stride
-    return True

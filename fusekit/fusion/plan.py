@@ -94,11 +94,6 @@ class Plan:
         """An operator's full name: `mul` is `mul_1` where there is only one."""
         return self.names[self.position(name)]
 
-    @property
-    def is_free(self) -> bool:
-        """True if it leaves everything to fusekit."""
-        return self.groups is None and not any(self._constrained())
-
     def undivided(self) -> Plan:
         """The constraints alone."""
         return dataclasses.replace(self, groups=None, recomputed=())

@@ -245,6 +245,14 @@ class Graph:
         """Value id -> the node that makes it (inputs are absent)."""
         return {out: node for node in self.nodes for out in node.outputs}
 
+    def viewed(self, value_id: int) -> int:
+        """The value that a chain of views starts from; the value itself if it is no view."""
+        node = self.producers.get(value_id)
+        while node is not None and node.op == "view":
+            value_id = node.inputs[0]
+            node = self.producers.get(value_id)
+        return value_id
+
     @functools.cached_property
     def users(self) -> dict[int, tuple[Node, ...]]:
         """Value id -> the nodes that read it, each once, in order."""

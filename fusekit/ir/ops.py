@@ -33,7 +33,6 @@ class Rule(enum.Enum):
 ANY = frozenset(Kind)
 NUMBER = frozenset({Kind.INT, Kind.UINT, Kind.FLOAT})
 INTEGER = frozenset({Kind.INT, Kind.UINT})
-SIGNED = frozenset({Kind.INT, Kind.FLOAT})
 BITS = frozenset({Kind.BOOL, Kind.INT, Kind.UINT})
 FLOAT = frozenset({Kind.FLOAT})
 

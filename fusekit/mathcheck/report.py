@@ -6,12 +6,11 @@ import dataclasses
 import datetime as dt
 import json
 import math
-import platform
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
+from fusekit.bench.workers import processor
 from fusekit.mathcheck.contenders import ABSENT
 from fusekit.mathcheck.formats import SLACK
 from fusekit.mathcheck.rows import Row
@@ -142,21 +141,11 @@ def markdown(rows: Sequence[Row], command: str) -> str:
 
 def setting() -> str:
     """The day, the machine and torch."""
-    devices = [_processor()]
+    devices = [processor()]
     if torch.cuda.is_available():
         devices.append(torch.cuda.get_device_name())
     today = dt.datetime.now(dt.UTC).date()
     return f"{today}, {', '.join(devices)}, torch {torch.__version__}"
-
-
-def _processor() -> str:
-    """What the system calls the CPU."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def data(rows: Sequence[Row], command: str) -> str:

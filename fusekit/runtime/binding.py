@@ -12,7 +12,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from fusekit.codegen.layout import layout_fields
+from fusekit.codegen.layout import layout_words
 from fusekit.runtime.devices import kind_of
 from fusekit.runtime.operand import Operand, Operands
 from fusekit.runtime.tiling import Dim
@@ -27,7 +27,7 @@ class Binding:
 
     Attributes:
         args: what the kernel is specialised on.
-        layout: extents and strides, as `layout_fields(args)` orders them.
+        layout: extents and strides, as `layout_words(args)` orders them.
         numel: the map size: how many elements are computed.
     """
 
@@ -77,25 +77,26 @@ def bind(
         indices=tuple(walked.descs[n_tensors:]),
         index_bits=walked.index_bits,
         inner_multiple=walked.inner_multiple,
+        period=walked.period,
         in_place=in_place,
     )
     return Binding(args, _layout(args, walked.dims, indices), math.prod(shape))
 
 
 def _layout(args: ArgSpec, dims: Sequence[Dim], indices: Sequence[Operand]) -> tuple[int, ...]:
-    """What `layout_fields` asks for; `dims` count outputs, then inputs, then indices."""
+    """What `layout_words` asks for; `dims` count outputs, then inputs, then indices."""
     n_inputs, n_tensors = len(args.inputs), len(args.tensors)
     layout = []
-    for field in layout_fields(args):
-        position = field.tensor
+    for word in layout_words(args):
+        position = word.tensor
         if position is None:
-            layout.append(dims[field.dim][0])
-        elif field.is_start:
+            layout.append(dims[word.dim][0])
+        elif word.kind == "start":
             layout.append(indices[position - n_tensors].offset)
         else:
             if position < n_tensors:
                 position = (position + n_tensors - n_inputs) % n_tensors
-            layout.append(dims[field.dim][1][position])
+            layout.append(dims[word.dim][1][position])
     return tuple(layout)
 
 

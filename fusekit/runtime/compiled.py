@@ -14,7 +14,13 @@ from torch.utils._python_dispatch import _disable_current_modes
 from fusekit.frontends.aot import capture_aot, obstacle, split
 from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.entry import Entry
-from fusekit.runtime.explanation import Explanation, GroupInfo, SeamInfo, explanation_of
+from fusekit.runtime.explanation import (
+    Explanation,
+    GroupInfo,
+    SeamInfo,
+    decline_lines,
+    explanation_of,
+)
 from fusekit.specs import Decline
 
 __all__ = [
@@ -38,6 +44,9 @@ class GraphRun:
         entry: what was prepared for these arguments; None for a part that PyTorch runs.
         args: what it was called with.
         results: what it returned, in order.
+        dispatcher: what holds its entries; None for a part that PyTorch runs.
+        ended: why TorchDynamo ended the graph with this; None if its function returned, or if the
+            graph goes on.
     """
 
     name: str
@@ -45,6 +54,8 @@ class GraphRun:
     entry: Entry | None
     args: tuple[Any, ...]
     results: tuple[Any, ...]
+    dispatcher: Dispatcher | None = None
+    ended: Decline | None = None
 
 
 _WATCHER: contextvars.ContextVar[Callable[[GraphRun], None] | None] = contextvars.ContextVar(
@@ -53,19 +64,22 @@ _WATCHER: contextvars.ContextVar[Callable[[GraphRun], None] | None] = contextvar
 
 
 def compile_graph(
-    module: torch.fx.GraphModule, engine: str, name: str
+    module: torch.fx.GraphModule, engine: str, name: str, ended: Decline | None = None
 ) -> Callable[[list[Any]], Any]:
     """The graph as AOTAutograd calls it: with one list of arguments, which it empties.
 
-    What cannot be captured is a part of its own, which PyTorch runs between the others.
+    What cannot be captured is a part of its own, which PyTorch runs between the others. `ended`
+    says why the graph is no longer, if it might be.
     """
     whole = split(module)
     if whole is None:
-        return _boxed(_Graph(module, engine, name))
-    for part_name, part in list(whole.named_children()):
+        return _boxed(_Graph(module, engine, name, ended))
+    parts = list(whole.named_children())
+    for part_name, part in parts:
         assert isinstance(part, torch.fx.GraphModule)
         found = [decline for node in part.graph.nodes if (decline := obstacle(node))]
-        made = _Opaque(part, name, found) if found else _Graph(part, engine, name)
+        end = ended if part is parts[-1][1] else None
+        made = _Opaque(part, name, found, end) if found else _Graph(part, engine, name, end)
         setattr(whole, part_name, _Part(made))
 
     def run(given: list[Any]) -> Any:
@@ -100,8 +114,11 @@ class _Part(torch.nn.Module):
 class _Graph:
     """A graph of aten operators, captured at its first call."""
 
-    def __init__(self, module: torch.fx.GraphModule, engine: str, name: str) -> None:
+    def __init__(
+        self, module: torch.fx.GraphModule, engine: str, name: str, ended: Decline | None
+    ) -> None:
         self.name = name
+        self.ended = ended
         self.is_new = True
 
         def capture(args: tuple[Any, ...], _: dict[str, Any]) -> Any:
@@ -122,15 +139,25 @@ class _Graph:
         self.is_new = False
         if watcher is not None and entry is not None:
             explained = explanation_of(self.name, entry)
-            watcher(GraphRun(self.name, explained, entry, args, _several(made)))
+            results = _several(made)
+            watcher(
+                GraphRun(self.name, explained, entry, args, results, self.dispatcher, self.ended)
+            )
         return made
 
 
 class _Opaque:
     """A part that PyTorch runs."""
 
-    def __init__(self, module: torch.fx.GraphModule, name: str, found: Sequence[Decline]) -> None:
+    def __init__(
+        self,
+        module: torch.fx.GraphModule,
+        name: str,
+        found: Sequence[Decline],
+        ended: Decline | None,
+    ) -> None:
         self.name = name
+        self.ended = ended
         self.module = module
         self.explanation = Explanation(name, (), tuple(found), (), fused=False)
 
@@ -138,7 +165,8 @@ class _Opaque:
         made = self.module(*given)
         watcher = _WATCHER.get()
         if watcher is not None:
-            watcher(GraphRun(self.name, self.explanation, None, tuple(given), _several(made)))
+            run = GraphRun(self.name, self.explanation, None, tuple(given), _several(made))
+            watcher(dataclasses.replace(run, ended=self.ended))
         return made
 
 
@@ -179,10 +207,12 @@ class ProgramExplanation:
     Attributes:
         name: of the program.
         graphs: the explanation of each graph that ran, in order; the same one again for each time.
+        breaks: why TorchDynamo ended graphs before their functions returned, in order, each once.
     """
 
     name: str
     graphs: tuple[Explanation, ...]
+    breaks: tuple[Decline, ...] = ()
 
     @property
     def groups(self) -> tuple[GroupInfo, ...]:
@@ -207,7 +237,10 @@ class ProgramExplanation:
     def __str__(self) -> str:
         """The whole story in plain text, graph by graph."""
         head = f"{self.name}: {len(self.graphs)} graph{'' if len(self.graphs) == 1 else 's'}"
-        return "\n".join([head, *map(str, self.graphs)])
+        ends = [line for each in self.breaks for line in decline_lines(each)]
+        return "\n".join(
+            [head, *map(str, self.graphs), *(["graph breaks:"] if ends else []), *ends]
+        )
 
     def __rich__(self) -> str:
         """For rich.print; markup is escaped."""
@@ -224,10 +257,12 @@ def explain_compiled(
     original = original_of(program)
     if original is None:
         return None
-    with watching() as graphs:
+    with runs() as graphs:
         program(*args, **kwargs)
     name = getattr(original, "__name__", type(original).__name__)
-    return ProgramExplanation(str(name), tuple(graphs))
+    explained = tuple(run.explanation for run in graphs)
+    breaks = dict.fromkeys(run.ended for run in graphs if run.ended is not None)
+    return ProgramExplanation(str(name), explained, tuple(breaks))
 
 
 def original_of(program: Callable[..., Any]) -> Callable[..., Any] | None:

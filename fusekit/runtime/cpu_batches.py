@@ -16,7 +16,7 @@ from typing import Any
 
 from fusekit.codegen import Parameter, Schedule, Target, choose
 from fusekit.codegen.dialects.llvm_batches import batch_source
-from fusekit.codegen.layout import layout_fields
+from fusekit.codegen.layout import layout_words
 from fusekit.compilers.base import Artifact
 from fusekit.compilers.llvm_jit import LlvmJit
 from fusekit.ir import DType
@@ -83,7 +83,7 @@ def _pieces(binding: Binding, elements: int) -> Iterator[tuple[tuple[int, ...], 
     inner = math.prod(layout[1 : args.ndim])
     unit = _UNIT if args.ndim == 1 else 1
     length = max(-(-elements // (inner * unit)) * unit, 1)
-    starts = [position for position, field in enumerate(layout_fields(args)) if field.is_start]
+    starts = [at for at, word in enumerate(layout_words(args)) if word.kind == "start"]
     moving = dict(zip(starts, steps[len(args.tensors) :], strict=True))
     for first in range(0, layout[0], length):
         moved = [number + first * moving.get(i, 0) for i, number in enumerate(layout)]
@@ -98,9 +98,9 @@ def _pieces(binding: Binding, elements: int) -> Iterator[tuple[tuple[int, ...], 
 def _outermost_steps(args: ArgSpec, layout: Sequence[int]) -> list[int]:
     """The stride in elements of each operand along the outermost dimension."""
     stated = {
-        field.tensor: number
-        for field, number in zip(layout_fields(args), layout, strict=True)
-        if field.tensor is not None and field.dim == 0 and not field.is_start
+        word.tensor: number
+        for word, number in zip(layout_words(args), layout, strict=True)
+        if word.kind == "stride" and word.dim == 0
     }
     known = {Stride.BROADCAST: 0, Stride.UNIT: 1}
     return [

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import Free
 from fusekit.runtime.differences import Signature
 from fusekit.runtime.history import Specialisation
@@ -14,7 +15,7 @@ from fusekit.runtime.program import Program
 from fusekit.runtime.recent import Run
 from fusekit.runtime.resize import Template
 from fusekit.runtime.signature import is_still, leaf_key
-from fusekit.specs import Decline
+from fusekit.specs import Decline, Reason
 
 __all__ = ["Entry", "Generic", "conditions"]
 
@@ -54,6 +55,18 @@ class Entry:
             and all(guard.holds() for guard in self.guards)
             and all(is_still(free, key) for free, key in self.outside)
         )
+
+    def fused(self) -> tuple[Program, Plan]:
+        """What runs, and how; FusionDeclined if it does not run fused."""
+        if self.program is None or self.plan is None:
+            raise FusionDeclined(self.decline or Decline(Reason.CAPTURE))
+        return self.program, self.plan
+
+    def captured(self) -> Program:
+        """What would run; FusionDeclined if capture did not get that far."""
+        if self.program is None:
+            raise FusionDeclined(self.decline or Decline(Reason.CAPTURE))
+        return self.program
 
     def shares_capture(self, other: Entry) -> bool:
         """True if both run what one trace found, be it at other sizes."""

@@ -16,7 +16,7 @@ from fusekit.runtime.seams import SeamInfo, bytes_text, seams_of
 from fusekit.runtime.traffic import Traffic, group_traffic, total_traffic
 from fusekit.specs import Decline, Reason
 
-__all__ = ["Explanation", "GroupInfo", "SeamInfo", "explanation_of"]
+__all__ = ["Explanation", "GroupInfo", "SeamInfo", "decline_lines", "explanation_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Explanation:
             if found:
                 yield f"  {title}:"
             for decline in found:
-                yield from _decline_lines(decline)
+                yield from decline_lines(decline)
         if self.specialised and self.specialised.nearest is not None:
             done = "captured anew" if self.specialised.captured else "resized, not captured"
             yield f"  {done}: {self.specialised.cause}"
@@ -162,10 +162,11 @@ def _group_lines(number: int, group: GroupInfo) -> Iterator[str]:
         moved += f"; unfused {bytes_text(group.bytes_unfused)}: {_saved(group.saved)}"
     yield f"    {moved}"
     if group.decline:
-        yield from _decline_lines(group.decline)
+        yield from decline_lines(group.decline)
 
 
-def _decline_lines(decline: Decline) -> Iterator[str]:
+def decline_lines(decline: Decline) -> Iterator[str]:
+    """A refusal and what to do about it, as texts say it."""
     yield f"    {decline}"
     yield f"      hint: {decline.hint} ({decline.page})"
 

@@ -30,6 +30,10 @@ __all__ = [
 _ARGUMENT_BYTES = 32764
 """What a kernel may take, from compute capability 7.0 on (CUDA 12.1 and later)."""
 
+_PIXELS_AND_CHANNELS = 2
+_PERIODS = range(2, 5)
+"""Complex numbers, colours, and these with alpha; a thread has registers for as many."""
+
 _WORD = 8
 _WORDS_OF_DIM = 3
 """An extent, and what divides by it."""
@@ -53,7 +57,7 @@ def walk_on_gpu(dims: list[Dim], operands: Operands) -> Walked:
     args = ArgSpec("cuda", len(dims), tuple(inputs), tuple(outputs))
     starts = [0] * len(tensors) + [index.offset for index in operands.indices]
     multiple = inner_multiple(dims, transposed_dim(args))
-    return Walked(dims, descs, index_bits(dims, starts), multiple)
+    return Walked(dims, descs, index_bits(dims, starts), multiple, _period(dims, descs))
 
 
 def _descriptions(dims: Sequence[Dim], operands: Operands) -> list[TensorDesc]:
@@ -82,6 +86,17 @@ def _described(
         offsets = [operand.offset, *between]
         alignment = _power_of_two(offset * itemsize for offset in offsets)
     return TensorDesc(operand.dtype, strides, alignment, is_flat)
+
+
+def _period(dims: Sequence[Dim], descs: Sequence[TensorDesc]) -> int:
+    """`ArgSpec.period`."""
+    if len(dims) != _PIXELS_AND_CHANNELS or dims[-1][0] not in _PERIODS:
+        return 0
+    if dims[0][0] % MAX_VECTOR_BYTES:
+        return 0  # the last vector would be a part of one
+    others = [desc for desc in descs if not desc.flat]
+    repeats = all(desc.strides[0] is Stride.BROADCAST for desc in others)
+    return dims[-1][0] if repeats and 0 < len(others) < len(descs) else 0
 
 
 def _is_ragged(dims: Sequence[Dim], outputs: Sequence[Operand]) -> bool:

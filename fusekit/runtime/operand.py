@@ -60,12 +60,14 @@ class Walked(NamedTuple):
         descs: one for each of `Operands.all`.
         index_bits: as in `ArgSpec`.
         inner_multiple: as in `ArgSpec`.
+        period: as in `ArgSpec`.
     """
 
     dims: Sequence[Dim]
     descs: Sequence[TensorDesc]
     index_bits: int = 64
     inner_multiple: int = 1
+    period: int = 0
 
 
 def stride_class(stride: int, *, may_be_unit: bool) -> Stride:

@@ -6,12 +6,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from fusekit.errors import FusionDeclined
 from fusekit.frontends.fx import Capture, capture
 from fusekit.fusion import Plan
 from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.plans import Verdict, captured_for, judge_plan, plan_of
-from fusekit.specs import Decline, Reason
 
 __all__ = ["Planned"]
 
@@ -48,10 +46,7 @@ class Planned(Dispatcher):
             FusionDeclined: the call would not be fused; the decline says why.
             EngineUnavailableError: the engine asked for by name cannot run here.
         """
-        entry = self.entry(args, kwargs)
-        if entry.program is None:
-            raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
-        return plan_of(entry.program, self.planned)
+        return plan_of(self.entry(args, kwargs).captured(), self.planned)
 
     def legality(self, *args: Any, change: str, **kwargs: Any) -> Verdict:
         """Whether a change of the plan would be legal; nothing is compiled for it.
@@ -65,10 +60,8 @@ class Planned(Dispatcher):
             FusionDeclined: the call would not be fused; the decline says why.
             UsageError: the change cannot be read, or names what is not there.
         """
-        program = self.entry(args, kwargs).program
         division = self.plan(*args, **kwargs)
-        assert program is not None
-        return judge_plan(program, division.but(change))
+        return judge_plan(self.entry(args, kwargs).captured(), division.but(change))
 
     def _captured(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
         """With the operators that the plan leaves to PyTorch as calls."""

@@ -158,7 +158,7 @@ def _detour(program: Program, seam: Seam) -> Node | None:
     came_from: dict[int, int] = {}
     for i in range(seam.producer + 1, len(steps)):
         for value in steps[i].inputs:
-            source = maker.get(_root(graph, value), -1)
+            source = maker.get(graph.viewed(value), -1)
             if source in reached and not (source == seam.producer and i == seam.consumer):
                 reached.add(i)
                 came_from.setdefault(i, source)
@@ -171,14 +171,6 @@ def _detour(program: Program, seam: Seam) -> Node | None:
         kernel = step.nodes[-1] if isinstance(step, Group) else kernel
         at = came_from.get(at)
     return kernel
-
-
-def _root(graph: Graph, value: int) -> int:
-    node = graph.producers.get(value)
-    while node is not None and node.op == "view":
-        value = node.inputs[0]
-        node = graph.producers.get(value)
-    return value
 
 
 def _name(node: Node) -> str:

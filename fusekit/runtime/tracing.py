@@ -68,12 +68,10 @@ def prepared(dispatcher: Dispatcher, args: tuple[Any, ...], kwargs: dict[str, An
     if decline is not None:
         raise FusionDeclined(decline)
     with torch.no_grad():
-        entry = dispatcher.entry(args, kwargs)
-    if entry.program is None or entry.plan is None:
-        raise FusionDeclined(entry.decline or Decline(Reason.CAPTURE))
+        program, plan = dispatcher.entry(args, kwargs).fused()
     leaves = pytree.tree_leaves((args, kwargs))
     names = leaf_names(dispatcher.function, args, kwargs)
-    return TracedCall(entry.program, entry.plan.engine, leaves, names)
+    return TracedCall(program, plan.engine, leaves, names)
 
 
 def _outputs(program: Program, leaves: Sequence[Any]) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from fusekit.codegen.layout import layout_fields
+from fusekit.codegen.layout import layout_words
 from fusekit.codegen.schedule import Schedule, choose
 from fusekit.runtime.elements import solve
 from fusekit.runtime.engines import Engine
@@ -92,11 +92,11 @@ def _dims(call: KernelCall, position: int) -> list[tuple[int, int]]:
     which = len(args.inputs) + position
     strides = [0 if stride is Stride.BROADCAST else 1 for stride in args.outputs[position].strides]
     extents = [1] * args.ndim
-    for field, word in zip(layout_fields(args), call.binding.layout, strict=True):
-        if field.tensor is None:
-            extents[field.dim] = word
-        elif field.tensor == which and not field.is_start:
-            strides[field.dim] = word
+    for word, number in zip(layout_words(args), call.binding.layout, strict=True):
+        if word.kind == "size":
+            extents[word.dim] = number
+        elif word.kind == "stride" and word.tensor == which:
+            strides[word.dim] = number
     return list(zip(extents, strides, strict=True))
 
 

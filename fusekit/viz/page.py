@@ -10,9 +10,11 @@ import re
 from collections.abc import Collection, Sequence
 from html import escape
 
+from fusekit.viz.code.heat import heat_html
 from fusekit.viz.code.section import code_html_of
 from fusekit.viz.decisions.ladder import ladder_headline, ladder_html
 from fusekit.viz.decisions.seams import why_headline, why_html
+from fusekit.viz.hydrator import parts_of, script
 from fusekit.viz.measured.timing import timing_html
 from fusekit.viz.model.schema import Model
 from fusekit.viz.outline.outline import outline_html
@@ -20,48 +22,61 @@ from fusekit.viz.palette import static, variables
 from fusekit.viz.picture.data import picture_data
 from fusekit.viz.picture.graph import Picture, layers, picture
 from fusekit.viz.picture.graphvizrun import Clock
+from fusekit.viz.picture.scene import widest
 from fusekit.viz.tables import groups_html, ledger_headline, ledger_html
 from fusekit.viz.takeaway.card import markdown
 from fusekit.viz.words import bytes_text, plural, summary, visible
 
-__all__ = ["SECTIONS", "block", "page", "script", "stylesheet"]
+__all__ = ["SECTIONS", "block", "page", "stylesheet"]
 
 SECTIONS = ("graph", "source", "why", "ladder", "bytes", "timing")
 """The parts of a view, in the order in which they appear."""
 
-_FEATURES = (
-    *("dom", "take", "fold", "picture", "tools", "sorting", "ladder", "diff", "code"),
-    *("links", "keys", "entries", "jumps", "flow", "walk", "card", "search", "ruler", "help"),
-)
-"""Files of the hydrator; later ones use what earlier ones put into the view."""
-
-_SHEETS = ("graph", "fusekit", "why", "fold", "take", "code", "walk", "whatif")
+_SHEETS = ("graph", "fusekit", "why", "fold", "take", "code", "walk", "heat")
 """Style sheets of a view; the first serves pictures on their own, too."""
 
 _ROOT = "border:1px solid #8886;border-radius:8px;padding:10px 14px;margin:4px 0"
 
 
-def block(model: Model, *, hydrate: bool = True, sections: Collection[str] = SECTIONS) -> str:
-    """The view of `model` as HTML. Without `hydrate`, only the base layer."""
+def block(
+    model: Model,
+    *,
+    hydrate: bool = True,
+    sections: Collection[str] = SECTIONS,
+    bytes_per_second: float | None = None,
+) -> str:
+    """The view of `model` as HTML.
+
+    Args:
+        model: what is shown.
+        hydrate: False leaves out the style sheet and the scripts: only the base layer.
+        sections: the parts to show.
+        bytes_per_second: of this machine while copying, for live views alone: the seams then say
+            what they take, which is not the same in every run.
+    """
     why = "Seams" if model["seams"] else "Left to PyTorch"
     bodies = {
         "graph": _graph_section,
         "source": _code_section,
-        "why": lambda m: _section("why", why, why_headline(m), why_html(m), opened=True),
+        "why": lambda m: _section(
+            "why", why, why_headline(m), why_html(m, bytes_per_second), opened=True
+        ),
         "ladder": lambda m: _section("ladder", "Ladder", ladder_headline(m), ladder_html(m)),
         "bytes": lambda m: _section("bytes", "Bytes", ledger_headline(m), ledger_html(m)),
         "timing": _timing_section,
     }
-    parts = [
-        f'<div class="fk-view" style="{_ROOT}">',
-        f"<style>{stylesheet()}</style>" if hydrate else "",
+    pieces = [
         _header(model),
         *(bodies[name](model) for name in SECTIONS if name in sections),
+        heat_html(model) if {"graph", "source"} & set(sections) else "",
         _taken(model),
-        "</div>",
-        f'<script type="module">{script()}</script>' if hydrate else "",
     ]
-    return "\n".join(part for part in parts if part) + "\n"
+    body = "\n".join(piece for piece in pieces if piece)
+    style = f"<style>{stylesheet()}</style>\n" if hydrate else ""
+    live = f'<script type="module">{script(body)}</script>\n' if hydrate else ""
+    needs = " ".join(parts_of(body))
+    head = f'<div class="fk-view" style="{_ROOT}" data-fk-parts="{needs}">'
+    return f"{head}\n{style}{body}\n</div>\n{live}"
 
 
 def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
@@ -74,8 +89,8 @@ def page(models: Model | Sequence[Model], *, title: str = "fusekit") -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(visible(name))} · fusekit</title>"
         f"<style>{stylesheet()}{_PAGE}</style></head>\n<body>\n"
-        f"<main>\n<h1>{escape(visible(name))}</h1>\n{blocks}</main>\n"
-        f'<script type="module">{script()}</script>\n</body></html>\n'
+        f"<main data-fk-page>\n<h1>{escape(visible(name))}</h1>\n{blocks}</main>\n"
+        f'<script type="module">{script(blocks)}</script>\n</body></html>\n'
     )
 
 
@@ -91,11 +106,6 @@ def stylesheet() -> str:
     """All rules of a view; each begins with one of our classes, so nothing leaks into a page."""
     sheets = "".join(static(f"{name}.css") for name in _SHEETS)
     return f".fk-view,.fk-vars{{{variables()}}}{sheets}"
-
-
-def script() -> str:
-    """The hydrator; it may be on a page any number of times."""
-    return "".join(static(f"js/{name}.js") for name in (*_FEATURES, "hydrate"))
 
 
 def _section(name: str, title: str, note: str, body: str, *, opened: bool = False) -> str:
@@ -153,7 +163,7 @@ def _figure(model: Model, drawn: Picture, clock: Clock) -> str:
 
 def _legend(model: Model) -> str:
     legend = "Solid: one fused kernel · dashed: left to PyTorch"
-    most = max((seam["bytes"] for seam in model["seams"]), default=0)
+    most = widest(model)
     if not most:
         return legend
     return (

@@ -29,6 +29,7 @@ PALETTE: dict[str, tuple[str, str]] = {
     "old-word": ("#ffc9c9", "#6a2a30"),
     "new": ("#e6f6ea", "#162b1e"),
     "new-word": ("#b4e3c0", "#1f5434"),
+    "heat": ("#f0a830", "#b06a00"),
     "good": ("#187336", "#5ccb8a"),
     "bad": ("#c21f2c", "#ff8d84"),
     "c0": ("#0069a8", "#5cb8ee"),
@@ -56,12 +57,8 @@ def group_class(index: int) -> str:
 
 @cache
 def static(name: str) -> str:
-    """The text of a file in `static/`; of JavaScript, without indentation and lines of comment."""
-    text = resources.files("fusekit.viz").joinpath("static", name).read_text(encoding="utf-8")
-    if not name.endswith(".js"):
-        return text
-    lines = (line.strip() for line in text.splitlines())
-    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
+    """The text of a file in `static/`."""
+    return resources.files("fusekit.viz").joinpath("static", name).read_text(encoding="utf-8")
 
 
 def variables(theme: str = "auto") -> str:

@@ -18,6 +18,7 @@ from fusekit.viz.takeaway import files as takeaway
 from fusekit.viz.text import headline, text
 
 if TYPE_CHECKING:
+    from fusekit.viz.code.heat import Heat
     from fusekit.viz.contracts.pin import Pin
     from fusekit.viz.decisions.ladder import Ladder
     from fusekit.viz.decisions.seams import SeamCards
@@ -104,6 +105,12 @@ class Recorded:
     def outline(self) -> str:
         """The graph in words: a sentence for each input, group, operator, seam and output."""
         return outline_text(self._model)
+
+    def heat(self) -> Heat:
+        """What each line of the function costs: bytes through memory, instructions."""
+        from fusekit.viz.code.heat import Heat  # noqa: PLC0415  for who asks
+
+        return Heat.of(self._model)
 
     def card(self) -> cards.Card:
         """One picture and one Markdown text, to paste into an issue."""

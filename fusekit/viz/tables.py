@@ -6,9 +6,12 @@ from html import escape
 
 from fusekit.viz.model.schema import LedgerRow, Model
 from fusekit.viz.palette import group_class
-from fusekit.viz.words import bytes_text, tensor_text, visible
+from fusekit.viz.words import bytes_text, plural, tensor_text, visible
 
 __all__ = ["cell", "groups_html", "head", "ledger_headline", "ledger_html", "table"]
+
+_FIRST = 8
+"""Groups that are listed at once; the rest is folded, unless that is a row or two."""
 
 
 def table(cls: str, heads: list[str], rows: list[str], *, foot: str = "", caption: str = "") -> str:
@@ -34,7 +37,10 @@ def head(text: str) -> str:
 
 
 def groups_html(model: Model) -> str:
-    """One row for each kernel: what the picture shows, for those who do not see it."""
+    """One row for each kernel: what the picture shows, for those who do not see it.
+
+    Of many, those after the first few are behind a fold, which needs no script.
+    """
     rows = []
     for index, group in enumerate(model["groups"]):
         rows.append(
@@ -45,7 +51,14 @@ def groups_html(model: Model) -> str:
             f"{cell(group['symbol'], 'fk-mono')}</tr>"
         )
     heads = ["group", "engine", "ops", "reads", "writes", "kernel"]
-    return table("fk-groups", heads, rows) if rows else ""
+    if len(rows) <= _FIRST + 2:
+        return table("fk-groups", heads, rows) if rows else ""
+    said = f"{plural(len(rows) - _FIRST, 'more group')}, of {len(rows)}"
+    rest = table("fk-groups fk-cut", heads, rows[_FIRST:])
+    return (
+        f"{table('fk-groups fk-cut', heads, rows[:_FIRST])}"
+        f'<details class="fk-more"><summary>{said}</summary>{rest}</details>'
+    )
 
 
 def ledger_headline(model: Model) -> str:

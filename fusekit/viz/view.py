@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from fusekit.errors import UsageError
 from fusekit.viz.code.section import LANGUAGES, label
 from fusekit.viz.measured.timed import Timed, asked, timed
-from fusekit.viz.model.schema import Model, Source, load_model
+from fusekit.viz.model.schema import Model, Source, Timing, load_model
 from fusekit.viz.need import need
 from fusekit.viz.page import SECTIONS
 from fusekit.viz.recorded import Recorded
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fusekit.runtime.cached import FunctionCache
     from fusekit.runtime.elementtrace import ElementTrace
     from fusekit.runtime.plans import Verdict
+    from fusekit.runtime.program_cache import ProgramCache
     from fusekit.runtime.rounding import Rounding
     from fusekit.viz.code.diff import SourceDiff, Variant
     from fusekit.viz.decisions.steps import MeasuredStep
@@ -38,14 +39,32 @@ class Session(Protocol):
     def sizes(self) -> list[int]:
         """The sizes to choose from, in increasing order."""
 
+    def size(self) -> int:
+        """The one of the call, where it starts."""
+
     def engines(self) -> list[str]:
         """The engines to choose from; the first is where it starts."""
 
     def call(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-        """The function, fused, and the arguments it was given."""
+        """The function, fused, and the arguments it was given; UsageError if it is not one."""
+
+    def kernels(self) -> tuple[Any, tuple[Any, ...], dict[str, Any]] | None:
+        """The same, or None if there is no one function whose kernels could be run alone."""
+
+    def timing(self, against: Sequence[str], seconds: float, *, flush: bool) -> Timing:
+        """The call, measured now by the stopwatch."""
+
+    def roofline(self, seconds: float) -> Roofline:
+        """Each kernel against what this machine can do."""
+
+    def cache(self) -> FunctionCache | ProgramCache:
+        """What is held for what is called."""
 
     def rerun(self, size: int, engine: str) -> Model:
         """Run and time once more, and say what happened."""
+
+    def bandwidth(self) -> float | None:
+        """Bytes a second of the device while copying, if that has been measured here."""
 
     def sources(self, languages: Sequence[str]) -> list[Source]:
         """The texts in these languages, as far as they can be made here."""
@@ -221,13 +240,12 @@ class FusionView(Recorded):
             The files that were written.
         """
         return takeaway.export(
-            self, directory, None if self._live is None else self.session().call()
+            self, directory, None if self._live is None else self.session().kernels()
         )
 
-    def cache(self) -> FunctionCache:
-        """What is held for the function: `f.cache()`; UsageError of a recording."""
-        found: FunctionCache = self.session().call()[0].cache()
-        return found
+    def cache(self) -> FunctionCache | ProgramCache:
+        """What is held for the function: `f.cache()`; of a program, graph by graph."""
+        return self.session().cache()
 
     def element(self, index: int | Sequence[int] | None = None, *, output: int = 0) -> ElementTrace:
         """How one element of the result came about: see `FusedFunction.trace`."""
@@ -269,7 +287,7 @@ class FusionView(Recorded):
 
     def roofline(self, *, seconds: float = 5.0) -> Roofline:
         """Each kernel of the call against what this machine can do: see `fusekit.roofline`."""
-        return asked().roofline(self.session().call(), seconds)  # type: ignore[no-any-return]
+        return self.session().roofline(seconds)
 
     def crossover(self, **choices: Any) -> Crossover:
         """From which size on fusing the call pays; the choices are `fusekit.crossover`'s."""

@@ -162,8 +162,10 @@ def short(text: str, limit: int) -> str:
 def change_text(seam: Seam) -> str:
     """The smallest change that removes a seam, and what dividing the changed graph gave."""
     found = seam["remedy"]
+    if found is None and seam["tried"] is None:
+        return visible(seam["hint"]) or "no change looked for"
     if found is None:
-        return "no change found" if seam["tried"] is not None else "no change looked for"
+        return "no change found"
     return f"{visible(found['text'])}; verified: {verified(seam)}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from fusekit.bench.agreement import agreement
+from fusekit.bench.trying.agreement import agreement
 
 EXACT = torch.linspace(1.0, 2.0, 100, dtype=torch.float64)
 STEP = 2.0**-23

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import fusekit
-from fusekit.bench import Settings, contenders
+from fusekit.bench import Settings
+from fusekit.bench.measuring import contenders
 from fusekit.errors import UsageError
 
 QUICK = Settings(runs=5, seconds=0.2, sample=1e-5, warmup=0)
@@ -31,7 +32,8 @@ def test_rows_verdict_and_plain_data(pair):
     eager, fused = found.rows
     assert (eager.outcome, eager.ratio) == ("baseline", None)
     assert fused.engine
-    assert fused.ratio == pytest.approx(eager.seconds / fused.seconds)
+    assert fused.ratio > 0
+    assert (fused.outcome, fused.cause) == ("cannot tell", "too short")  # five rounds bound nothing
     assert found.verdict.startswith(found.outcome)
     data = found.as_timing()
     assert set(data) == {"rows", "method", "verdict"}
@@ -152,7 +154,7 @@ def test_a_sweep_needs_sizes():
 
 
 def test_bench_brings_no_notebook_along():
-    code = "import sys, fusekit.bench, fusekit.bench.figures; print(*sys.modules)"
+    code = "import sys, fusekit.bench, fusekit.bench.command; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for name in ("IPython", "graphviz", "rich", "pygments", "fusekit.viz"):
+    for name in ("IPython", "graphviz", "rich", "pygments", "distributed", "fusekit.viz"):
         assert name not in done.stdout.split()

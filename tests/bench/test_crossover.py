@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fusekit
-from fusekit.bench.crossing import Measured, Search
-from fusekit.bench.grid import Cell, guesses, next_cell
-from fusekit.bench.rule import Sample, find_rule
+from fusekit.bench.crossing.grid import Cell, guesses, next_cell
+from fusekit.bench.crossing.rule import Sample, find_rule
+from fusekit.bench.crossing.search import Measured, Search
 from fusekit.errors import UsageError
 from fusekit.viz.measured.crossplot import crossover_alt, crossover_html, crossover_svg
 

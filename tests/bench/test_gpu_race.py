@@ -138,7 +138,7 @@ def test_the_command_says_that_there_is_no_gpu(capsys):
     ("argv", "said"),
     [
         (["--device", "cuda", "--only", "softmax"], "no GPU workload 'softmax'"),
-        (["--quick"], "are for --device cuda"),
+        (["--size", "64"], "--size is for --device cuda"),
     ],
 )
 def test_what_the_command_cannot_do_is_said(argv, said, capsys):

@@ -11,7 +11,7 @@ import pytest
 from fusekit.bench.gpu.report import GpuReport, copy_text, host_text, row_text
 from fusekit.bench.gpu.results import GpuRow, GpuRun, Machine, goals
 from fusekit.bench.gpu.traffic import Traffic
-from fusekit.bench.timing import Timing
+from fusekit.bench.measuring.timing import Timing
 
 MACHINE = Machine("Some GPU", "1.2.3", "2.11.0", "0.1.0", "2026-01-31")
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusekit.bench.causes import Surroundings, cause_of
-from fusekit.bench.ratio import LOOKS, Ratio, decide, is_settled, ratio_of
+from fusekit.bench.measuring.causes import Surroundings, cause_of
+from fusekit.bench.measuring.ratio import LOOKS, Ratio, decide, is_settled, ratio_of
 
 
 def drawn(seed, rounds, speed, noise):

@@ -10,11 +10,11 @@ import torch
 
 import fusekit
 from fusekit import vecmath
-from fusekit.bench import ceilings as limits
-from fusekit.bench.ceilings import Ceilings
-from fusekit.bench.groups import calls_alone
-from fusekit.bench.operations import cost_of, operations_of
-from fusekit.bench.roofs import RoofGroup, Roofline, RoofSeam
+from fusekit.bench.limits import ceilings as limits
+from fusekit.bench.limits.ceilings import Ceilings
+from fusekit.bench.limits.groups import calls_alone
+from fusekit.bench.limits.operations import cost_of, operations_of
+from fusekit.bench.limits.roofs import RoofGroup, Roofline, RoofSeam
 from fusekit.errors import FusionDeclined, UsageError
 from fusekit.ir import OPS, DType, GraphBuilder
 from fusekit.viz.measured.roofplot import roofline_alt, roofline_html, roofline_svg
@@ -134,7 +134,7 @@ def test_a_call_and_its_seams():
 
 
 def test_progress_is_told_and_stops_it():
-    from fusekit.bench.roofs import roofline_of
+    from fusekit.bench.limits.roofs import roofline_of
 
     def stop(done, total, said):
         if done:

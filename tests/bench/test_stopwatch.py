@@ -8,12 +8,13 @@ import itertools
 import pytest
 import torch
 
-from fusekit.bench import observer, stopwatch, timing
-from fusekit.bench.ratio import LOOKS
-from fusekit.bench.stopwatch import race, take, told
-from fusekit.bench.timing import Settings
+from fusekit.bench.measuring import observer, stopwatch, timing
+from fusekit.bench.measuring.comparing import race
+from fusekit.bench.measuring.ratio import LOOKS
+from fusekit.bench.measuring.stopwatch import take, told
+from fusekit.bench.measuring.timing import Settings
 
-HOW = Settings(runs=LOOKS[-1], seconds=30.0, sample=0.0, flush=False)
+HOW = Settings(seconds=30.0, sample=0.0)
 
 
 @pytest.fixture
@@ -46,10 +47,10 @@ def test_it_stops_at_the_first_look_that_is_clear(times):
     times.update(eager=[2e-3, 2.02e-3], fused=[1e-3, 1.01e-3])
     taken = both()
     assert len(taken.samples["fused"]) == LOOKS[0]
-    found = told(taken)["fused"]
+    found = told(taken, "eager", "fused")
     assert (found.outcome, found.ratio.median) == ("faster", pytest.approx(2.0))
     assert found.cause.kind == ""
-    assert found.sentence.startswith("2× (")
+    assert found.sentence.startswith("2× as fast as eager (")
 
 
 @pytest.mark.parametrize(
@@ -57,20 +58,20 @@ def test_it_stops_at_the_first_look_that_is_clear(times):
 )
 def test_outcomes(times, fused, outcome):
     times.update(eager=[2e-3], fused=fused)
-    assert told(both())["fused"].outcome == outcome
+    assert told(both(), "eager", "fused").outcome == outcome
 
 
 def test_what_stays_unclear_is_measured_to_the_end_and_named(times):
     times.update(eager=[2e-3], fused=[1.0e-3, 1.5e-3, 2.5e-3, 3.0e-3])
     taken = both()
     assert len(taken.samples["fused"]) == LOOKS[-1]
-    found = told(taken)["fused"]
+    found = told(taken, "eager", "fused")
     assert (found.outcome, found.cause.kind) == ("cannot tell", "noise")
 
 
 def test_the_time_that_is_given_is_kept(times):
     times.update(eager=[2e-3], fused=[1e-3, 3e-3])
-    found = told(both(Settings(runs=LOOKS[-1], seconds=0.0, sample=0.0, flush=False)))["fused"]
+    found = told(both(Settings(seconds=0.0, sample=0.0)), "eager", "fused")
     assert (found.outcome, found.cause.kind) == ("cannot tell", "too short")
 
 
@@ -83,14 +84,41 @@ def test_a_disturbed_sample_takes_its_whole_round_along(times, monkeypatch):
     assert taken.around["fused"].lost > 0
 
 
+def test_where_no_round_is_undisturbed_nothing_follows(times, monkeypatch):
+    monkeypatch.setattr(timing, "_REST", 0.0)
+    monkeypatch.setattr(timing, "_switches", itertools.count().__next__)
+    times.update(eager=[16e-3], fused=[8e-3])
+    taken = both(Settings(runs=12, sample=0.0))
+    assert not taken.timings["fused"].reliable
+    found = told(taken, "eager", "fused")
+    assert (found.outcome, found.cause.kind) == ("cannot tell", "other load")
+
+
+def test_any_pair_is_told_from_the_same_rounds(times):
+    times.update(current=[3e-3], eager=[2e-3], variant=[1e-3, 1.5e-3, 2.5e-3, 3e-3])
+    pairs = [("current", "variant"), ("eager", "variant")]
+    taken = take(dict.fromkeys(times, nothing), HOW, pairs=pairs)
+    assert len(taken.samples["variant"]) == LOOKS[-1]  # the second pair stays unclear
+    assert told(taken, "eager", "variant").outcome == "cannot tell"
+    assert told(taken, "eager", "current").outcome == "slower"
+    few = take(dict.fromkeys(times, nothing), HOW, pairs=[("eager", "current")])
+    assert len(few.samples["variant"]) == LOOKS[0]  # nobody asks for it
+
+
+def test_no_more_rounds_count_than_are_asked_for(times):
+    times.update(eager=[2e-3], fused=[1e-3, 3e-3])
+    taken = both(Settings(runs=12, seconds=30.0, sample=0.0))
+    assert len(taken.samples["fused"]) == 12
+
+
 def test_on_a_machine_that_others_use_no_verdict_is_given(times, monkeypatch):
     times.update(eager=[2e-3], fused=[1e-3])
     monkeypatch.setattr(observer.Observer, "_others", lambda self: 0.3)
-    found = told(both())["fused"]
+    found = told(both(), "eager", "fused")
     assert (found.outcome, found.cause.kind) == ("faster", "")
     assert "30% of the processor" in found.caveat
     monkeypatch.setattr(observer.Observer, "_others", lambda self: 0.7)
-    found = told(both())["fused"]
+    found = told(both(), "eager", "fused")
     assert (found.outcome, found.cause.kind) == ("cannot tell", "other load")
 
 
@@ -134,7 +162,7 @@ def test_the_load_of_others_is_what_is_busy_without_us(monkeypatch):
 
 def test_a_real_race_has_its_structure():
     x = torch.randn(4096)
-    found = race(lambda x: torch.relu(x * 2.0 + 1.0), (x,), seconds=0.5, flush=False)
+    found = race(lambda x: torch.relu(x * 2.0 + 1.0), (x,), settings=Settings(seconds=0.5))
     eager, fused = (row for row in found.rows if row.device == "cpu")
     assert (eager.name, eager.outcome, fused.name) == ("eager", "baseline", "fused")
     assert fused.outcome in ("faster", "slower", "tie", "cannot tell")

@@ -9,10 +9,9 @@ import torch
 
 import fusekit
 from fusekit.bench import Settings
-from fusekit.bench import trials as trials_
-from fusekit.bench.agreement import agreement
-from fusekit.bench.alteration import altered
-from fusekit.bench.targets import targets
+from fusekit.bench.trying import trials as trials_
+from fusekit.bench.trying.agreement import agreement
+from fusekit.bench.trying.targets import targets
 from fusekit.errors import PlanRefused, UsageError
 
 X, Y, W = (torch.randn(16, 16) for _ in range(3))
@@ -172,15 +171,3 @@ def test_agreement_with_eager():
         assert said in str(agreement(other, x))
     assert agreement((1, float("nan")), (1, float("nan"))).holds
     assert not agreement(1, 1.0).holds
-
-
-def test_altered_arguments_keep_what_they_share():
-    (x, same, number), named = altered((X, X, 2), {"y": Y[0]}, dtype="float64", shape=4)
-    assert x is same
-    assert (x.dtype, x.shape, number) == (torch.float64, (4, 4), 2)
-    assert torch.equal(named["y"], Y[0, :4].double())
-    (large,), _ = altered((torch.randn(2, 3, 4, 4),), {}, layout="channels_last")
-    assert large.is_contiguous(memory_format=torch.channels_last)
-    (strided,), _ = altered((X,), {}, layout="strided")
-    assert strided.stride() == (32, 2)
-    assert torch.equal(strided, X)

@@ -10,6 +10,9 @@ import torch
 import fusekit
 from fusekit.viz import FusionView
 from fusekit.viz.collect.fused import collect
+from fusekit.viz.page import page as page_of
+from tests.browser.test_page import CONTRAST
+from tests.viz import models
 
 pytestmark = pytest.mark.browser
 
@@ -37,7 +40,7 @@ def view() -> FusionView:
 
 @functools.cache
 def sources() -> FusionView:
-    return view().only(languages=["llvm", "ir"])
+    return view().only(languages=["cuda", "ir"])
 
 
 def node(label: str) -> str:
@@ -79,7 +82,7 @@ def test_an_instruction_finds_node_and_line(open_file):
     page = open_file(view().html()).page
     page.get_by_role("tab", name="group 1 · asm", exact=True).click()
     (value,) = {n["value"] for n in view().model["graph"]["nodes"] if n["label"] == "tanh"}
-    line = page.locator(f".fk-src:not([hidden]) .fk-l[data-v='{value}']").nth(3)
+    line = page.locator(f".fk-src:not([hidden]) .fk-l[data-v='{value}']").first
     assert line.is_visible()
     line.click()
     assert page.locator(".fk-node.fk-pin text.fk-label").all_text_contents() == ["tanh"]
@@ -144,18 +147,18 @@ def test_two_kernels_are_compared(open_file, scheme):
     found = open_file(sources().html(), color_scheme=scheme)
     page = found.page
     page.get_by_role("button", name="Diff", exact=True).click()
-    page.get_by_label("from").select_option(label="group 1 · llvm")
-    page.get_by_role("combobox", name="to", exact=True).select_option(label="group 2 · llvm")
-    wanted = sources().diff("group 1 llvm", "group 2 llvm")
+    page.get_by_label("from").select_option(label="group 1 · cuda")
+    page.get_by_role("combobox", name="to", exact=True).select_option(label="group 2 · cuda")
+    wanted = sources().diff("group 1 cuda", "group 2 cuda")
     removed = page.locator(".fk-diff .fk-old").count()
     added = page.locator(".fk-diff .fk-new").count()
     same = page.locator(".fk-diff .fk-same").count()
-    total = sources().source("llvm", group="g1").rstrip("\n").count("\n") + 1
+    total = sources().source("cuda", group="g1").rstrip("\n").count("\n") + 1
     assert removed + same == total  # nothing is lost, whatever the alignment
     assert removed <= wanted.removed  # the longest common part, where difflib has a long one
     assert added - removed == wanted.added - wanted.removed
     assert page.locator(".fk-woven [role=status]").inner_text().startswith(f"{removed} lines only")
-    assert "tanh_f32" in page.locator(".fk-diff").inner_text()
+    assert "tanh" in page.locator(".fk-diff").inner_text()
     assert page.locator(".fk-diff mark").count() > 0
     fold = page.locator(".fk-diff .fk-fold").first
     assert not fold.locator(".fk-l").first.is_visible()
@@ -200,3 +203,28 @@ def test_the_panel_compares_with_another_machine(notebook):
     said.get_by_text("the same text").wait_for()
     wanted = found.py("view.diff('group 1 asm', target='x86-64-v2').removed > 0")
     assert wanted == "True"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_lines_and_boxes_are_shaded_by_what_they_cost(open_file, scheme):
+    found = open_file(page_of(models.gated_mlp()), color_scheme=scheme)
+    lines = found.page.locator(".fk-user .fk-l[data-l]")
+    plain = lines.all_inner_texts()
+    menu = found.page.get_by_role("combobox", name="shade lines by")
+    menu.select_option("bytes")
+    figures = lines.locator(".fk-figure")
+    assert figures.all_inner_texts() == ["", "32 MiB", "48 MiB", "48 MiB"]
+    assert figures.nth(2).get_attribute("title") == "48 MiB that this line moves through memory"
+    share = "e => Number(getComputedStyle(e).getPropertyValue('--fk-share') || 0)"
+    shares = [line.evaluate(share) for line in lines.all()]
+    assert shares == [0, pytest.approx(2 / 3, 0.01), 1, 1]
+    found.page.get_by_role("button", name="Shade by bytes").click()
+    figures = found.page.locator(".fk-node .fk-figure").all_text_contents()
+    assert figures == ["16 MiB", "8 KiB", "16 MiB", "48 MiB", "16 MiB", "32 MiB"]
+    assert found.page.evaluate(CONTRAST) == []
+    found.shot(f"heat-{scheme}", ".fk-view")
+    found.page.locator(".fk-svg .fk-fold").first.click()
+    assert found.page.locator(".fk-k-group .fk-figure").count() == 1
+    menu.select_option("nothing")
+    assert lines.all_inner_texts() == plain
+    assert found.page.locator(".fk-l.fk-hot").count() == 0

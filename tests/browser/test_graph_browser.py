@@ -187,3 +187,24 @@ def test_gpt2_with_twelve_layers(open_file):
     assert labels(found).count("addmm") == 4
     quick(found)
     found.shot("gpt2-unfolded", ".fk-graph")
+
+
+def test_a_long_table_of_groups_opens_for_what_is_looked_for(open_file):
+    found = open_file(page(models.chain(86, groups=43)))
+    fold = found.page.locator(".fk-more")
+    row = found.page.locator(".fk-groups tr[data-g='40']")
+    assert found.page.locator(".fk-groups tbody tr >> visible=true").count() == 8
+    found.page.get_by_role("searchbox").fill("g41")
+    found.page.get_by_role("button", name="1 group: only these").click()
+    found.page.get_by_role("button", name="Next match").click()
+    row.wait_for()
+    fold.locator("summary").click()
+    assert not row.is_visible()
+    found.page.locator(".fk-outline > summary").click()
+    found.page.locator(".fk-o[data-i='g40']").hover()
+    ground = "e => getComputedStyle(e).backgroundColor"
+    assert fold.locator("summary").evaluate(ground) == "rgb(255, 241, 179)"
+    found.page.locator(".fk-o[data-i='g40']").click()
+    row.wait_for()
+    assert "fk-pin" in row.get_attribute("class")
+    found.shot("groups", ".fk-graph")

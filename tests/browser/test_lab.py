@@ -92,6 +92,33 @@ def test_the_live_view_runs_again(notebook):
     found.shot("live-light")
 
 
+def test_another_run_keeps_what_the_reader_has_chosen(notebook):
+    found = notebook.open(LIVE).run_all()
+    page = found.page
+    page.wait_for_selector(".fk-live[data-state=ready] .fk-view[data-fk-ready] svg")
+    page.locator(".fk-outline > summary").click()
+    page.locator(".fk-time > summary").click()
+    page.get_by_role("button", name="both, side by side").click()
+    page.locator(".fk-after .fk-fold").first.click()
+    page.get_by_role("searchbox").fill("tanh")
+    page.locator(".fk-before .fk-node:has(text:text-is('sigmoid'))").first.click()
+    page.locator(".fk-user .fk-l[data-l='14']").click()
+    page.get_by_role("button", name="upstream of what is pinned").click()
+    state = """() => { const root = document.querySelector('.fk-view');
+        const texts = (selector) => [...root.querySelectorAll(selector)].map(e => e.textContent);
+        return [texts('.fk-svg .fk-head'), texts('.fk-pin'), texts('.fk-at'), texts('.fk-found'),
+            root.querySelector('[type=search]').value, root.dataset.fkPinned, root.dataset.fkFlow,
+            root.querySelector('.fk-sides').dataset.side,
+            [...root.querySelectorAll('details.fk-sec, .fk-outline')].map(e => e.open)]; }"""
+    before = page.evaluate(state)
+    assert all(before[1:7])
+    slider = page.get_by_role("slider", name="size")
+    slider.press("ArrowLeft")
+    page.get_by_text("lstm_cell at 262144 on llvm").wait_for()
+    page.wait_for_selector(".fk-live:not([data-busy])")
+    assert page.evaluate(state) == before
+
+
 def test_the_live_view_shows_errors_and_recovers(notebook):
     found = notebook.open(LIVE).run_all()
     page = found.page

@@ -75,6 +75,27 @@ def test_an_element_is_picked_moved_and_followed_into_the_graph(opened):
     opened.theme("JupyterLab Light")
 
 
+def test_arrow_keys_walk_the_grid_and_past_its_border(opened):
+    page = opened.page
+    unfold(page, ELEMENT)
+    focused = "document.activeElement.id"
+    before = opened.cells()
+    page.locator("#fk-at-0\\,0").focus()
+    for key, at in (("ArrowDown", "1,0"), ("ArrowRight", "1,1"), ("ArrowUp", "0,1")):
+        page.keyboard.press(key)
+        assert page.evaluate(focused) == f"fk-at-{at}"
+    for _ in range(11):
+        page.keyboard.press("ArrowRight")
+    page.get_by_text("Element [0, 12] is ").wait_for()
+    assert page.evaluate(focused) == "fk-at-0,12"
+    page.keyboard.press("ArrowUp")  # there is nothing above the first row
+    assert page.evaluate(focused) == "fk-at-0,12"
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    page.get_by_text("Element [0, 11] is ").wait_for()
+    assert opened.cells() == before
+
+
 def test_rounding_marks_where_fused_and_eager_part(opened):
     page = opened.page
     unfold(page, ROUNDING)

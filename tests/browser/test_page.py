@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
-from fusekit.viz.page import page
+from fusekit.viz.page import SECTIONS, block, page
 from tests.viz import models
 
 pytestmark = pytest.mark.browser
@@ -152,7 +154,8 @@ def test_every_text_stands_out_from_its_background(open_file, scheme):
 
 
 CONTRAST = """() => {
-  const rgb = text => text.match(/[\\d.]+/g).map(Number);
+  const rgb = text => text.match(/[\\d.]+/g).map(Number)
+    .map((n, i) => text.startsWith('color(') && i < 3 ? n * 255 : n);
   const light = ([r, g, b]) => [r, g, b].map(c => c / 255)
     .map(c => c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
     .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0);
@@ -193,3 +196,77 @@ def test_two_views_do_not_touch_each_other(open_file):
     found.page.locator(".fk-view").nth(1).locator(".fk-node").nth(4).hover()
     assert found.page.locator(".fk-view").nth(0).locator(".fk-hi").count() == 0
     assert found.page.locator(".fk-view").nth(1).locator(".fk-hi").count() > 0
+
+
+CHOSEN = """() => [...document.querySelectorAll('.fk-view')].map(root => [
+    [...root.querySelectorAll('.fk-pin')].map(e => e.textContent),
+    [...root.querySelectorAll('details.fk-sec, .fk-outline, .fk-card details')].map(e => e.open),
+    root.querySelector('.fk-tabs [aria-selected=true]')?.getAttribute('aria-label'),
+    root.querySelectorAll('.fk-after .fk-cluster').length,
+    root.querySelector('.fk-sides').dataset.side,
+    root.querySelector('[type=search]').value])"""
+
+
+def test_a_link_opens_the_page_as_it_was(open_file, chromium):
+    chromium.grant_permissions(["clipboard-read", "clipboard-write"])
+    found = open_file(page([models.lstm_cell(), models.gated_mlp()]))
+    untouched = found.page.evaluate(CHOSEN)
+    second = found.page.locator(".fk-view").nth(1)
+    second.locator(".fk-bytes > summary").click()
+    second.locator(".fk-why > summary").click()
+    second.locator(".fk-svg .fk-fold").first.click()
+    second.get_by_role("searchbox").fill("sig")
+    second.locator(node("add")).click()
+    second.locator(".fk-bytes").scroll_into_view_if_needed()
+    chosen = found.page.evaluate(CHOSEN)
+    assert chosen[0] == untouched[0]
+    assert chosen[1] != untouched[1]
+    found.page.locator(".fk-view").nth(0).get_by_role("tab", name="g1 · ir").click()
+    chosen = found.page.evaluate(CHOSEN)
+    second.locator(".fk-menu > summary").click()
+    second.get_by_role("button", name="copy link to this state").click()
+    second.get_by_text("copied", exact=True).wait_for()
+    link = found.page.evaluate("navigator.clipboard.readText()")
+    assert link == found.page.evaluate("location.href")
+    found.page.goto("about:blank")
+    found.page.goto(link)
+    assert found.page.evaluate(CHOSEN) == chosen
+    # Letting go of everything leaves a plain address.
+    found.page.goto(link.partition("#")[0])
+    assert found.page.evaluate(CHOSEN) == untouched
+    assert "#" not in found.page.evaluate("location.href")
+
+
+HOSTILE = (
+    '{"0":{"pin":["","\\"]"],"folds":3,"open":"x","find":{},"side":"<b>","flow":"constructor",'
+    '"tab":7,"shade":"__proto__","at":[1,2],"section":"body"}}'
+)
+
+
+@pytest.mark.parametrize(
+    "fragment", ["#fk=%", "#fk=null", "#fk=[]", '#fk={"0":7}', "#summary", f"#fk={quote(HOSTILE)}"]
+)
+def test_a_fragment_that_is_not_ours_changes_nothing(open_file, fragment):
+    found = open_file(page(models.gated_mlp()))
+    untouched = found.page.evaluate(CHOSEN)
+    found.page.evaluate("h => { location.hash = h; }", fragment)
+    found.page.reload()
+    now = found.page.evaluate(CHOSEN)
+    now[0][-1] = ""
+    assert now == untouched
+    assert found.page.locator(".fk-view[data-fk-ready]").count() == 1
+
+
+def test_views_with_different_parts_stand_in_one_document(open_file):
+    """As in a notebook: each with a script of its own, of which only some do for the others."""
+    parts = [block(models.gated_mlp(), sections=[name]) for name in SECTIONS]
+    found = open_file(f"<!DOCTYPE html><body>{''.join(parts)}{block(models.lstm_cell())}</body>")
+    ready = found.page.locator(".fk-view[data-fk-ready]")
+    ready.nth(len(SECTIONS)).wait_for()
+    assert [view.locator(".fk-svg").count() for view in ready.all()] == [1, 0, 0, 0, 0, 0, 1]
+    assert [view.locator(".fk-tabs").count() for view in ready.all()] == [0, 1, 0, 0, 0, 0, 1]
+    for view in ready.all():
+        view.get_by_role("searchbox").fill("mul")
+        for linked in view.locator("tr[data-v], .fk-l[data-v], .fk-node").all()[:2]:
+            linked.dispatch_event("click")
+    assert found.problems == []

@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.browser
 
 LIVE = """import torch, fusekit
-import fusekit.bench.trials as trials
+import fusekit.bench.trying.trials as trials
 trials._QUICK = fusekit.bench.Settings(seconds=0.3)
 
 @fusekit.fuse
@@ -20,6 +20,36 @@ def gated(x, y, w):
 args = [torch.randn(64, 64) for _ in range(3)]
 live = gated.explore(*args).live()
 live"""
+
+
+def test_the_first_extent_is_a_slider(notebook):
+    found = notebook.open(LIVE).run_all()
+    page = found.page
+    page.wait_for_selector(".fk-live[data-state=ready] .fk-view[data-fk-ready] svg")
+    panel = page.locator("[data-panel=what-if]")
+    panel.locator("> summary").click()
+    slider = panel.get_by_role("slider", name="first extent")
+    slider.wait_for()
+    assert slider.get_attribute("aria-valuetext") == "64, as now"
+    drawn = int(panel.get_attribute("data-drawn"))
+    slider.focus()
+    slider.press("ArrowRight")
+    slider.press("ArrowRight")
+    assert panel.locator(".fk-slider output").inner_text() == "256, 4 times as now"
+    page.wait_for_selector(f'[data-panel=what-if][data-drawn="{drawn + 1}"]')  # once for two keys
+    field = panel.get_by_role("spinbutton", name="first extent, as a number")
+    assert field.input_value() == "256"
+    assert slider.evaluate("e => e === document.activeElement")
+    found.shot("slider-light", "[data-panel=what-if]")
+    field.fill("96")
+    field.press("Tab")
+    panel.get_by_text("96, 1.5 times as now").wait_for()
+    panel.get_by_role("button", name="try it").click()
+    panel.get_by_text("This is card 1 of the deck").wait_for()
+    assert "shape 96" in panel.locator(".fk-deck").inner_text()
+    found.theme("JupyterLab Dark")
+    found.shot("slider-dark", "[data-panel=what-if]")
+    found.theme("JupyterLab Light")
 
 
 def test_an_operator_is_taken_out_of_its_group(notebook):

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from fusekit.codegen import KernelSource, Schedule, Target, choose, emit
-from fusekit.codegen.layout import layout_fields
+from fusekit.codegen.layout import layout_words
 from fusekit.compilers.base import Artifact, Compiler
 from fusekit.frontends.dtypes import FROM_TORCH, TO_TORCH
 from fusekit.ir import OPS, DType, Graph, GraphBuilder
@@ -138,11 +138,10 @@ def call(
     tensors: Sequence[torch.Tensor],
 ) -> int:
     """Call a kernel; its return value."""
-    fields = [
-        extents[f.dim] if f.tensor is None else strides[f.tensor][f.dim]
-        for f in layout_fields(args)
+    words = [
+        extents[w.dim] if w.tensor is None else strides[w.tensor][w.dim] for w in layout_words(args)
     ]
-    layout = (ctypes.c_int64 * max(len(fields), 1))(*fields)
+    layout = (ctypes.c_int64 * max(len(words), 1))(*words)
     kinds = [_CTYPES[p.dtype] for p in artifact.source.parameters if p.kind == "scalar"]
     prototype = ctypes.CFUNCTYPE(
         ctypes.c_int32, ctypes.c_void_p, *kinds, *[ctypes.c_void_p] * len(tensors)

@@ -42,6 +42,13 @@ def rows() -> Iterator[Case]:
             yield f"rows {dtype} {list(shape)}", mix, args
 
 
+def pixels() -> Iterator[Case]:
+    for dtype in DTYPES:
+        for shape in ((16, 3), (336, 3), (1040, 3), (1025, 3), (272, 2), (144, 4)):
+            args = filled(shape, dtype), filled(shape[1:], dtype)
+            yield f"pixels {dtype} {list(shape)}", mix, args
+
+
 def unaligned() -> Iterator[Case]:
     for dtype in DTYPES:
         for start in (1, 3, 8):
@@ -106,7 +113,7 @@ def batches() -> Iterator[Case]:
     yield "an unaligned batch", each, xs
 
 
-CASES = (vectors, rows, unaligned, spread, tiled, joined, several, single, batches)
+CASES = (vectors, rows, pixels, unaligned, spread, tiled, joined, several, single, batches)
 
 
 def draws() -> Iterator[tuple[str, bool]]:

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import fusekit
-from fusekit.bench.ceilings import ceilings
-from fusekit.bench.stopwatch import race
+from fusekit.bench import Settings
+from fusekit.bench.limits.ceilings import ceilings
+from fusekit.bench.measuring.comparing import race
 
 pytestmark = pytest.mark.gpu
 
@@ -23,7 +24,7 @@ def pair() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_the_stopwatch_has_rows_for_the_gpu(pair: tuple[torch.Tensor, ...]) -> None:
-    found = race(gated, pair, seconds=1.0, flush=False)
+    found = race(gated, pair, settings=Settings(seconds=1.0))
     assert [(row.name, row.device) for row in found.rows] == [("eager", "cuda"), ("fused", "cuda")]
     fused = found.rows[1]
     assert fused.outcome in ("faster", "slower", "tie", "cannot tell")

@@ -57,6 +57,41 @@ def test_rows_of_any_width_with_broadcast_operands(dtype):
         check(fused, *(filled(shape, dtype) for shape in shapes), what=(rows, width))
 
 
+@all_dtypes
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_rows_as_short_as_a_pixel(dtype, channels):
+    """Around the ends of vectors and of blocks; operands of channels, of pixels, and strided."""
+
+    def function(x, y, row, every_second):
+        return mix(mix(x, row), y), mix(x, every_second)
+
+    fused = fusekit.fuse(function, engine=ENGINE)
+    lanes = 16 // dtype.itemsize
+    block = 256 * lanes * 3 // channels
+    whole = (16, 32, 48, block - 16, block, block + 16, 100_000)
+    for pixels in (*whole, 2, 3, 5, block - 1, block + 1, 100_003):
+        shape = (pixels, channels)
+        row, every_second = filled((channels,), dtype), filled((2 * channels,), dtype)[::2]
+        check(fused, filled(shape, dtype), filled(shape, dtype), row, every_second, what=shape)
+        shifted = filled((pixels * channels + 1,), dtype)[1:].view(shape)
+        check(fused, shifted, filled(shape, dtype), row, every_second, what=shape)
+        check(fused, filled((pixels, 1), dtype), filled(shape, dtype), row, row, what=shape)
+
+
+def test_pixels_in_place():
+    """The mean is read before the thread's vectors are stored."""
+
+    def function(x, mean, deviation):
+        return x.sub_(mean).div_(deviation)
+
+    fused = fusekit.fuse(function, engine=ENGINE)
+    for pixels in (5, 1024, 50_000, 50_001):
+        x, mean, deviation = filled((pixels, 3)), filled((3,)), filled((3,))
+        expected = function(x.clone(), mean, deviation)
+        assert_equal(fused(x, mean, deviation), expected, pixels)
+        assert_equal(x, expected, pixels)
+
+
 @by_size
 def test_an_outer_product_has_no_input_of_its_own_size(dtype):
     for shape in ((5, 7), (64, 64), (33, 16), (1, 9), (9, 1)):

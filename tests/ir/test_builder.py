@@ -3,7 +3,7 @@
 import pytest
 
 from fusekit.errors import GraphError
-from fusekit.ir import OPS, DType, GraphBuilder, Kind, Node
+from fusekit.ir import OPS, DType, GraphBuilder, Kind, Node, Ref
 
 
 def test_the_result_dtype_follows_the_rule() -> None:
@@ -110,3 +110,16 @@ def test_the_table_is_complete_and_documented() -> None:
         assert row.doc
         assert row.kinds <= frozenset(Kind)
         assert row.arity >= -1
+
+
+def test_a_chain_of_views_leads_to_what_it_looks_at() -> None:
+    builder = GraphBuilder()
+    x = builder.input(DType.F32, (4, 4))
+    made = builder.apply("exp", x)
+    first, second = (builder.value(DType.F32, (2, 4)) for _ in range(2))
+    builder.call("aten.slice.Tensor", (Ref(made), 0, 1, 3), (), [made], [first], op="view")
+    builder.call("aten.alias.default", (Ref(first),), (), [first], [second], op="view")
+    graph = builder.finish([second])
+    last = graph.outputs[0]
+    assert graph.producers[graph.viewed(last)].op == "exp"
+    assert graph.viewed(graph.inputs[0]) == graph.inputs[0]

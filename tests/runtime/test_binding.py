@@ -6,7 +6,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusekit.codegen.layout import layout_fields
+from fusekit.codegen.layout import layout_words
 from fusekit.ir import DType
 from fusekit.ir.graph import contiguous_strides
 from fusekit.runtime.binding import Binding, bind, expand_strides
@@ -60,9 +60,9 @@ def test_expand_strides() -> None:
 
 def addresses(binding: Binding, tensor: int) -> list[int]:
     """The element offsets that a kernel with this binding visits for one tensor, in order."""
-    fields = dict(zip(layout_fields(binding.args), binding.layout, strict=True))
-    extents = [v for f, v in fields.items() if f.tensor is None]
-    run_time = {f.dim: v for f, v in fields.items() if f.tensor == tensor}
+    words = dict(zip(layout_words(binding.args), binding.layout, strict=True))
+    extents = [v for w, v in words.items() if w.tensor is None]
+    run_time = {w.dim: v for w, v in words.items() if w.tensor == tensor}
     classes = binding.args.tensors[tensor].strides
     steps = [
         {Stride.BROADCAST: 0, Stride.UNIT: 1}.get(stride, run_time.get(dim, 0))

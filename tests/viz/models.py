@@ -415,6 +415,7 @@ def _seam(source: str, target: str, sentence: str, hint: str, size: int) -> Seam
         checks=[],
         remedy=None,
         tried=0,
+        line=None,
     )
 
 
@@ -463,7 +464,7 @@ def noisy_relu() -> Model:
                   "PyTorch runs it between the groups; nothing to do"),
     ]  # fmt: skip
     seam = {"bytes": 32 * mib, "launches": 1, "value": None, "nodes": [], "checks": []}
-    seam |= {"remedy": None, "tried": None}
+    seam |= {"remedy": None, "tried": None, "line": None}
     make.model["seams"] = [
         Seam(source=noise, target="g1", code="FK0103", sentence="draws random numbers",
              hint="pass noise as an argument", **seam),

@@ -16,6 +16,7 @@ class FakeSession:
     def __init__(self, *, seconds: float = 0.0) -> None:
         self.asked: list[tuple[int, str]] = []
         self.seconds = seconds
+        self.rate: float | None = None
 
     def call(self):
         raise NotImplementedError("there is nothing to run")
@@ -23,8 +24,14 @@ class FakeSession:
     def sizes(self) -> list[int]:
         return [1 << n for n in range(10, 21, 2)]
 
+    def size(self) -> int:
+        return 1 << 20
+
     def engines(self) -> list[str]:
         return ["llvm", "cpp", "broken"]
+
+    def bandwidth(self) -> float | None:
+        return self.rate
 
     def panels(self) -> list[dict[str, str]]:
         return [{"name": "echo", "title": "Echo", "note": "says what it was told"}]

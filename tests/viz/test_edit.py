@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import fusekit
-from fusekit.bench.editing import messages
+from fusekit.bench.editing.editor import messages
 from fusekit.errors import FusionDeclined, UsageError
 from fusekit.runtime.engines import ENGINES
 from fusekit.viz.panels import Call, Cancelled, Progress

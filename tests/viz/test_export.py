@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import fusekit
-from fusekit.bench.driver import checksum, pattern
+from fusekit.bench.standalone.driver import checksum, pattern
 from fusekit.errors import UsageError
 from fusekit.runtime.engines import ENGINES
 from fusekit.runtime.kernel_memory import by_reference, memory_of

@@ -12,9 +12,10 @@ from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from fusekit.viz.code.source import code_html, source_html, user_html
+from fusekit.viz.hydrator import script
 from fusekit.viz.measured.timing import timing_html, timing_text
 from fusekit.viz.model.schema import new_model
-from fusekit.viz.page import block, page, script, stylesheet
+from fusekit.viz.page import block, page, stylesheet
 from fusekit.viz.view import FusionView
 from tests.viz import models
 from tests.viz.parsed import Page
@@ -26,7 +27,7 @@ MODELS = (models.lstm_cell, models.gated_mlp, models.noisy_relu, models.hostile)
 def test_the_base_layer_holds_only_what_sanitizers_keep(make):
     found = Page(block(make(), hydrate=False))
     assert {tag for tag, _ in found.tags} <= {
-        *("div", "span", "strong", "b", "s", "p", "pre", "figure", "img", "figcaption"),
+        *("div", "span", "strong", "b", "s", "i", "var", "p", "pre", "figure", "img", "figcaption"),
         *("ol", "li", "details", "summary", "table", "caption"),
         *("thead", "tbody", "tfoot", "tr", "th", "td"),
     }
@@ -51,7 +52,7 @@ def test_nothing_of_the_users_becomes_markup(text):
 def test_our_own_files_cannot_end_their_element_and_fetch_nothing():
     assert "</" not in stylesheet()
     assert not re.search(r"</|<!--", script())
-    for text, most in ((stylesheet(), 45_000), (script(), 90_000)):
+    for text, most in ((stylesheet(), 45_000), (script(), 86_000)):
         assert len(text.encode()) < most
         urls = set(re.findall(r"(?:https?:)?//[\w.]+\.\w+[^\s\"']*", text))
         assert urls == set()
@@ -119,10 +120,10 @@ def test_highlighting_never_loses_or_moves_a_line(language, text):
 
 def test_the_ir_is_coloured():
     text = source_html(models.lstm_cell()["sources"][2])
-    assert '<span class="fk-var">%3</span>' in text
+    assert "<var>%3</var>" in text
     assert '<span class="fk-type">f32</span>' in text
     assert '<span class="fk-fn">sigmoid</span>' in text
-    assert '<span class="fk-com">; aten.add.Tensor @ cell.py:12 | gates = xg + hg</span>' in text
+    assert "<i>; aten.add.Tensor @ cell.py:12 | gates = xg + hg</i>" in text
 
 
 def test_long_sources_are_cut_with_a_note():
@@ -136,6 +137,14 @@ def test_long_sources_are_cut_with_a_note():
     last = source_html(models.text_of("cpp", text, "k", {"3": [99, 99]}), 20)
     assert "... 80 more lines above" in last
     assert "below" not in last
+    apart = source_html(models.text_of("cpp", text, "k", {"3": [20, 21], "4": [70, 90]}), 20)
+    numbers = [int(n) for n in re.findall(r'<span class="fk-no"> *(\d+) </span>', apart)]
+    assert numbers == [*range(8, 27), 70]
+    assert re.findall(r"\.\.\. (\d+ more lines \w+)", apart) == [
+        "7 more lines above",
+        "43 more lines here",
+        "30 more lines below",
+    ]
 
 
 def test_all_texts_of_a_view_have_room():
@@ -145,9 +154,45 @@ def test_all_texts_of_a_view_have_room():
     model["sources"] = [*many, models.text_of("ir", "a\n" * 10, "k", {})]
     page_text = block(model)
     lines = page_text.count('<span class="fk-l"')
-    assert 950 < lines - model["user"]["text"].count("\n") <= 1010
+    assert 300 < lines - model["user"]["text"].count("\n") <= 330
     assert page_text.count("more lines above") == 12
     assert page_text.count('data-v="3"') >= 12
+
+
+def shown_of_each(model) -> list[int]:
+    """Lines that the page shows of each generated text."""
+    texts = block(model).split('<details class="fk-src"')[1:]
+    return [text.count('<span class="fk-l"') for text in texts]
+
+
+@pytest.mark.parametrize("language", ["llvm", "asm", "ptx", "sass"])
+def test_a_longer_text_of_the_machine_leaves_the_others_as_they_are(language):
+    shown = []
+    for length in (150, 151, 900):
+        model = models.lstm_cell()
+        machine = models.text_of(language, "x\n" * length, "k", {"3": [99, 99]})
+        others = [models.text_of(name, "y\n" * 300, "k", {}) for name in ("cpp", "ir")]
+        model["sources"] = [others[0], machine, others[1]]
+        shown.append(shown_of_each(model))
+    assert shown[0] == shown[1] == shown[2] == [130, 60, 130]
+
+
+def test_a_text_of_the_machine_alone_has_all_the_room():
+    model = models.lstm_cell()
+    model["sources"] = [models.text_of("asm", "x\n" * 1000, "k", {})]
+    assert shown_of_each(model) == [320]
+
+
+@pytest.mark.parametrize(("groups", "folded"), [(3, 0), (10, 0), (11, 3), (43, 35)])
+def test_many_groups_fold_after_the_first(groups, folded):
+    text = block(models.chain(90, groups=groups))
+    first, _, rest = text.partition('<details class="fk-more">')
+    rows = r'<tr data-g="(\d+)"'
+    assert [int(n) for n in re.findall(rows, first + rest)] == list(range(groups))
+    assert len(re.findall(rows, rest)) == folded
+    if folded:
+        assert f"<summary>{folded} more groups, of {groups}</summary>" in text
+        assert rest.count('<th scope="col">kernel</th>') == 1
 
 
 def test_timing_shows_what_the_model_holds():
@@ -175,7 +220,8 @@ def test_nbconvert_keeps_every_layer():
     text, _ = HTMLExporter(embed_images=False).from_notebook_node(notebook)
     assert 'class="fk-img"' in text
     assert "its result is needed whole by a matrix product" in text
-    assert '([data-fk-ready])").forEach(hydrate);' in text
+    assert '([data-fk-ready])").filter(isWhole).forEach(hydrate);' in text
     plain, _ = HTMLExporter(sanitize_html=True).from_notebook_node(notebook)
-    assert '<script type="module">//' not in plain
+    assert '<script type="module">const PARTS' in text
+    assert '<script type="module">const PARTS' not in plain
     assert "FK0101" in plain

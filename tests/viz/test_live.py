@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import time
 
 import pytest
+import torch
 
+import fusekit
 from fusekit.errors import UsageError
 from fusekit.viz import FusionView
+from fusekit.viz.words import seconds_text
 from tests.viz import models
 from tests.viz.sessions import FakeSession
 
@@ -101,6 +105,25 @@ def test_a_slow_panel_reports_and_can_be_stopped(live):
     live._asked(live, {"cancel": "no such panel"}, [])
 
 
+def test_seams_have_times_once_the_bandwidth_is_known(session, monkeypatch):
+    live = FusionView(models.gated_mlp(), live=session).live()
+    live.sent = []
+    monkeypatch.setattr(live, "send", live.sent.append)
+    seams = live.model["seams"]
+    assert seams
+    assert "copy bandwidth" not in live.html
+    session.rate = 1e9
+    panel(live)
+    times = [f"about {seconds_text(seam['bytes'] / 1e9)}" for seam in seams]
+    assert all(f'<p class="fk-note">{time}</p>' in live.html for time in times)
+    assert "at this machine's measured copy bandwidth, 1 GB a second" in html.unescape(live.html)
+    assert live.sent[-1]["html"]  # the panel's own answer went first
+    assert "copy bandwidth" not in live.view.html()
+    drawn = live.html
+    panel(live)
+    assert live.html is drawn
+
+
 def test_its_repr_holds_no_address(live):
     assert repr(live).startswith("live FusionView(lstm_cell)  1 group")
     bundle = live._repr_mimebundle_()
@@ -119,3 +142,9 @@ def test_without_choices_there_is_nothing_live():
     session.sizes = list
     with pytest.raises(UsageError, match="at least one size"):
         FusionView(models.lstm_cell(), live=lambda: session).live()
+
+
+def test_it_starts_at_the_size_of_the_call():
+    live = fusekit.explore(lambda x: (x * 2).relu(), torch.rand(48, 3)).live()
+    assert live.size == 48
+    assert max(live.sizes) == 128

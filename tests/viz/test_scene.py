@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fusekit
 from fusekit.viz.model.schema import Model
 from fusekit.viz.picture import graphvizrun
 from fusekit.viz.picture.data import picture_data
@@ -261,3 +263,14 @@ def test_a_long_name_keeps_its_end():
     model["graph"]["nodes"][3]["label"] = "model.transformer.h.0.attention.weight"
     labels = [box.label for box in scene(model).boxes]
     assert labels[3] == "…h.0.attention.weight"
+
+
+def test_a_number_between_kernels_is_a_thin_seam():
+    """Its width is measured beside the largest tensor, not beside itself."""
+
+    def function(x):
+        return x * 2 * x.sum()
+
+    view = fusekit.explore(function, torch.rand(64, 64))
+    (seam,) = (wire for wire in scene(view.model).wires if wire.kind == "seam")
+    assert NARROW <= seam.width < NARROW + 0.1

@@ -10,7 +10,7 @@ import fusekit
 from fusekit.errors import EngineUnavailableError, UsageError
 from fusekit.runtime.engines import ENGINES
 from fusekit.viz.code.diff import Variant
-from fusekit.viz.collect.boxes import base_of, boxes, group_name
+from fusekit.viz.collect.boxes import boxes, group_name
 from fusekit.viz.collect.fused import collect
 from fusekit.viz.collect.sources import ASSEMBLY, Texts, sources
 from fusekit.viz.page import block
@@ -53,7 +53,7 @@ def test_lines_link_to_values_of_their_kernel_alone(program: Program) -> None:
     found = sources(entry.program, ENGINES["llvm"], ["llvm", "asm", "cpp", "cuda", "ir"])
     for number, call in enumerate(entry.program.kernels):
         own = {  # groups that share a kernel share its text
-            str(made[old].value if old in made else base_of(entry.program, old))
+            str(made[old].value if old in made else entry.program.graph.viewed(old))
             for other in entry.program.kernels
             if other.spec.key == call.spec.key
             for old in other.numbering

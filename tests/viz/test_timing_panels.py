@@ -11,8 +11,8 @@ pytest.importorskip("anywidget", reason="anywidget is not installed (the extra `
 import torch
 
 import fusekit
-from fusekit.bench import ceilings as limits
-from fusekit.bench.ceilings import Ceilings
+from fusekit.bench.limits import ceilings as limits
+from fusekit.bench.limits.ceilings import Ceilings
 from fusekit.errors import UsageError
 from fusekit.viz.live.widget import LiveView
 from fusekit.viz.measured.sweepplot import sweep_alt, sweep_html, sweep_svg

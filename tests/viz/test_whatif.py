@@ -10,13 +10,14 @@ import torch
 
 import fusekit
 from fusekit.bench import Settings
-from fusekit.bench import trials as trials_
+from fusekit.bench.trying import trials as trials_
 from fusekit.errors import PlanRefused, UsageError
 from fusekit.viz import FusionView
 from fusekit.viz.collect.fused import collect
 from fusekit.viz.live.deck import CURRENT, Deck
 from fusekit.viz.live.whatif import operators, options_for
 from fusekit.viz.panels import Cancelled, Progress, Shown
+from fusekit.viz.panels.fields import in_words
 from tests.viz import models
 
 X, Y, W = (torch.randn(16, 16) for _ in range(3))
@@ -184,6 +185,39 @@ def test_trying_adds_a_card(asked):
     assert "only current" in asked(compare="1", one="0", other="1")
     assert "fusekit-plan" in asked(plan="1")
     assert "Deck of 1 card" in asked(remove="2")
+
+
+def test_the_extent_is_a_slider_over_powers_of_two_and_its_own(asked):
+    page = asked()
+    assert 'data-stops="1 2 4 8 16 32 64"' in page
+    assert 'value="4" aria-valuetext="16, as now"' in page
+    assert page.count("class=fk-own") == 1
+    page = asked(extent="24")
+    assert 'type="number" name="extent" value="24" min="1"' in page
+    assert "<output>24, 1.5 times as now</output>" in page
+    assert "Deck" not in page
+    with pytest.raises(fusekit.UsageError, match="the first extent is from 1 to"):
+        asked(extent="0")
+
+
+def test_the_extent_as_it_is_changes_nothing(asked):
+    page = asked(extent="16", fast="off", **{"try": "1"})
+    assert "1: fast off" in page
+    assert "shape 16" not in page
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (4096, "4,096, as now"),
+        (8192, "8,192, twice as now"),
+        (2048, "2,048, half of now"),
+        (4, "4, 1/1,024 of now"),
+        (16384, "16,384, 4 times as now"),
+    ],
+)
+def test_an_extent_in_words(value, said):
+    assert in_words(value, 4096) == said
 
 
 def test_the_deck_stays_at_other_sizes(asked):

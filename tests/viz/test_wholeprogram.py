@@ -7,7 +7,8 @@ import torch
 
 import fusekit
 from fusekit.errors import UsageError
-from fusekit.viz.collect.wholeprogram import place_of
+from fusekit.viz.collect.places import place_of
+from fusekit.viz.collect.wholeprogram import collect_compiled
 from fusekit.viz.model.schema import Model, check
 from fusekit.viz.picture.folding import Fold, fold
 
@@ -21,6 +22,11 @@ def fresh():
 
 def compiled(function, **options):
     return torch.compile(function, backend="fusekit", **options)
+
+
+def explored(program, *args):
+    """The view, not timed."""
+    return collect_compiled(program, args, {}, timing=False)
 
 
 def reads(model: Model) -> dict[str, list[str]]:
@@ -43,7 +49,7 @@ def two_graphs(x, w):
 
 def test_graphs_are_joined_where_one_hands_a_tensor_to_the_next():
     x, w = torch.randn(8, 8), torch.randn(8, 8)
-    view = fusekit.explore(compiled(two_graphs), x, w)
+    view = explored(compiled(two_graphs), x, w)
     model = check(view.model)
     assert model["title"] == "two_graphs · 2 graphs"
     assert reads(model) == {
@@ -68,7 +74,7 @@ def test_a_function_in_one_graph_has_its_own_lines_and_names():
     def gelu_of(x, scale):
         return torch.nn.functional.gelu(x * scale)
 
-    model = fusekit.explore(compiled(gelu_of), torch.randn(16), torch.randn(16)).model
+    model = explored(compiled(gelu_of), torch.randn(16), torch.randn(16)).model
     lines = {node["label"]: node["line"] for node in model["graph"]["nodes"]}
     first = model["user"]["first"]
     assert lines == {"x": None, "scale": None, "mul": first + 1, "gelu": first + 1, "output": None}
@@ -79,7 +85,7 @@ def test_what_only_pytorch_can_run_is_a_node_between():
         return (x[x > 0] * 2).relu()
 
     with torch._dynamo.config.patch(capture_dynamic_output_shape_ops=True):
-        model = fusekit.explore(compiled(positive), torch.randn(64)).model
+        model = explored(compiled(positive), torch.randn(64)).model
     assert reads(check(model)) == {
         "x": [],
         "gt": ["x"],
@@ -105,7 +111,7 @@ def layered(count: int) -> torch.nn.Module:
 
 
 def test_equal_layers_share_their_kernels_text():
-    view = fusekit.explore(compiled(layered(5)), torch.randn(4, 8))
+    view = explored(compiled(layered(5)), torch.randn(4, 8))
     model = view.model
     assert len(model["groups"]) == 5
     symbols = {group["symbol"] for group in model["groups"]}
@@ -121,7 +127,7 @@ def test_equal_layers_share_their_kernels_text():
 
 def test_layers_fold_and_are_named_by_their_parameters():
     with torch.no_grad():
-        model = fusekit.explore(compiled(layered(5)), torch.randn(4, 8)).model
+        model = explored(compiled(layered(5)), torch.randn(4, 8)).model
     (layers,) = (item for item in fold(model) if isinstance(item, Fold) and item.kind == "repeat")
     assert layers.label == "layer ×5"
     assert [layer.detail for layer in layers.items] == [f"{i}.inner" for i in range(5)]

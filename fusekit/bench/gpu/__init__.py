@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fusekit.bench.gpu.race import FULL, QUICK, GpuSettings, measure_gpu
+from fusekit.bench.gpu.race import FULL, QUICK, GpuSettings, demand_gpu, measure_gpu
 from fusekit.bench.gpu.report import GpuReport
 from fusekit.bench.gpu.results import GpuRow, GpuRun
 from fusekit.bench.gpu.workloads import GPU_WORKLOADS, GpuWorkload
@@ -16,5 +16,6 @@ __all__ = [
     "GpuRun",
     "GpuSettings",
     "GpuWorkload",
+    "demand_gpu",
     "measure_gpu",
 ]

@@ -2,81 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import time
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-from torch.utils import _pytree as pytree
-from torch.utils.dlpack import from_dlpack
-
-from fusekit import events
-from fusekit.api import FusedFunction, fuse
 from fusekit.bench.gpu.cupy_forms import cupy_fused
-from fusekit.bench.gpu.legacy import legacy_fused
-from fusekit.bench.gpu.stopwatch import said
 from fusekit.bench.gpu.workloads import Args, GpuWorkload
+from fusekit.bench.ready import COMMON, Make, Ready, differs, prepared
 
 __all__ = ["COMPILED", "CONTENDERS", "Ready", "prepare", "wrong"]
-
-Call = Callable[[], Any]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Ready:
-    """A contender that can be measured.
-
-    Attributes:
-        call: without arguments.
-        first: seconds of the first call, or of all that had to come before a steady one.
-        kernels: seconds of generating and compiling each of its kernels; known for ours only.
-        note: what a reader should know.
-    """
-
-    call: Call
-    first: float = 0.0
-    kernels: tuple[float, ...] = ()
-    note: str = ""
-
-
-def _eager(work: GpuWorkload, args: Args) -> Ready:
-    return Ready(functools.partial(work.function, *args))
-
-
-def _fused(work: GpuWorkload, args: Args) -> Ready:
-    fused = fuse(work.function)
-    with events.listening() as heard:
-        fused(*args)
-    kernels = tuple(event.seconds for event in heard if isinstance(event, events.Compiled))
-    return Ready(functools.partial(fused, *args), kernels=kernels, note=_note(fused, args))
-
-
-def _note(fused: FusedFunction, args: Args) -> str:
-    """What a reader of a row must know: that it is not one kernel, and why not."""
-    try:
-        told = fused.explain(*args)
-    except Exception as error:  # noqa: BLE001  it ran, so it can be measured
-        return f"cannot be explained: {said(error)}"
-    # without the line: it is of a file on this machine
-    left = "; ".join(str(dataclasses.replace(decline, loc=None)) for decline in told.declined)
-    if not told.fused:
-        return f"not fused, PyTorch ran it: {left}"
-    if not left and len(told.groups) == 1:
-        return ""
-    return f"kernels: {len(told.groups)}" + (f"; PyTorch ran the rest: {left}" if left else "")
-
-
-def _inductor(work: GpuWorkload, args: Args, mode: str | None) -> Ready:
-    compiled = torch.compile(work.function, mode=mode, dynamic=False)
-    return Ready(functools.partial(compiled, *args))
-
-
-def _legacy(work: GpuWorkload, args: Args) -> Ready | str:
-    made = legacy_fused(work.function, args)
-    return made if isinstance(made, str) else Ready(made)
 
 
 def _cupy(work: GpuWorkload, args: Args) -> Ready | str:
@@ -84,13 +17,10 @@ def _cupy(work: GpuWorkload, args: Args) -> Ready | str:
     return made if isinstance(made, str) else Ready(made)
 
 
-CONTENDERS: Mapping[str, Callable[[GpuWorkload, Args], Ready | str]] = {
-    "fused": _fused,
-    "inductor": functools.partial(_inductor, mode=None),
-    "autotuned": functools.partial(_inductor, mode="max-autotune-no-cudagraphs"),
-    "legacy": _legacy,
+CONTENDERS: Mapping[str, Make] = {
+    **{name: COMMON[name] for name in ("fused", "inductor", "autotuned", "legacy")},
     "cupy": _cupy,
-    "eager": _eager,
+    "eager": COMMON["eager"],
 }
 """Name -> how it is made; a text instead of a `Ready` says why not."""
 
@@ -102,28 +32,9 @@ def prepare(
     name: str, work: GpuWorkload, args: Args, synchronize: Callable[[], None]
 ) -> Ready | str:
     """The contender after its first call; a text says why there is none. Nothing is raised."""
-    start = time.perf_counter()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what other compilers warn of is not the user's
-            made = CONTENDERS[name](work, args)
-            if isinstance(made, str):
-                return made
-            made.call()
-        synchronize()
-    except Exception as error:  # noqa: BLE001  whatever fails in there, the others can be measured
-        return f"failed: {said(error)}"
-    return dataclasses.replace(made, first=time.perf_counter() - start)
+    return prepared(CONTENDERS[name], work, args, synchronize)
 
 
-def wrong(work: GpuWorkload, args: Args, call: Call, expected: Any) -> str:
+def wrong(work: GpuWorkload, args: Args, call: Callable[[], Any], expected: Any) -> str:
     """What is wrong with what a contender computes; "" if nothing is. Nothing is raised."""
-    try:
-        return work.check(pytree.tree_map(_as_tensor, call()), expected, args)
-    except Exception as error:  # noqa: BLE001  as above
-        return f"failed: {said(error)}"
-
-
-def _as_tensor(leaf: Any) -> Any:
-    is_foreign = not isinstance(leaf, torch.Tensor) and hasattr(leaf, "__dlpack__")
-    return from_dlpack(leaf) if is_foreign else leaf
+    return differs(work.check, args, call, expected)

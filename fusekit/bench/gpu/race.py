@@ -6,18 +6,15 @@ row is told as soon as it is there.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
+from fusekit.bench.caches import fresh_caches
 from fusekit.bench.gpu.contenders import COMPILED, CONTENDERS, Ready, prepare, wrong
 from fusekit.bench.gpu.machine import this_machine
 from fusekit.bench.gpu.results import GpuRow, GpuRun
@@ -27,7 +24,7 @@ from fusekit.bench.gpu.workloads import TINY, Args, GpuWorkload, chosen
 from fusekit.config import options
 from fusekit.errors import UsageError
 
-__all__ = ["FULL", "QUICK", "GpuSettings", "measure_gpu"]
+__all__ = ["FULL", "QUICK", "GpuSettings", "demand_gpu", "measure_gpu"]
 
 _COPY_BYTES = 256 << 20
 _TINY_SIDE = 8
@@ -85,9 +82,9 @@ def measure_gpu(
         UsageError: there is no such workload, or no GPU.
     """
     works = chosen(only)
-    with _fresh_caches(), options(disk_cache=False), torch.no_grad():
+    with fresh_caches(), options(disk_cache=False), torch.no_grad():
         if clock is None:
-            _demand_gpu()
+            demand_gpu()
             clock = DeviceClock()
         race = _Race(side, settings, device, clock)
         run = GpuRun(this_machine(), side, settings.runs)
@@ -97,7 +94,8 @@ def measure_gpu(
     return run
 
 
-def _demand_gpu() -> None:
+def demand_gpu() -> None:
+    """UsageError if there is no GPU that torch can use."""
     if not torch.cuda.is_available():
         build = (
             f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is a CPU build"
@@ -231,19 +229,3 @@ class _Race:
 
 def _empty(work: GpuWorkload, reason: str) -> GpuRow:
     return GpuRow(work.name, work.title, Traffic(0, 0), {}, {}, (), {"row": reason})
-
-
-@contextlib.contextmanager
-def _fresh_caches() -> Iterator[None]:
-    """Compile times from nothing: the disk caches of the others are a folder that goes away."""
-    names = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
-    before = {name: os.environ.get(name) for name in names}
-    with tempfile.TemporaryDirectory(prefix="fusekit-bench-", ignore_cleanup_errors=True) as folder:
-        os.environ.update({name: str(Path(folder, name.lower())) for name in names})
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name, None)
-                if value is not None:
-                    os.environ[name] = value

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fusekit.bench.gpu.results import Goal, GpuRow, GpuRun, goals
-from fusekit.bench.report import rich_table, seconds_text, text_table
-from fusekit.bench.timing import Timing
+from fusekit.bench.measuring.timing import Timing
+from fusekit.bench.report import markdown_table, rich_table, seconds_text, text_table
 
 __all__ = ["GpuReport", "copy_text", "host_text", "machine_text", "row_text"]
 
@@ -59,8 +59,8 @@ class GpuReport:
     def markdown(self) -> str:
         """Ready for docs/performance.md."""
         notes = [f"- {note}" for note in self._notes()]
-        rows = _markdown_table(_HEAD, [_cells(row) for row in self.run.rows])
-        judged = _markdown_table(_GOALS, [_goal(goal) for goal in goals(self.run)])
+        rows = markdown_table(_HEAD, [_cells(row) for row in self.run.rows])
+        judged = markdown_table(_GOALS, [_goal(goal) for goal in goals(self.run)])
         return "\n".join([rows, "", *notes, "", judged, ""])
 
     def json(self) -> str:
@@ -178,8 +178,3 @@ def _giga(rate: float) -> str:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
-
-
-def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    table = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in table)

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from fusekit.bench.gpu.traffic import Traffic
-from fusekit.bench.timing import Timing
+from fusekit.bench.measuring.timing import Timing
 
 __all__ = ["Goal", "GpuRow", "GpuRun", "Machine", "goals"]
 

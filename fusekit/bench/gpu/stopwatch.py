@@ -12,7 +12,7 @@ from typing import Protocol
 
 import torch
 
-from fusekit.bench.timing import Timing, no_collection
+from fusekit.bench.measuring.timing import Timing, no_collection
 
 __all__ = ["Clock", "DeviceClock", "measure_device", "measure_host", "said"]
 

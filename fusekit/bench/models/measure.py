@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 import torch
 
 import fusekit
-from fusekit.bench.contenders import why_no_inductor
+from fusekit.bench.measuring.contenders import why_no_inductor
+from fusekit.bench.measuring.timing import Settings, measure
 from fusekit.bench.models.contenders import Contender, warm_up
 from fusekit.bench.models.results import ModelRow, Task, Time
 from fusekit.bench.models.sizes import BENCH
 from fusekit.bench.models.zoo import ZOO
-from fusekit.bench.timing import Settings, measure
 from fusekit.runtime.compiled import watching
 from fusekit.runtime.explanation import Explanation
 

@@ -19,6 +19,7 @@ import fusekit
 from fusekit.bench.models.measure import BATCH
 from fusekit.bench.models.results import ModelRow, ModelsRun
 from fusekit.bench.models.zoo import ZOO, missing
+from fusekit.bench.suite.machine import processor
 from fusekit.errors import UsageError
 
 __all__ = ["measure_models"]
@@ -92,17 +93,7 @@ def _machine() -> str:
     policy = os.environ.get("OMP_WAIT_POLICY")  # which decides how long threads wait for work
     waiting = f", OMP_WAIT_POLICY={policy}" if policy else ""
     return (
-        f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
         f"fusekit {fusekit.__version__}, torch {torch.__version__}, "
         f"Python {sys.version_info.major}.{sys.version_info.minor}{waiting}"
     )
-
-
-def _processor() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return "unknown processor"
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "unknown processor")

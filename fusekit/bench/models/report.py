@@ -6,10 +6,10 @@ import dataclasses
 import json
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from fusekit.bench.models.results import ModelRow, ModelsRun, Task, Time
-from fusekit.bench.report import seconds_text, text_table
+from fusekit.bench.report import markdown_table, seconds_text, text_table
 
 __all__ = ["ModelsReport", "row_text"]
 
@@ -69,8 +69,8 @@ class ModelsReport:
         about = dataclasses.asdict(self.run) | {"seconds": f"{self.run.seconds / 60:.0f} minutes"}
         parts = [_INTRO.format(**about)]
         for task, title in _TASKS.items():
-            parts += [f"## {title}", "", _markdown(_TIMES, self._times(task)), ""]
-            parts += [self._summary(task), "", _markdown(_INSIDE, self._inside(task)), ""]
+            parts += [f"## {title}", "", markdown_table(_TIMES, self._times(task)), ""]
+            parts += [self._summary(task), "", markdown_table(_INSIDE, self._inside(task)), ""]
         parts += [_ABOUT_INSIDE.strip(), "", self._operators(), ""]
         parts += [f"- {note}" for note in self._notes()]
         return "\n".join(parts).rstrip() + "\n"
@@ -169,8 +169,3 @@ def _counts(found: object) -> str:
 
 def _spread(time: Time | None) -> str:
     return "-" if time is None else f"{seconds_text(time.median)} ±{seconds_text(time.spread / 2)}"
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    table = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in table)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from fusekit.codegen.dialects.c_helpers import called
 from fusekit.codegen.dialects.clike import LIBRARY, CLike, Line, spans
-from fusekit.codegen.layout import layout_fields
+from fusekit.codegen.layout import layout_words
 from fusekit.codegen.schedule import Schedule, Target
 from fusekit.codegen.source import KernelSource, Parameter
 from fusekit.ir import DType
@@ -183,8 +183,8 @@ class CppDialect(CLike):
 
     def _sizes(self) -> Iterator[Line]:
         names = [item.name for item in (*self.inputs, *self.outputs, *self.indices)]
-        for position, field in enumerate(layout_fields(self.args)):
-            yield f"  const int64_t {field.name(names)} = layout[{position}];", None
+        for position, word in enumerate(layout_words(self.args)):
+            yield f"  const int64_t {word.name(names)} = layout[{position}];", None
         if self.spec.traps:
             yield "  int32_t trapped = 0;", None
 

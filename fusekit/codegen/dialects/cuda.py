@@ -11,7 +11,7 @@ written or not yet, throw away what they compute from it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import ClassVar
 
@@ -20,6 +20,7 @@ import numpy as np
 from fusekit.codegen.dialects.c_helpers import Helper
 from fusekit.codegen.dialects.clike import CLike, Line, half_bits, spans
 from fusekit.codegen.dialects.cuda_batches import CallTable
+from fusekit.codegen.dialects.cuda_cycles import CycleWalk
 from fusekit.codegen.dialects.cuda_helpers import CUDA_HELPERS, typedefs
 from fusekit.codegen.dialects.cuda_tiles import TileWalk, WideTileWalk
 from fusekit.codegen.dialects.cuda_vectors import FlatWalk, VectorWalk
@@ -87,7 +88,9 @@ class CudaDialect(CLike):
         self.indices = [self._operand(f"index{i}", desc) for i, desc in enumerate(args.indices)]
         self.depth = self.walk.depth
         self._hoisted: list[Line] = []
+        self._derived: list[Line] = []
         self._uniform: set[str] = set()
+        self._cyclic: dict[str, int] = {}
         self._operands: dict[int, Sequence[str]] = {}
 
     def _operand(self, name: str, desc: TensorDesc) -> Operand:
@@ -110,17 +113,25 @@ class CudaDialect(CLike):
             self._hoist(f"const {kind} n{result} = {source.loaded(uniform)};", result)
             self._uniform.add(f"n{result}")
             return f"n{result}"
-        vector = self.walk.vector(source)
-        if vector is not None:
-            pack = f"pack<{source.kind}, {self.geometry.schedule.lanes}>"
-            self._hoist(f"const {pack} {source.name}_at = {vector};", result)
+        turns = self.walk.cycle(source)
+        if turns:
+            read = ", ".join(map(source.loaded, turns))
+            self._hoist(f"const {kind} n{result}_of[{len(turns)}] = {{{read}}};", result)
+            self._cyclic[f"n{result}"] = len(turns)
+            return self.assign(source.desc.dtype, result, f"n{result}_of[turn]")
+        for line in self.walk.vector(source):
+            self._hoist(line, result)
         return self.assign(source.desc.dtype, result, self.walk.element(source))
 
     def _hoist(self, text: str, value: int | None = None) -> None:
-        """Add a line in front of the loop, unless it stands there."""
-        line = (f"  {text}", value)
-        if line not in self._hoisted:
-            self._hoisted.append(line)
+        """Add a line in front of the loop."""
+        self._hoisted += self._indented([text], value)
+
+    def _derive(self, text: str) -> None:
+        """Add a line behind these, unless it stands there: nothing keeps the loads waiting."""
+        line = (f"  {text}", None)
+        if line not in self._derived:
+            self._derived.append(line)
 
     def scalar(self, index: int, result: int) -> str:
         """A parameter bears the value's name."""
@@ -201,8 +212,13 @@ class CudaDialect(CLike):
             high, low = (super(CudaDialect, self).literal(part, DType.F32) for part in parts)
             return f"fmaf({x}, {high}, {x} * {low})"
         if y in self._uniform:
-            self._hoist(f"const ratio per_{y} = reciprocal({y});")
+            self._derive(f"const ratio per_{y} = reciprocal({y});")
             return f"divided({x}, per_{y})"
+        if y in self._cyclic:
+            turns = range(self._cyclic[y])
+            each = ", ".join(f"reciprocal({y}_of[{turn}])" for turn in turns)
+            self._derive(f"const ratio per_{y}[{len(turns)}] = {{{each}}};")
+            return f"divided({x}, per_{y}[turn])"
         return None
 
     def nonfinite(self, value: float, dtype: DType) -> str:
@@ -304,6 +320,7 @@ class CudaDialect(CLike):
     def _lines(self) -> Iterator[Line]:
         yield from self._indented(self.walk.head())
         yield from self._hoisted
+        yield from self._derived
         yield from self._indented(self.walk.opening())
         yield from self._body
         for text, _ in self._indented(self.walk.tail()):
@@ -318,8 +335,8 @@ class CudaDialect(CLike):
         return None
 
     @staticmethod
-    def _indented(lines: Iterator[str]) -> Sequence[Line]:
-        return [(text if text.startswith("#") else f"  {text}", None) for text in lines]
+    def _indented(lines: Iterable[str], value: int | None = None) -> Sequence[Line]:
+        return [(text if text.startswith("#") else f"  {text}", value) for text in lines]
 
 
 def _walk(geometry: Geometry) -> Walk:
@@ -328,6 +345,8 @@ def _walk(geometry: Geometry) -> Walk:
         return SingleWalk(geometry)
     if geometry.schedule.tile:
         return WideTileWalk(geometry) if geometry.schedule.lanes > 1 else TileWalk(geometry)
+    if geometry.schedule.steps:
+        return CycleWalk(geometry)
     if geometry.schedule.flat:
         return FlatWalk(geometry)
     return VectorWalk(geometry) if geometry.schedule.adjacent else SpreadWalk(geometry)

@@ -154,7 +154,7 @@ class WideTileWalk(TileWalk):
         """From shared memory, from a vector, or from memory."""
         if operand.inner is Stride.UNIT:
             self.packed_inputs.append(operand)
-            return operand.lane
+            return operand.lane(f"{operand.name}_at")
         if self.is_tiled(operand):
             self.tiled.append(operand)
             return operand.loaded(f"{operand.name}_tile[column + lane][row + step]")

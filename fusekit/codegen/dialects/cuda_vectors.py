@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fusekit.codegen.dialects.cuda_walks import Operand, Walk
 from fusekit.codegen.geometry import Geometry
@@ -79,16 +79,17 @@ class VectorWalk(Walk):
             return None
         return f"{operand.name}[{operand.offset(self.coordinates)}]"
 
-    def vector(self, operand: Operand) -> str | None:
+    def vector(self, operand: Operand) -> Sequence[str]:
         """For what is aligned."""
         if not self._is_packed(operand):
-            return None
-        return f"load<{self.lanes}>({self.address(operand)}{self.left})"
+            return ()
+        loaded = f"load<{self.lanes}>({self.address(operand)}{self.left})"
+        return (f"const pack<{operand.kind}, {self.lanes}> {operand.name}_at = {loaded};",)
 
     def element(self, operand: Operand) -> str:
         """A lane of the vector, or a load of its own."""
         if self._is_packed(operand):
-            return operand.lane
+            return operand.lane(f"{operand.name}_at")
         self.gathered.append(operand)
         return operand.loaded(f"{operand.name}_at[lane]")
 

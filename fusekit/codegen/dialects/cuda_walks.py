@@ -54,12 +54,11 @@ class Operand:
         """What memory holds of a value."""
         return _STORED.get(self.desc.dtype, "{0}").format(value)
 
-    @property
-    def lane(self) -> str:
-        """What registers hold of a lane of its vector."""
+    def lane(self, vector: str) -> str:
+        """What registers hold of a lane of a vector of its."""
         if self.desc.dtype is DType.BF16:
-            return f"lane_of({self.name}_at, lane)"
-        return self.loaded(f"{self.name}_at.get(lane)")
+            return f"lane_of({vector}, lane)"
+        return self.loaded(f"{vector}.get(lane)")
 
     @property
     def inner(self) -> Stride:
@@ -109,10 +108,15 @@ class Walk(abc.ABC):
     def hoisted(self, operand: Operand) -> str | None:
         """The one element that serves the whole thread, read in front of the loop; None if none."""
 
-    def vector(self, operand: Operand) -> str | None:
-        """The load of all lanes at once, in front of the loop; None if they are loaded in it."""
+    def cycle(self, operand: Operand) -> Sequence[str]:
+        """The elements that lanes take in turn, read in front of the loop; none if they do not."""
         del operand
-        return None
+        return ()
+
+    def vector(self, operand: Operand) -> Sequence[str]:
+        """The lines in front of the loop that load vectors; none if it is read in the loop."""
+        del operand
+        return ()
 
     @abc.abstractmethod
     def element(self, operand: Operand) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from fusekit.codegen.dialects import llvm_types as types
-from fusekit.codegen.layout import layout_fields
+from fusekit.codegen.layout import layout_words
 from fusekit.ir import DType
 from fusekit.specs import ArgSpec, Stride
 
@@ -115,12 +115,12 @@ def extents(args: ArgSpec) -> tuple[str, ...]:
 def read_layout(args: ArgSpec, *, strides: bool) -> Iterator[str]:
     """Read the extents out of the layout array, and the strides if asked to."""
     names = [tensor.name for group in tensors(args, 1) for tensor in group]
-    for index, field in enumerate(layout_fields(args)):
-        name = f"%extent{field.dim}"
-        if field.tensor is not None:
+    for index, word in enumerate(layout_words(args)):
+        name = f"%extent{word.dim}"
+        if word.tensor is not None:
             if not strides:
                 continue
-            part = "start" if field.is_start else f"stride{field.dim}"
-            name = f"%{names[field.tensor]}.{part}"
+            part = "start" if word.kind == "start" else f"stride{word.dim}"
+            name = f"%{names[word.tensor]}.{part}"
         yield f"  {name}.at = getelementptr i64, ptr %layout, i64 {index}"
         yield f"  {name} = load i64, ptr {name}.at, align 8"

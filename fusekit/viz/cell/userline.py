@@ -13,7 +13,7 @@ from typing import Any
 from fusekit.errors import UsageError
 from fusekit.ir import Loc
 
-__all__ = ["UserText", "at_line", "expression", "parse", "set_user_text", "user_text"]
+__all__ = ["UserText", "at_line", "expression", "parse", "set_user_text", "shown_name", "user_text"]
 
 _TEXT = "__fusekit_text__"
 
@@ -50,8 +50,13 @@ def user_text(function: Callable[..., Any]) -> UserText:
     except (OSError, TypeError):
         return UserText("", 1, "")
     linecache.checkcache(file)
-    shown = "notebook cell" if Loc(file, first).in_cell else Path(file).name
+    shown = shown_name(Loc(file, first))
     return UserText("".join(lines).rstrip("\n"), max(first, 1), shown)
+
+
+def shown_name(loc: Loc) -> str:
+    """What a view calls the file of a line: never a path."""
+    return "notebook cell" if loc.in_cell else Path(loc.file).name
 
 
 def at_line(message: str, line: str, offset: int | None) -> str:

@@ -14,13 +14,14 @@ __all__ = ["LANGUAGES", "code_html_of", "label"]
 LANGUAGES = ("llvm", "cpp", "cuda", "asm", "ptx", "sass", "ir")
 """What a source may be in."""
 
-_ASSEMBLY = frozenset({"asm", "ptx", "sass"})
+_OF_MACHINE = frozenset({"llvm", "asm", "ptx", "sass"})
+"""What is longer or shorter on another processor: nothing in a page may follow from its length."""
 
-_ROOM = 1000
+_ROOM = 320
 """Lines shown in one view, all texts together: a notebook holds them all."""
 
-_LONGEST, _SHORTEST = 240, 24
-"""Lines shown of one assembly text at most, and of any text at least."""
+_RESERVED, _SHORTEST = 60, 24
+"""Lines reserved for a text of the machine beside others, and shown of any text at least."""
 
 
 def label(model: Model, source: Source) -> str:
@@ -40,12 +41,12 @@ def code_html_of(model: Model) -> tuple[str, int]:
         title = f'<p class="fk-pane-title">{name}</p>'
         user = f'<div class="fk-pane fk-user">{title}{user_html(model)}</div>'
     order = {group["id"]: index for index, group in enumerate(model["groups"])}
-    limit = _limit(model["sources"])
+    limits = _limits(model["sources"])
     sources = []
     for index, source in enumerate(model["sources"]):
         group = source["group"]
         mark = f' data-g="{order[group]}"' if group else ""
-        shown = source_html(source, min(limit, _length(source)))
+        shown = source_html(source, limits[index])
         sources.append(
             f'<details class="fk-src"{" open" if index == 0 else ""}{mark}>'
             f"<summary>{escape(visible(label(model, source)))}</summary>{shown}</details>"
@@ -55,17 +56,31 @@ def code_html_of(model: Model) -> tuple[str, int]:
     return body, len(sources)
 
 
-def _limit(sources: Sequence[Source]) -> int:
-    """How many lines each text may show, so that all of them have room."""
-    room, lengths = _ROOM, sorted(map(_length, sources))
-    for index, length in enumerate(lengths):
-        share = room // (len(lengths) - index)
+def _limits(sources: Sequence[Source]) -> list[int]:
+    """How many lines each text may show: the same on every machine.
+
+    Texts of the machine ask for what is reserved for them, and share what the others leave.
+    """
+    of_machine = [source["language"] in _OF_MACHINE for source in sources]
+    asked = [
+        _RESERVED if is_fixed else source["text"].count("\n") + 1
+        for source, is_fixed in zip(sources, of_machine, strict=True)
+    ]
+    share = _fair(asked)
+    shown = [min(share, lines) for lines in asked]
+    left = max(0, _ROOM - sum(shown)) // max(1, sum(of_machine))
+    return [
+        lines + left if is_fixed else lines
+        for lines, is_fixed in zip(shown, of_machine, strict=True)
+    ]
+
+
+def _fair(lengths: Sequence[int]) -> int:
+    """Lines that each text may show so that all of them have room."""
+    room, waiting = _ROOM, sorted(lengths)
+    for index, length in enumerate(waiting):
+        share = room // (len(waiting) - index)
         if length > share:
             return max(share, _SHORTEST)
         room -= length
-    return max(lengths, default=_SHORTEST)
-
-
-def _length(source: Source) -> int:
-    lines = source["text"].count("\n") + 1
-    return min(lines, _LONGEST) if source["language"] in _ASSEMBLY else lines
+    return max(waiting, default=_SHORTEST)

@@ -7,7 +7,7 @@ without the style sheet (a sanitizer drops it) the text is still there, with its
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -69,27 +69,43 @@ _CLASSES = (
     ("nv", "fk-var"),
 )
 
+_TAGS = {"fk-kw": "b", "fk-com": "i", "fk-var": "var"}
+"""What is most frequent has an element instead of a class: a notebook holds thousands."""
+
 Lines = list[list[tuple[str, str]]]
 
 
 def source_html(source: Source, limit: int | None = None) -> str:
     """One generated text as `<pre>`: numbered lines, linked to values.
 
-    Of a text of more than `limit` lines, those from the first that is linked to anything.
+    Of a text of more than `limit` lines, those from the first that is linked to anything, and of
+    each value that would be missing, its first line.
     """
-    linked = {
-        number: f' data-v="{escape(" ".join(found))}"'
-        for number, found in values_by_line(source).items()
-    }
-    limit = limit or LIMIT
-    hidden = source["text"].rstrip("\n").count("\n") + 1 - limit
+    values = values_by_line(source)
+    linked = {n: f' data-v="{escape(" ".join(found))}"' for n, found in values.items()}
+    count = source["text"].rstrip("\n").count("\n") + 1
     return code_html(
         source["text"],
         source["language"],
         attribute=lambda n: linked.get(n, ""),
-        skip=max(0, min(min(linked, default=1) - 1 - _LEAD, hidden)),
-        limit=limit,
+        shown=_shown(values, count, limit or LIMIT),
     )
+
+
+def _shown(values: Mapping[int, Sequence[str]], count: int, limit: int) -> set[int] | None:
+    """The numbers of the lines of a long text that are shown; None for all."""
+    if count <= limit:
+        return None
+    first: dict[str, int] = {}
+    for number in sorted(values):
+        for value in values[number]:
+            first.setdefault(value, number)
+    start = max(1, min(min(values, default=1) - _LEAD, count - limit + 1))
+    apart: list[int] = []
+    for _ in range(2):  # what stands apart takes room from the others
+        stop = start + max(limit - len(apart), limit // 2)
+        apart = sorted({n for n in first.values() if n >= stop})[: limit // 2]
+    return {*range(start, start + limit - len(apart)), *apart}
 
 
 def values_by_line(source: Source) -> dict[int, list[str]]:
@@ -142,8 +158,7 @@ def code_html(
     first: int = 1,
     attribute: Callable[[int], str] = lambda _: "",
     remark: Callable[[int], Iterable[str]] = lambda _: (),
-    skip: int = 0,
-    limit: int = LIMIT,
+    shown: Collection[int] | None = None,
     beside: Mapping[int, str] | None = None,
 ) -> str:
     """`text` as `<pre class="fk-code">`, one `<span class="fk-l">` for each line.
@@ -154,15 +169,22 @@ def code_html(
         first: number of the first line.
         attribute: line number -> attributes for its element, escaped by the caller.
         remark: line number -> remarks to show beneath it.
-        skip: how many lines to leave out before the first that is shown.
-        limit: how many lines to show; above and below them stands how many more there are.
+        shown: numbers of the lines to show, None for the first of all; where others are left out
+            stands how many.
         beside: line number -> what to show in a column of its own before the text.
     """
     lines = tokens(text.replace("\r\n", "\n").rstrip("\n"), language)
     width = len(str(first + len(lines) - 1))
     column = max(map(len, beside.values()), default=0) if beside else 0
-    parts = [_more(skip, "above")] if skip else []
-    for number, line in enumerate(lines[skip : skip + limit], start=first + skip):
+    parts = []
+    left = 0
+    for number, line in enumerate(lines, start=first):
+        if number not in shown if shown is not None else number - first >= LIMIT:
+            left += 1
+            continue
+        if left:
+            parts.append(_more(left, "here" if number - first > left else "above"))
+            left = 0
         body = line_html(line)
         digits = f'<span class="fk-no">{number:>{width}} </span>'
         if beside is not None:
@@ -173,8 +195,8 @@ def code_html(
             f'<span class="fk-remark">{pad}▲ {escape(visible(said))}\n</span>'
             for said in remark(number)
         ]
-    if len(lines) > skip + limit:
-        parts.append(_more(len(lines) - skip - limit, "below"))
+    if left:
+        parts.append(_more(left, "below"))
     return f'<pre class="fk-code">{"".join(parts)}</pre>'
 
 
@@ -191,6 +213,9 @@ def line_html(line: Sequence[tuple[str, str]]) -> str:
 def _span(cls: str, part: str) -> str:
     # What controls a terminal or turns the direction of text would show other code than there is.
     shown = escape("\t".join(visible(piece) for piece in part.split("\t")))
+    tag = _TAGS.get(cls)
+    if tag:
+        return f"<{tag}>{shown}</{tag}>"
     return f'<span class="{cls}">{shown}</span>' if cls else shown
 
 

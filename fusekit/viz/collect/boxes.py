@@ -112,15 +112,8 @@ def _box(
 ) -> Box:
     makes = frozenset(out for node in nodes for out in node.outputs)
     outside = [i for node in nodes for i in node.inputs if i not in makes]
-    reads = dict.fromkeys(base_of(program, root) for i in outside for root in scalars.get(i, (i,)))
+    reads = dict.fromkeys(
+        program.graph.viewed(root) for i in outside for root in scalars.get(i, (i,))
+    )
     value = nodes[-1].outputs[0] if nodes[-1].outputs else -1
     return Box(f"n{number}", tuple(nodes), group, value, makes, tuple(reads))
-
-
-def base_of(program: Program, value: int) -> int:
-    """The tensor that a chain of views looks at."""
-    node = program.graph.producers.get(value)
-    while node is not None and node.op == "view":
-        value = node.inputs[0]
-        node = program.graph.producers.get(value)
-    return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from torch.utils import _pytree as pytree
@@ -16,10 +16,11 @@ from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.program import Program, rules_of
 from fusekit.specs import Decline
 from fusekit.viz.cell.userline import user_text
-from fusekit.viz.collect.boxes import Box, base_of, boxes, group_name
+from fusekit.viz.collect.boxes import Box, boxes, group_name
 from fusekit.viz.collect.ladder import fill_ladder
 from fusekit.viz.collect.ledger import eager_launches, ledger
 from fusekit.viz.collect.machine import this_machine
+from fusekit.viz.collect.places import memory_of_values
 from fusekit.viz.collect.sources import sources
 from fusekit.viz.collect.stopwatch import timing_of
 from fusekit.viz.collect.why import fill_why
@@ -75,7 +76,9 @@ def model_of(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]
         names = leaf_names(fused.function, args, kwargs)
         call = (fused.function, args, kwargs)
         rules = rules_of(entry.program.capture, entry.program.graph, fused.planned)
-        Filler(model, entry, entry.program, names, explained, call=call, rules=rules).fill()
+        memory = memory_of_values(entry.program.capture, pytree.tree_leaves((args, kwargs)))
+        filler = Filler(model, entry, entry.program, names, explained, call=call, rules=rules)
+        filler.fill(memory)
     return model
 
 
@@ -115,8 +118,11 @@ class Filler:
         self.names = self._names(names)
         self.joined: set[tuple[str, str]] = set()
 
-    def fill(self) -> None:
-        """Fill in everything but what is known of the function as a whole."""
+    def fill(self, memory: Mapping[int, Hashable]) -> list[Hashable]:
+        """Fill in everything but what is known of the function as a whole.
+
+        `memory` says where captured values lie. Returns the same for the rows of the ledger.
+        """
         self._nodes()
         self._edges()
         self._groups()
@@ -126,7 +132,8 @@ class Filler:
         named = {
             old: self.names[new] for old, new in zip(traced.inputs, self.graph.inputs, strict=True)
         }
-        self.model["ledger"] = found = ledger(self.program, named)
+        found, places = ledger(self.program, named, self._values(), memory)
+        self.model["ledger"] = found
         calls = sum(node.op == "call" for node in self.graph.nodes)
         self.model["totals"] = Totals(
             groups=len(self.program.kernels),
@@ -155,6 +162,7 @@ class Filler:
                     cached=kernel.cached,
                 )
             )
+        return places
 
     def _names(self, leaves: list[str]) -> dict[int, str]:
         """What to call the graph's inputs."""
@@ -194,7 +202,7 @@ class Filler:
             node["line"] = loc.line if loc else None
             nodes.append(node)
         for position, (name, value) in enumerate(self._outputs()):
-            nodes.append(self._node(f"o{position}", name, "output", base_of(self.program, value)))
+            nodes.append(self._node(f"o{position}", name, "output", self.graph.viewed(value)))
 
     def _outputs(self) -> list[tuple[str, int]]:
         """Results, then what is written back into arguments."""
@@ -208,6 +216,21 @@ class Filler:
         results = self.program.results
         named = [(_output_name(key), value) for key, value in zip(keys, results, strict=True)]
         return named + [(f"{self.names[x]} (written)", value) for x, value in self.program.writes]
+
+    def _values(self) -> dict[object, int]:
+        """What the ledger knows an input or an operator by -> the value of its node."""
+        shown = {*self._shown_inputs()}
+        found: dict[object, int] = {
+            ("input", place): value
+            for place, value in enumerate(self.graph.inputs)
+            if value in shown
+        }
+        for box in self.boxes:
+            is_maker = self.maker.get(box.value) is box
+            for site in {node.site for node in box.nodes if node.site >= 0}:
+                if is_maker or ("site", site) not in found:
+                    found["site", site] = box.value
+        return found
 
     def _node(self, node_id: str, label: str, kind: Any, value: int) -> Node:
         found = self.graph.values[value]
@@ -230,7 +253,7 @@ class Filler:
             for value in box.reads:
                 self._edge(value, box.id, box.group)
         for position, (_, value) in enumerate(self._outputs()):
-            self._edge(base_of(self.program, value), f"o{position}")
+            self._edge(self.graph.viewed(value), f"o{position}")
 
     def _edge(self, value: int, target: str, group: int | None = None) -> None:
         own = self.within.get((value, group)) if group is not None else None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable, Mapping
 
 from fusekit.ir import Graph, Node
 from fusekit.runtime.program import Program
 from fusekit.runtime.traffic import bytes_of, operators
 from fusekit.viz.model.schema import Ledger, LedgerRow
 
-__all__ = ["eager_launches", "ledger"]
+__all__ = ["add_row", "eager_launches", "ledger"]
 
 
 def eager_launches(graph: Graph) -> int:
@@ -17,13 +18,24 @@ def eager_launches(graph: Graph) -> int:
     return len(operators(graph))
 
 
-def ledger(program: Program, names: dict[int, str]) -> Ledger:
-    """Every tensor that eager PyTorch would move; `names` are those of the captured inputs."""
+def ledger(
+    program: Program,
+    names: dict[int, str],
+    values: Mapping[object, int],
+    memory: Mapping[int, Hashable],
+) -> tuple[Ledger, list[Hashable]]:
+    """Every tensor that eager PyTorch would move, and where each row's lies (None if unknown).
+
+    Args:
+        program: what the call runs.
+        names: of the captured inputs.
+        values: ("input", its place) or ("site", its number in the trace) -> the view's value.
+        memory: where values of the captured graph lie; those at one place are one tensor.
+    """
     traced = program.capture.graph
-    eager = _eager_traffic(traced)
     fused = _fused_traffic(program)
-    rows = []
-    for value, nbytes in eager.items():
+    rows: dict[Hashable, LedgerRow] = {}
+    for value, nbytes in _eager_traffic(traced).items():
         node = traced.producers.get(value)
         if node is None:
             key: object = ("input", traced.inputs.index(value))
@@ -31,25 +43,35 @@ def ledger(program: Program, names: dict[int, str]) -> Ledger:
         else:
             key = ("site", node.site)
             name = _label(node)
-        spent = fused.pop(key, 0)
         found = traced.values[value]
-        rows.append(
-            LedgerRow(
-                name=name,
-                shape=list(found.shape or ()),
-                dtype=found.dtype.value if found.dtype else "",
-                eager=nbytes,
-                fused=spent,
-                removed=spent == 0,
-                value=None,
-            )
+        row = LedgerRow(
+            name=name,
+            shape=list(found.shape or ()),
+            dtype=found.dtype.value if found.dtype else "",
+            eager=nbytes,
+            fused=fused.pop(key, 0),
+            removed=False,
+            value=values.get(key),
         )
-    return Ledger(
-        rows=rows,
-        eager=sum(row["eager"] for row in rows),
-        fused=sum(row["fused"] for row in rows) + sum(fused.values()),
-        floor=_floor(traced),
+        add_row(rows, memory.get(value, value), row)
+    made = Ledger(
+        rows=list(rows.values()),
+        eager=sum(row["eager"] for row in rows.values()),
+        fused=sum(row["fused"] for row in rows.values()) + sum(fused.values()),
+        floor=_floor(traced, memory),
     )
+    known = set(memory.values())
+    return made, [place if place in known else None for place in rows]
+
+
+def add_row(rows: dict[Hashable, LedgerRow], place: Hashable, row: LedgerRow) -> None:
+    """Take in a row, or what it moves where its tensor has one already."""
+    same = rows.setdefault(place, row)
+    if same is not row:
+        same["eager"] += row["eager"]
+        same["fused"] += row["fused"]
+        same["value"] = row["value"] if same["value"] is None else same["value"]
+    same["removed"] = same["fused"] == 0
 
 
 def _label(node: Node) -> str:
@@ -57,20 +79,12 @@ def _label(node: Node) -> str:
     return parts[1] if len(parts) > 1 else node.origin or node.op
 
 
-def _base(graph: Graph, value: int) -> int:
-    node = graph.producers.get(value)
-    while node is not None and node.op == "view":
-        value = node.inputs[0]
-        node = graph.producers.get(value)
-    return value
-
-
 def _eager_traffic(graph: Graph) -> dict[int, int]:
     """Value -> bytes written once by its operator and read once by every operator that uses it."""
     traffic: Counter[int] = Counter()
     for operator in operators(graph):
         for value in operator.reads:
-            traffic[_base(graph, value)] += bytes_of(graph.values[value])
+            traffic[graph.viewed(value)] += bytes_of(graph.values[value])
         for value in operator.writes:
             traffic[value] += bytes_of(graph.values[value])
     order = [*graph.inputs, *(out for node in graph.nodes for out in node.outputs)]
@@ -92,15 +106,17 @@ def _fused_traffic(program: Program) -> Counter[object]:
 
 
 def _key(program: Program, value: int) -> object:
-    value = _base(program.graph, value)
+    value = program.graph.viewed(value)
     node = program.graph.producers.get(value)
     if node is None:
         return ("input", program.graph.inputs.index(value))
     return ("site", node.site)
 
 
-def _floor(graph: Graph) -> int:
-    used = {_base(graph, i) for node in graph.nodes for i in node.inputs}
-    ends = [i for i in graph.tensor_inputs if i in used]
-    ends += [_base(graph, i) for i in dict.fromkeys(graph.outputs)]
-    return sum(graph.values[i].nbytes for i in ends)
+def _floor(graph: Graph, memory: Mapping[int, Hashable]) -> int:
+    """Inputs read once and outputs written once, each place in memory once."""
+    used = {graph.viewed(i) for node in graph.nodes for i in node.inputs}
+    inputs = [i for i in graph.tensor_inputs if i in used]
+    outputs = [graph.viewed(i) for i in graph.outputs]
+    kept = ({memory.get(i, i): i for i in ends}.values() for ends in (inputs, outputs))
+    return sum(graph.values[i].nbytes for ends in kept for i in ends)

@@ -16,7 +16,7 @@ from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.kernels import generate
 from fusekit.runtime.program import KernelCall, Program, rebind
 from fusekit.viz.code.diff import Variant
-from fusekit.viz.collect.boxes import base_of, boxes, group_name
+from fusekit.viz.collect.boxes import boxes, group_name
 from fusekit.viz.model.schema import Source
 
 __all__ = ["ASSEMBLY", "Texts", "sources"]
@@ -175,7 +175,7 @@ class Texts:
             if not spans:
                 continue
             box = self._maker.get(old)
-            value = str(box.value if box is not None else base_of(self._program, old))
+            value = str(box.value if box is not None else self._program.graph.viewed(old))
             numbers.setdefault(value, set()).update(_lines(spans))
         return {
             value: [list(run) for run in runs_of(sorted(found))] for value, found in numbers.items()

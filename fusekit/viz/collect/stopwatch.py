@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from fusekit.api import FusedFunction
-from fusekit.bench.stopwatch import Tell, race
+from fusekit.bench.measuring.comparing import race
+from fusekit.bench.measuring.stopwatch import Tell
+from fusekit.bench.measuring.timing import Settings
 from fusekit.errors import UsageError
 from fusekit.viz.model.schema import Timing
 
@@ -17,7 +19,7 @@ def timing_of(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any
     """Fused against eager, measured now; None where running twice would change the arguments."""
     if _writes(fused, args, kwargs):
         return None
-    return race(fused, args, kwargs).as_timing()
+    return race(fused, args, kwargs, settings=Settings(flush=True)).as_timing()
 
 
 def measured(
@@ -30,7 +32,17 @@ def measured(
     flush: bool = True,
     tell: Tell | None = None,
 ) -> Timing:
-    """The same with choices, see `race`.
+    """The same with choices.
+
+    Args:
+        fused: the function.
+        args: positional arguments of the call.
+        kwargs: named ones.
+        against: of "eager" and "inductor"; the first is the baseline.
+        seconds: the most time for the rounds on one device; compiling comes on top.
+        flush: write over the caches before each sample, which is then one call; else samples are
+            half a millisecond of calls with warm caches.
+        tell: told how far it is; it stops by raising.
 
     Raises:
         UsageError: running it twice would change the arguments, or it is not fused at all.
@@ -40,8 +52,8 @@ def measured(
             "this call is not timed: it is not fused, or it writes into its arguments, so that "
             "each run would start from other values"
         )
-    found = race(fused, args, kwargs, against=against, seconds=seconds, flush=flush, tell=tell)
-    return found.as_timing()
+    how = Settings(seconds=seconds, flush=flush)
+    return race(fused, args, kwargs, against=against, settings=how, tell=tell).as_timing()
 
 
 def _writes(fused: FusedFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

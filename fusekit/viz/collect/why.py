@@ -73,6 +73,7 @@ def fill_why(
                 checks=_checks(checks, info.decline, _operands(program, seam)),
                 remedy=_remedy(outcome),
                 tried=outcome.tried,
+                line=info.decline.loc.line if info.decline.loc else None,
             )
         )
     if verdicts:

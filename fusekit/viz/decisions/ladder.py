@@ -95,27 +95,25 @@ def _frame(model: Model, nodes: list[Node], number: int) -> str:
     rungs = model["ladder"]
     kernel = _kernels(model, nodes, number)
     order = {group["id"]: index for index, group in enumerate(model["groups"])}
-    chips = "".join(_chip(node, order, kernel[node["id"]]) for node in nodes)
+    # The first is what a script goes on with, in place of the others.
+    chips = " ".join(_chip(node, order, kernel[node["id"]], linked=not number) for node in nodes)
     rung = rungs[number]
     launches = plural(rung["launches"], "launch")
     said = escape(f"step {number}: {launches}, {bytes_text(rung['bytes'])}")
     return f'<div class="fk-frame" data-step="{number}"><p class="fk-note">{said}</p>{chips}</div>'
 
 
-_CHIP = "border-radius:4px;padding:0 5px;margin:1px;display:inline-block"
-
-
-def _chip(node: Node, order: dict[str, int], kernel: int) -> str:
+def _chip(node: Node, order: dict[str, int], kernel: int, *, linked: bool) -> str:
     label, value = escape(visible(node["label"])), node["value"]
     if node["group"] is None:
-        style = f"border:1px dashed #87919d;{_CHIP}"
-        return f'<span class="fk-chip-op" style="{style}" data-v="{value}">{label}</span>'
+        links = f' data-v="{value}"' if linked else ""
+        style = "border:1px dashed #87919d;padding:0 5px"
+        return f'<span class="fk-chip-op" style="{style}"{links}>{label}</span>'
     index = order[node["group"]]
-    return (
-        f'<span class="fk-chip-op {group_class(index)}" style="border:1px solid #87919d;{_CHIP}" '
-        f'data-n="{escape(node["id"])}" data-g="{index}" data-v="{value}">{label} '
-        f"<b>{kernel}</b></span>"
-    )
+    links = f' data-n="{escape(node["id"])}" data-g="{index}" data-v="{value}"' if linked else ""
+    style = "border:1px solid #87919d;padding:0 5px"
+    cls = f"fk-chip-op {group_class(index)}" if linked else "fk-chip-op"
+    return f'<span class="{cls}" style="{style}"{links}>{label} <b>{kernel}</b></span>'
 
 
 def _kernels(model: Model, nodes: list[Node], number: int) -> dict[str, int]:

@@ -31,28 +31,54 @@ def why_headline(model: Model) -> str:
     return " · ".join(parts) or "everything fused"
 
 
-def why_html(model: Model) -> str:
-    """Seams with their cards, what PyTorch runs, rejected pairs; "" when everything fused."""
+def why_html(model: Model, bytes_per_second: float | None = None) -> str:
+    """Seams with their cards, what PyTorch runs, rejected pairs; "" when everything fused.
+
+    With the copy bandwidth of this machine, prices have a time.
+    """
     parts = []
     if model["seams"]:
         heads = ["seam", "code", "why", "price", "smallest change"]
-        rows = [_row(model, seam) + _card(model, seam, len(heads)) for seam in model["seams"]]
+        rate = bytes_per_second
+        rows = [_row(model, seam, rate) + _card(model, seam, len(heads)) for seam in model["seams"]]
         parts.append(table("fk-seams", heads, rows))
+        if rate:
+            parts.append(f'<p class="fk-note fk-rate">{escape(_RATE.format(rate / 1e9))}</p>')
     if model["declined"]:
         heads = ["left to PyTorch", "code", "why", "line", "what to do"]
         parts.append(table("fk-declined", heads, [_declined(item) for item in model["declined"]]))
     return "".join(parts) + _pairs(model)
 
 
-def _row(model: Model, seam: Seam) -> str:
+_RATE = (
+    "Times are those of a seam's bytes at this machine's measured copy bandwidth, {:.3g} GB a "
+    "second; what a launch takes comes on top."
+)
+
+
+def _row(model: Model, seam: Seam, rate: float | None) -> str:
     ends = f"{end_name(model, seam['source'])} → {end_name(model, seam['target'])}"
     price = f"{bytes_text(seam['bytes'])}, {plural(seam['launches'], 'launch')}"
+    time = f'<p class="fk-note">{_time(seam, rate)}</p>' if rate else ""
     values = _values(model, seam)
     linked = f' data-v="{" ".join(values)}"' if values else ""
+    if seam["line"] is not None:
+        linked += f' data-l="{seam["line"]}"'
     return (
-        f"<tr{linked}>{head(ends)}{cell(seam['code'], 'fk-id')}{cell(seam['sentence'])}"
-        f"{cell(price, 'fk-num-cell')}{_change(seam)}</tr>"
+        f"<tr{linked}>{head(ends)}{cell(seam['code'], 'fk-id')}{_why(seam)}"
+        f'<td class="fk-num-cell">{price}{time}</td>{_change(seam)}</tr>'
     )
+
+
+def _time(seam: Seam, rate: float) -> str:
+    """`about 3.2 µs`."""
+    return f"about {seconds_text(seam['bytes'] / rate)}"
+
+
+def _why(seam: Seam) -> str:
+    """The reason, and the user's line."""
+    where = "" if seam["line"] is None else f'<p class="fk-note">line {seam["line"]}</p>'
+    return f"<td>{escape(visible(seam['sentence']))}{where}</td>"
 
 
 def _values(model: Model, seam: Seam) -> list[str]:
@@ -67,6 +93,8 @@ def _change(seam: Seam) -> str:
     if found is not None:
         said = f'<p class="fk-verified">verified: {escape(verified(seam))}</p>'
         return f"<td>{escape(visible(found['text']))}{said}</td>"
+    if seam["tried"] is None and seam["hint"]:
+        return cell(seam["hint"])
     hint = f'<p class="fk-note">{escape(visible(seam["hint"]))}</p>' if seam["hint"] else ""
     return f"<td>{escape(change_text(seam))}{hint}</td>"
 
@@ -190,12 +218,13 @@ class SeamCards:
         lines = []
         for seam in self.model["seams"]:
             ends = " -> ".join(end_name(self.model, e) for e in (seam["source"], seam["target"]))
-            lines.append(f"[{visible(seam['code'])}] {ends}: {visible(seam['sentence'])}")
+            where = "" if seam["line"] is None else f", line {seam['line']}"
+            lines.append(f"[{visible(seam['code'])}] {ends}{where}: {visible(seam['sentence'])}")
             for check in seam["checks"]:
                 mark = "does not apply" if check["holds"] else "applies"
                 lines.append(f"    {visible(check['code'])} {mark}: {visible(check['operands'])}")
-            seconds = self.seconds(seam)
-            time = "" if seconds is None else f", about {seconds_text(seconds)}"
+            rate = self.bytes_per_second
+            time = f", {_time(seam, rate)}" if rate else ""
             launches = plural(seam["launches"], "launch")
             lines.append(f"    price: {bytes_text(seam['bytes'])}, {launches}{time}")
             lines.append(f"    change: {change_text(seam)}")

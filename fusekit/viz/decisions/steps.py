@@ -7,12 +7,14 @@ from typing import Any
 
 from fusekit.api import FusedFunction
 from fusekit.bench import Variant, what_if
+from fusekit.bench.trying.variant import Race
 from fusekit.config import current
-from fusekit.errors import FusionDeclined, UsageError
+from fusekit.errors import UsageError
 from fusekit.fusion import Plan
 from fusekit.fusion.decisions import decisions, division_after
 from fusekit.runtime.counterfactual import argument_limit
-from fusekit.runtime.plans import plan_of, plan_with
+from fusekit.runtime.plans import plan_with
+from fusekit.runtime.program import rules_of
 from fusekit.viz.collect.ladder import joins_in_a_rung
 from fusekit.viz.model.schema import Model
 from fusekit.viz.words import bytes_text, plural, ratio_text, seconds_text
@@ -43,18 +45,26 @@ class MeasuredStep:
 
     @property
     def measured(self) -> float | None:
-        """Time over that of the plan in force, medians; None if it was not run."""
+        """Time over that of the plan in force, in the same rounds; None if it was not run."""
         race = self._race()
-        return race.seconds / race.baseline if race else None
+        return 1 / race.ratio if race else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The middle half of the samples, over the median of the plan in force."""
+        """Where `measured` truly lies with 95 %; None if it was not run, or too few times."""
         race = self._race()
-        if race is None:
+        if race is None or race.interval is None:
             return None
-        middle, half = race.seconds / race.baseline, race.spread / race.baseline / 2
-        return middle - half, middle + half
+        low, high = race.interval
+        return 1 / high, 1 / low
+
+    @property
+    def measured_text(self) -> str:
+        """`1.8× (1.7× to 1.9×)`; without the interval if there is none; "not run"."""
+        if self.measured is None:
+            return "not run"
+        between = " to ".join(map(ratio_text, self.interval or ()))
+        return f"{ratio_text(self.measured)} ({between})" if between else ratio_text(self.measured)
 
     @property
     def disagrees(self) -> bool:
@@ -81,20 +91,19 @@ class MeasuredStep:
 
     def __str__(self) -> str:
         """With times: `step 2: 4 launches, ...`."""
-        made, race, interval = self.variant.made, self._race(), self.interval
+        made, race = self.variant.made, self._race()
         lines = [
             f"step {self.step}: {plural(made.launches, 'launch')}, {bytes_text(made.nbytes)}",
             f"  estimated {ratio_text(self.estimate)} the time of the plan in force, by bytes",
         ]
-        if race and interval:
-            low, high = map(ratio_text, interval)
+        if race:
             took = f"{seconds_text(race.seconds)}, the plan {seconds_text(race.baseline)}"
-            lines.append(f"  measured {ratio_text(self.measured)} ({low} to {high}): {took}")
+            lines.append(f"  measured {self.measured_text}: {took}")
         if self.disagrees:
             lines.append("  the two disagree by more than a factor of 2: bytes are not what counts")
         return "\n".join(lines)
 
-    def _race(self) -> Any:
+    def _race(self) -> Race | None:
         return next((race for race in self.variant.races if race.against == "current"), None)
 
 
@@ -103,28 +112,30 @@ def step_plan(
 ) -> Plan:
     """The division after so many steps, as `fusekit.fuse(fn, plan=...)` takes it.
 
-    The first steps, "eager" among them, are a kernel for each operator; the last is what fusekit
-    does of itself.
+    The first steps, "eager" among them, are a kernel for each operator; the last is the plan in
+    force: what fusekit does of itself, or what the function was fused with.
 
     Raises:
-        UsageError: there is no such step, or the function follows a plan of its own.
+        UsageError: there is no such step.
         FusionDeclined: the call is not fused.
     """
     rungs = model["ladder"]
     if not 0 <= step < len(rungs):
         raise UsageError(f"no step {step} in the ladder; there are 0 to {len(rungs) - 1}")
-    if fused.planned is not None:
-        raise UsageError("this function follows a plan: its steps are not those of the partition")
-    entry = fused.entry(args, kwargs)
-    if entry.program is None:
-        raise FusionDeclined(entry.decline)
-    limit = argument_limit(entry.program, current().max_arguments)
-    graph = entry.program.graph
-    each = joins_in_a_rung(decisions(graph, limit))
+    program = fused.entry(args, kwargs).captured()
+    limit = argument_limit(program, current().max_arguments)
+    graph = program.graph
+    rules = rules_of(program.capture, graph, fused.planned)
+    each = joins_in_a_rung(decisions(graph, limit, rules))
     if step == len(rungs) - 1:
-        return plan_of(entry.program)
+        return fused.plan(*args, **kwargs)
     joined = sum(rung["kind"] == "join" for rung in rungs[: step + 1])
-    return plan_with(entry.program, division_after(graph, limit, joined * each))
+    made = plan_with(program, division_after(graph, limit, joined * each, rules))
+    own = fused.planned
+    if own is None:
+        return made
+    # what must be together is not yet; what must not be, or is PyTorch's, holds at every step
+    return dataclasses.replace(made, apart=own.apart, alone=own.alone, opaque=own.opaque)
 
 
 def measure_step(

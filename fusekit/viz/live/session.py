@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-from torch.utils import _pytree as pytree
-
 from fusekit.api import FusedFunction, fuse
-from fusekit.bench.variants import resized
+from fusekit.bench.limits.ceilings import known_ceilings
+from fusekit.bench.limits.roofs import Roofline, roofline_of
+from fusekit.bench.measuring.contenders import device_of
+from fusekit.bench.trying.alteration import Alterable
 from fusekit.errors import UsageError
+from fusekit.runtime.cached import FunctionCache
 from fusekit.runtime.engines import ENGINES
 from fusekit.runtime.entry import Entry
 from fusekit.viz.code.diff import Variant
 from fusekit.viz.collect.sources import Texts, sources
-from fusekit.viz.model.schema import Model, Source
+from fusekit.viz.collect.stopwatch import measured
+from fusekit.viz.model.schema import Model, Source, Timing
 from fusekit.viz.panels import PANELS, Call, Fields, Progress, Shown
 
 __all__ = ["CallSession"]
-
-_MAX_ELEMENTS = 1 << 25
-"""The largest tensor a slider may ask for."""
 
 _Called = tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]
 ModelOf = Callable[[FusedFunction, tuple[Any, ...], dict[str, Any]], Model]
@@ -39,24 +38,25 @@ class CallSession:
     ) -> None:
         """Remember the call."""
         self._fused = fused
-        self._leaves, self._spec = pytree.tree_flatten((args, kwargs))
+        self._given = Alterable(args, kwargs)
         self._model = model
         self._kept: dict[str, dict[str, Any]] = {}
         self._current: tuple[tuple[int, str], _Called] | None = None
-        tensors = [x for x in self._leaves if isinstance(x, torch.Tensor)]
-        sized = [tensor for tensor in tensors if tensor.dim()]
-        self._extent = sized[0].shape[0] if sized else 0
-        self._widest = max((t.numel() // max(self._extent, 1) for t in sized), default=1)
 
     def sizes(self) -> list[int]:
         """Powers of two up to four times the extent, and the extent."""
-        limit = min(4 * self._extent, _MAX_ELEMENTS // max(self._widest, 1))
+        extent = self._given.extent
+        limit = min(4 * extent, self._given.largest)
         powers = [1 << k for k in range(limit.bit_length()) if 1 << k <= limit]
-        return sorted({*powers, self._extent} - {0})
+        return sorted({*powers, extent} - {0})
+
+    def size(self) -> int:
+        """The extent."""
+        return self._given.extent
 
     def engines(self) -> list[str]:
         """The engines that can run it here, the default first."""
-        device = next((x.device.type for x in self._leaves if isinstance(x, torch.Tensor)), "cpu")
+        device = self._device()
         return [
             name
             for name, engine in ENGINES.items()
@@ -69,7 +69,31 @@ class CallSession:
 
     def call(self) -> _Called:
         """The call as it was given."""
-        return self._fused, *pytree.tree_unflatten(self._leaves, self._spec)
+        return self._fused, self._given.args, dict(self._given.kwargs)
+
+    def kernels(self) -> _Called:
+        """The same."""
+        return self.call()
+
+    def timing(self, against: Sequence[str], seconds: float, *, flush: bool) -> Timing:
+        """The call, measured now by the stopwatch."""
+        return measured(*self.call(), against=against, seconds=seconds, flush=flush)
+
+    def roofline(self, seconds: float) -> Roofline:
+        """Each kernel against what this machine can do."""
+        return roofline_of(*self.call(), seconds=seconds)
+
+    def bandwidth(self) -> float | None:
+        """Bytes a second of the device while copying, if that has been measured here."""
+        found = known_ceilings(self._device())
+        return found.bandwidth if found else None
+
+    def _device(self) -> str:
+        return device_of((self._given.args, self._given.kwargs))
+
+    def cache(self) -> FunctionCache:
+        """What is held for the function."""
+        return self._fused.cache()
 
     def sources(self, languages: Sequence[str]) -> list[Source]:
         """The texts in these languages, as far as they can be made here."""
@@ -106,8 +130,7 @@ class CallSession:
     ) -> tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]:
         """Made once for each choice: a panel may ask for it at every key."""
         if self._current is None or self._current[0] != (size, engine):
-            leaves = [resized(leaf, self._extent, size) for leaf in self._leaves]
-            args, kwargs = pytree.tree_unflatten(leaves, self._spec)
+            args, kwargs = self._given.make(size)
             function = fuse(
                 self._fused.function, engine=engine, name=self._fused.name, plan=self._fused.planned
             )

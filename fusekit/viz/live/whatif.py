@@ -140,9 +140,7 @@ def _changes_of_many(found: Sequence[Operator]) -> Iterable[tuple[str, str]]:
 
 def _maker(program: Program, value: int) -> int | None:
     """The operator that makes a value, or what the value is a view of."""
-    node = program.graph.producers.get(value)
-    while node is not None and node.op == "view":
-        node = program.graph.producers.get(node.inputs[0])
+    node = program.graph.producers.get(program.graph.viewed(value))
     return None if node is None else node.site
 
 

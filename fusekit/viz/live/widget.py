@@ -14,8 +14,9 @@ import anywidget
 import traitlets
 
 from fusekit.errors import UsageError
+from fusekit.viz.hydrator import script, shipped
 from fusekit.viz.model.schema import Model, check
-from fusekit.viz.page import block, script, stylesheet
+from fusekit.viz.page import block, stylesheet
 from fusekit.viz.palette import static
 from fusekit.viz.panels.panel import Cancelled, Progress, Shown
 from fusekit.viz.text import headline
@@ -35,8 +36,10 @@ class LiveView(anywidget.AnyWidget):
         view: the same as a `FusionView`, to keep or to save.
     """
 
-    _esm = f"{script()}{static('js/panels.js')}{static('js/edit.js')}{static('js/live.js')}"
-    _css = f"{stylesheet()}{static('live.css')}{static('desk.css')}{static('numbers.css')}"
+    _esm = script() + "".join(map(shipped, ("panels", "edit", "grid", "slider", "live")))
+    _css = stylesheet() + "".join(
+        static(f"{name}.css") for name in ("live", "whatif", "desk", "numbers")
+    )
 
     sizes = traitlets.List(traitlets.Int()).tag(sync=True)
     engines = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -56,14 +59,15 @@ class LiveView(anywidget.AnyWidget):
         self._running = threading.Lock()
         self._worker = concurrent.futures.ThreadPoolExecutor(1, "fusekit-live")
         self._progress: dict[str, Progress] = {}
+        self._rate: float | None = None
         self.model = model
         super().__init__(
             sizes=sizes,
             engines=engines,
             panels=session.panels(),
-            size=sizes[-1],
+            size=session.size(),
             engine=engines[0],
-            html=block(model, hydrate=False),
+            html=self._drawn(model),
         )
         self.on_msg(self._asked)
 
@@ -86,7 +90,7 @@ class LiveView(anywidget.AnyWidget):
             try:
                 self._choose(size, engine)
                 model = check(self._session.rerun(size, engine), where="the session's answer")
-                html = block(model, hydrate=False)
+                html = self._drawn(model)
                 self.model = model
                 self.html = html
             except Exception as error:  # noqa: BLE001  whatever it is, the user sees it in the view
@@ -97,6 +101,11 @@ class LiveView(anywidget.AnyWidget):
     def wait(self) -> None:
         """Return when everything that the browser has asked for so far is answered."""
         self._worker.submit(lambda: None).result()
+
+    def _drawn(self, model: Model) -> str:
+        """The view; its seams have times once the machine's bandwidth is known."""
+        self._rate = self._session.bandwidth()
+        return block(model, hydrate=False, bytes_per_second=self._rate)
 
     def _choose(self, size: int, engine: str) -> None:
         if size not in self.sizes or engine not in self.engines:
@@ -138,6 +147,8 @@ class LiveView(anywidget.AnyWidget):
             text = markup.escape(_said(error))
             drawn = f'<p class="fk-error" role="alert">{text}</p><button name="again">back</button>'
         self.send({"panel": name, "number": number, "html": drawn})
+        if self._session.bandwidth() != self._rate:  # the panel has measured it
+            self.html = self._drawn(self.model)
 
 
 def _said(error: Exception) -> str:

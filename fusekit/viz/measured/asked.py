@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from fusekit.api import FusedFunction
-from fusekit.bench import crossing, roofs
-from fusekit.bench.crossing import Crossover
-from fusekit.bench.roofs import Roofline
-from fusekit.bench.stopwatch import Tell
-from fusekit.bench.sweeping import Point, Sweep, points_of
-from fusekit.bench.variants import Variants
-from fusekit.viz.collect.stopwatch import measured
+from fusekit.bench.crossing import search as crossing
+from fusekit.bench.crossing.search import Crossover
+from fusekit.bench.measuring.stopwatch import Tell
+from fusekit.bench.measuring.sweeping import Point, Sweep, points_of
+from fusekit.bench.trying.alteration import Alterable
 
-__all__ = ["crossover", "measured", "roofline", "sweep"]
+__all__ = ["crossover", "sweep"]
 
 _Call = tuple[FusedFunction, tuple[Any, ...], dict[str, Any]]
 
@@ -39,18 +37,18 @@ def sweep(
         sizes: of the first tensor's first dimension; none means eight powers of two up to the
             call's own.
         dtype: what floating point arguments are cast to; "" leaves them.
-        layout: "contiguous" or "strided"; "" leaves them.
+        layout: of `fusekit.bench.trying.alteration.LAYOUTS`; "" leaves them.
         against: of "eager" and "inductor"; the first is the baseline.
         seconds: the most time for the rounds at one size.
         tell: told how many sizes are done, of how many, and a word; may raise.
     """
     fused, args, kwargs = call
-    variants = Variants(args, kwargs)
-    most = max(variants.extent, 1)
-    wanted = list(sizes) or variants.powers(max(1, most >> 8), most)
+    alterable = Alterable(args, kwargs)
+    most = max(alterable.extent, 1)
+    wanted = list(sizes) or alterable.powers(max(1, most >> 8), most)
     points = points_of(
         fused,
-        lambda size: variants.make(size, dtype, layout),
+        lambda size: alterable.make(size, dtype, layout),
         wanted,
         against=against,
         seconds=seconds,
@@ -61,11 +59,6 @@ def sweep(
         for point in points:
             found = (*found, point)
     return Sweep(fused.name, found)
-
-
-def roofline(call: _Call, seconds: float) -> Roofline:
-    """See `fusekit.roofline`."""
-    return roofs.roofline_of(*call, seconds=seconds)
 
 
 def crossover(call: _Call, **choices: Any) -> Crossover:

@@ -16,8 +16,8 @@ from fusekit.viz.tables import head, table
 from fusekit.viz.words import ratio_text, visible
 
 if TYPE_CHECKING:
-    from fusekit.bench.crossing import Crossover
-    from fusekit.bench.grid import Cell
+    from fusekit.bench.crossing.grid import Cell
+    from fusekit.bench.crossing.search import Crossover
 
 __all__ = ["crossover_alt", "crossover_html", "crossover_svg", "shown"]
 

@@ -16,8 +16,8 @@ from fusekit.viz.tables import cell, head, table
 from fusekit.viz.words import bytes_text, seconds_text, visible
 
 if TYPE_CHECKING:
-    from fusekit.bench.ceilings import Ceilings
-    from fusekit.bench.roofs import RoofGroup, Roofline
+    from fusekit.bench.limits.ceilings import Ceilings
+    from fusekit.bench.limits.roofs import RoofGroup, Roofline
 
 __all__ = ["roofline_alt", "roofline_html", "roofline_svg", "shown"]
 

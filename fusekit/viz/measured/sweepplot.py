@@ -16,7 +16,7 @@ from fusekit.viz.tables import cell, head, table
 from fusekit.viz.words import seconds_text, speed_text, visible
 
 if TYPE_CHECKING:
-    from fusekit.bench.sweeping import Sweep
+    from fusekit.bench.measuring.sweeping import Sweep
 
 __all__ = ["shown", "sweep_alt", "sweep_html", "sweep_svg"]
 
@@ -43,10 +43,15 @@ class _Series:
 def shown(sweep: Sweep) -> str:
     """What a notebook shows of a sweep."""
     points = [(row["size"], row["timing"]) for row in sweep.as_rows()]
-    body = sweep_html(points, sweep.verdict)
+    body = sweep_html(points, sweep.verdict) + _notes(sweep)
     return fragment(
         sweep.name, "sweep over sizes", f'<div class="fk-measured">{body}</div><!--fk-measured-->'
     )
+
+
+def _notes(sweep: Sweep) -> str:
+    """Who measured, and what failed."""
+    return "".join(f'<p class="fk-note">{escape(visible(note))}</p>' for note in sweep.notes)
 
 
 def sweep_html(points: Points, verdict: str) -> str:

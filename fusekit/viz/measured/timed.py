@@ -83,11 +83,7 @@ def timed(
     model = view.model
     timing = model["timing"]
     if timing is None or (against, seconds, flush) != (None, None, None):
-        call = view.session().call()
-        timing = asked().measured(
-            *call,
-            against=against or ("eager",),
-            seconds=3.0 if seconds is None else seconds,
-            flush=flush is not False,
+        timing = view.session().timing(
+            against or ("eager",), 3.0 if seconds is None else seconds, flush=flush is not False
         )
     return Timed(model["name"], timing, prediction(model, timing))

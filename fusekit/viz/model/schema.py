@@ -54,7 +54,10 @@ SCHEMA = "fusekit-view"
 VERSION = 2
 
 _ADDED: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("seams", {"value": None, "nodes": [], "checks": [], "remedy": None, "tried": None}),
+    (
+        "seams",
+        {"value": None, "nodes": [], "checks": [], "remedy": None, "tried": None, "line": None},
+    ),
     ("", {"machine": {}, "pairs": {"rows": [], "total": 0}, "ladder": []}),
     ("graph.nodes", {"strides": [], "bytes": 0}),
     ("sources", {"engine": ""}),

@@ -40,6 +40,7 @@ class Seam(TypedDict):
     checks: list[SeamCheck]
     remedy: Remedy | None  # the smallest change found
     tried: int | None  # how many changes were; None if none was looked for
+    line: int | None  # the user's, where known
 
 
 class Pair(TypedDict):

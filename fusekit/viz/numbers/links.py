@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fusekit.runtime.program import Program
-from fusekit.viz.collect.boxes import base_of, boxes
+from fusekit.viz.collect.boxes import boxes
 
 __all__ = ["Links"]
 
@@ -20,5 +20,5 @@ class Links:
 
     def attribute(self, values: Iterable[int]) -> str:
         """` data-v="3 5"`, or "" where nothing in a view stands for these values."""
-        shown = sorted({self._box.get(i, base_of(self._program, i)) for i in values})
+        shown = sorted({self._box.get(i, self._program.graph.viewed(i)) for i in values})
         return f' data-v="{" ".join(map(str, shown))}"' if shown else ""

@@ -105,7 +105,8 @@ def seam_sentence(model: Model, number: int) -> str:
     price = f"costs {bytes_text(seam['bytes'])} and {plural(seam['launches'], 'launch')}"
     hint = f"what may help: {visible(seam['hint'])}" if seam["hint"] else change_text(seam)
     change = hint if seam["remedy"] is None else f"smallest change: {change_text(seam)}"
-    head = f"seam {number + 1} of {len(model['seams'])}, {ends}, {visible(seam['code'])}"
+    line = "" if seam["line"] is None else f", line {seam['line']}"
+    head = f"seam {number + 1} of {len(model['seams'])}, {ends}, {visible(seam['code'])}{line}"
     return f"{head}: {visible(seam['sentence'])}; {price}; {change}."
 
 

@@ -23,7 +23,7 @@ from fusekit.viz.panels.whatif import WHAT_IF
 
 __all__ = ["PANELS", "Call", "Cancelled", "Fields", "Panel", "Progress", "Shown"]
 
-PANELS: tuple[Panel, ...] = (
+PANELS: tuple[Panel[Call], ...] = (
     *(WHAT_IF, EDIT, DIFF, ELEMENT, ROUNDING, DUET),
     *(STOPWATCH, ROOFLINE, SWEEP, CROSSOVER, LADDER, CACHE),
 )

@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from fusekit.errors import UsageError
 from fusekit.runtime.cached import CachedEntry, FunctionCache
 from fusekit.runtime.described import asked_of, text_of
+from fusekit.runtime.dispatch import Dispatcher
 from fusekit.runtime.guards import Guard
 from fusekit.runtime.lookup import Check, Lookup
 from fusekit.viz.panels.panel import Call, Fields, Panel, Progress
 from fusekit.viz.tables import cell, head, table
 from fusekit.viz.words import bytes_text, plural, seconds_text, short, visible
 
-__all__ = ["CACHE"]
+__all__ = ["CACHE", "drawn"]
 
 _MOST_ROWS = 50
 """Entries that are shown; of a function with more, the latest."""
@@ -25,8 +27,22 @@ _MOST_ROWS = 50
 
 def draw(call: Call, fields: Fields, _progress: Progress) -> str:
     """The form, what it answers, and the tables."""
-    function = call.own or call.fused
-    cache = function.cache()
+    quiet = torch.no_grad() if "no_grad" in fields else contextlib.nullcontext()
+    checked = " checked" if "no_grad" in fields else ""
+    box = f'<label><input type="checkbox" name="no_grad" data-now{checked}>under no_grad</label>'
+    with quiet:
+        return drawn(call.own or call.fused, call.args, call.kwargs, fields, box)
+
+
+def drawn(
+    function: Dispatcher,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    fields: Fields,
+    more: str = "",
+) -> str:
+    """The same for any dispatcher and a call of it; `more` are fields of the form."""
+    cache = FunctionCache(function)
     asked = fields.get("asked", "").strip()
     said = _act(cache, fields)
     number = int(fields["why"]) if fields.get("why", "").isdecimal() else None
@@ -34,17 +50,15 @@ def draw(call: Call, fields: Fields, _progress: Progress) -> str:
         found = cache.why(number)
         asked = found.asked
     else:
-        asked = asked or text_of(asked_of(function.original, call.args, call.kwargs).signature({}))
-        quiet = torch.no_grad() if "no_grad" in fields else contextlib.nullcontext()
-        with quiet:
-            try:
-                found = cache.would_serve(asked)
-            except UsageError as error:
-                said = f"{said}{_note(str(error), bad=True)}"
-                found = None
+        asked = asked or text_of(asked_of(function.original, args, kwargs).signature({}))
+        try:
+            found = cache.would_serve(asked)
+        except UsageError as error:
+            said = f"{said}{_note(str(error), bad=True)}"
+            found = None
     return "".join(
         (
-            _form(asked, fields),
+            _form(asked, fields, more),
             said,
             _verdict(found, number),
             _entries(cache, function.name, found),
@@ -80,8 +94,7 @@ def _note(text: str, *, bad: bool = False) -> str:
     return f"<p {kind}>{escape(visible(text))}</p>"
 
 
-def _form(asked: str, fields: Fields) -> str:
-    checked = " checked" if "no_grad" in fields else ""
+def _form(asked: str, fields: Fields, more: str) -> str:
     folder = escape(visible(fields.get("folder") or "fusekit-export"))
     return (
         '<p class="fk-cache-ask"><label class="fk-wide">signature '
@@ -92,9 +105,7 @@ def _form(asked: str, fields: Fields) -> str:
         "<code>f32[8,128]</code>, then if need be <code>transposed</code>, "
         "<code>strides(1,8)</code>, <code>requires_grad</code>, <code>cuda</code>; numbers and "
         "strings as in Python; <code>name=</code> for an argument by name.</p>"
-        f'<p><label><input type="checkbox" name="no_grad" data-now{checked}>'
-        "under no_grad</label>"
-        f'<label>export to <input name="folder" value="{folder}"></label></p>'
+        f'<p>{more}<label>export to <input name="folder" value="{folder}"></label></p>'
     )
 
 

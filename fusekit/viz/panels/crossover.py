@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-from fusekit.bench.crossing import Search, search_of
-from fusekit.bench.variants import DTYPES, LAYOUTS, Variants
+from fusekit.bench.crossing.search import Search, search_of
+from fusekit.bench.trying.alteration import DTYPES, LAYOUTS, Alterable
 from fusekit.viz.measured.crossplot import crossover_html
 from fusekit.viz.panels.fields import button, checks, number, number_of, row
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress
@@ -20,14 +20,14 @@ def draw(call: Call, fields: Fields, progress: Progress) -> str:
     is_new = set(fields) <= {"pinned"}
     dtypes = ["float32"] if is_new else _ticked(fields, "dtype", list(DTYPES))
     layouts = ["contiguous"] if is_new else _ticked(fields, "layout", list(LAYOUTS))
-    variants = Variants(call.args, call.kwargs)
-    high = int(number_of(fields, "high", max(variants.extent, 1), least=1, most=variants.largest))
+    alterable = Alterable(call.args, call.kwargs)
+    high = int(number_of(fields, "high", max(alterable.extent, 1), least=1, most=alterable.largest))
     seconds = number_of(fields, "seconds", _USUAL, least=_LEAST, most=_MOST)
     if "go" in fields:
         search = search_of(
             call.fused,
-            variants.make,
-            variants.powers(1, high),
+            alterable.make,
+            alterable.powers(1, high),
             list(itertools.product(dtypes, layouts)),
         )
         call.kept["search"] = search
@@ -39,7 +39,7 @@ def draw(call: Call, fields: Fields, progress: Progress) -> str:
         checks("dtypes", "dtype", list(DTYPES), dtypes)
         + checks("layouts", "layout", list(LAYOUTS), layouts)
         + row(
-            number("sizes up to", "high", high, least=1, most=variants.largest),
+            number("sizes up to", "high", high, least=1, most=alterable.largest),
             number("for", "seconds", seconds, least=_LEAST, most=_MOST, unit="s"),
             button("search", "go"),
         )

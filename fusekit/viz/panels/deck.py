@@ -6,8 +6,8 @@ import json
 from html import escape
 from urllib.parse import quote
 
-from fusekit.bench.targets import HOST, Figures
-from fusekit.bench.variant import Race, Variant
+from fusekit.bench.trying.targets import HOST, Figures
+from fusekit.bench.trying.variant import Race, Variant
 from fusekit.errors import UsageError
 from fusekit.viz.live.deck import CURRENT, Card, Deck
 from fusekit.viz.panels.fields import button, row, select
@@ -79,8 +79,7 @@ def _race(race: Race | None) -> str:
     if race is None:
         return cell("")
     if race.outcome == "cannot tell":
-        why = "the spreads overlap" if race.reason.startswith("quartiles") else race.reason
-        return f'<td>cannot tell<div class="fk-note">{escape(why)}</div></td>'
+        return f'<td>cannot tell<div class="fk-note">{escape(race.reason)}</div></td>'
     said = f"{ratio_text(race.ratio)} {race.outcome}"
     return f'<td class="fk-out-{race.outcome}"><span class="fk-outcome">{escape(said)}</span></td>'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 
 from fusekit.compilers.x86 import X86_INSTRUCTIONS
@@ -10,21 +11,35 @@ from fusekit.runtime.engines import ENGINES
 from fusekit.viz.code.diff import Variant, diff
 from fusekit.viz.code.section import label
 from fusekit.viz.collect.sources import ASSEMBLY, Texts
-from fusekit.viz.model.schema import Source
+from fusekit.viz.model.schema import Model, Source
 from fusekit.viz.panels.panel import Call, Fields, Panel, Progress
 from fusekit.viz.words import visible
 
-__all__ = ["DIFF"]
+__all__ = ["DIFF", "drawn"]
 
 _FAST = {"": "as it is", "yes": "fast", "no": "exact"}
 """What is sent -> what the menu says of rounding."""
 
+_NOTHING = "no kernel of this call has a text to compare"
+
 
 def _draw(call: Call, fields: Fields, progress: Progress) -> str:
-    texts = {label(call.model, s): s for s in call.model["sources"] if s["engine"] in ASSEMBLY}
     program = call.fused.entry(call.args, call.kwargs).program
-    if program is None or not texts:
-        raise UsageError("no kernel of this call has a text to compare")
+    if program is None:
+        raise UsageError(_NOTHING)
+    return drawn(call.model, Texts(program).other, fields, progress)
+
+
+def drawn(
+    model: Model,
+    other: Callable[[Source, Variant], Source],
+    fields: Fields,
+    progress: Progress,
+) -> str:
+    """The menus, and a text of the model beside what `other` makes of it."""
+    texts = {label(model, s): s for s in model["sources"] if s["engine"] in ASSEMBLY}
+    if not texts:
+        raise UsageError(_NOTHING)
     name = fields.get("text", "")
     if name not in texts:
         name = next((n for n, s in texts.items() if s["language"] == "asm"), next(iter(texts)))
@@ -43,7 +58,7 @@ def _draw(call: Call, fields: Fields, progress: Progress) -> str:
         + _menu("fast", "rounding", _FAST, fast)
     )
     progress.step(0, 1, f"compiling for {variant}")
-    made = Texts(program).other(source, variant)
+    made = other(source, variant)
     found = diff(name, source, f"{name}, {variant}" if str(variant) else name, made)
     said = escape(visible(found.headline))
     return f'{menus}<p class="fk-note" aria-live="polite">{said}</p>{found.html}'

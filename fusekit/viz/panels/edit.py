@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from fusekit.api import FusedFunction
-from fusekit.bench.editing import CompilerMessage, EditResult, KernelEditor
+from fusekit.bench.editing.editor import CompilerMessage, EditResult, KernelEditor
 from fusekit.errors import FusionDeclined, UsageError
 from fusekit.runtime.engines import ENGINES
 from fusekit.viz.panels.panel import Call, Fields, Panel, Progress

@@ -46,19 +46,16 @@ def _table(call: Call, measured: dict[int, MeasuredStep]) -> str:
     for number in sorted(measured):
         found = measured[number]
         made = found.variant.made
-        interval = found.interval
-        low, high = map(ratio_text, interval) if interval else ("", "")
-        took = f"{ratio_text(found.measured)} ({low} to {high})" if interval else "not run"
         flag = "off by more than 2×" if found.disagrees else ""
         rows.append(
             f'<tr><th scope="row">{number}</th>{cell(str(made.launches), "fk-num-cell")}'
             f"{cell(bytes_text(made.nbytes), 'fk-num-cell')}"
-            f"{cell(ratio_text(found.estimate), 'fk-num-cell')}{cell(took, 'fk-num-cell')}"
-            f"{cell(flag)}</tr>"
+            f"{cell(ratio_text(found.estimate), 'fk-num-cell')}"
+            f"{cell(found.measured_text, 'fk-num-cell')}{cell(flag)}</tr>"
         )
     note = (
         "Time over that of the plan in force: estimated from bytes alone, and measured in turns "
-        "with it (median, and the middle half of the samples)."
+        "with it (the median ratio, and where it truly lies with 95 %)."
     )
     body = table("fk-steps", heads, rows) if rows else ""
     count = plural(len(call.model["ladder"]) - 1, "step")

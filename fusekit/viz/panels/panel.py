@@ -6,7 +6,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from fusekit.api import FusedFunction
 from fusekit.viz.model.schema import Model
@@ -81,8 +81,11 @@ class Progress:
             self._report({"done": done, "total": total, "said": said})
 
 
+CallT = TypeVar("CallT")
+
+
 @dataclasses.dataclass(frozen=True)
-class Panel:
+class Panel(Generic[CallT]):
     """A foldable part of a live view.
 
     Attributes:
@@ -97,4 +100,4 @@ class Panel:
     name: str
     title: str
     note: str
-    draw: Callable[[Call, Fields, Progress], str]
+    draw: Callable[[CallT, Fields, Progress], str]

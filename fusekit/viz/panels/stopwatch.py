@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
@@ -9,11 +11,11 @@ from torch.utils import _pytree as pytree
 
 from fusekit.viz.collect.stopwatch import measured
 from fusekit.viz.measured.timing import prediction, times_html
-from fusekit.viz.model.schema import Timing
+from fusekit.viz.model.schema import Model, Timing
 from fusekit.viz.panels.fields import button, number, number_of, row, select
 from fusekit.viz.panels.panel import Call, Fields, Panel, Progress
 
-__all__ = ["STOPWATCH", "label_of"]
+__all__ = ["STOPWATCH", "drawn", "label_of"]
 
 _AGAINST = {
     "eager": "eager PyTorch",
@@ -35,39 +37,42 @@ def label_of(call: Call) -> tuple[Any, ...]:
 
 def draw(call: Call, fields: Fields, progress: Progress) -> str:
     """The form and the latest result for the call as it is now."""
+    timed = functools.partial(measured, call.fused, call.args, call.kwargs)
+    return drawn(call.kept, label_of(call), timed, fields, progress, model=call.model)
+
+
+def drawn(
+    kept: dict[str, Any],
+    label: Hashable,
+    timed: Callable[..., Timing],
+    fields: Fields,
+    progress: Progress,
+    *,
+    model: Model,
+) -> str:
+    """The same for whatever `timed` measures; results are kept under `label`."""
     against = fields.get("against", "eager")
     seconds = number_of(fields, "seconds", _USUAL, least=_LEAST, most=_MOST)
     flush = fields.get("flush", "yes")
     if "go" in fields:
-        found = measured(
-            call.fused,
-            call.args,
-            call.kwargs,
+        found = timed(
             against=[name for name in against.split() if name in _AGAINST],
             seconds=seconds,
             flush=flush == "yes",
             tell=progress.step,
         )
-        call.kept["result"] = label_of(call), found
+        kept["result"] = label, found
     form = row(
         select("against", "against", _AGAINST, against),
         number("at most", "seconds", seconds, least=_LEAST, most=_MOST, unit="s"),
         select("caches", "flush", _FLUSH, flush),
         button("measure", "go"),
     )
-    return form + _result(call)
-
-
-def _result(call: Call) -> str:
-    label, timing = call.kept.get("result", (None, None))
-    if timing is None or label != label_of(call):
-        return '<p class="fk-note">Not measured yet for this size and engine.</p>'
-    return _drawn(call, timing)
-
-
-def _drawn(call: Call, timing: Timing) -> str:
-    said = times_html(timing, prediction(call.model, timing))
-    return f'<div class="fk-result">{said}</div>'
+    known, timing = kept.get("result", (None, None))
+    if timing is None or known != label:
+        return form + '<p class="fk-note">Not measured yet for this size and engine.</p>'
+    said = times_html(timing, prediction(model, timing))
+    return f'{form}<div class="fk-result">{said}</div>'
 
 
 STOPWATCH = Panel(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fusekit.bench.sweeping import Point, Sweep, points_of
-from fusekit.bench.variants import DTYPES, LAYOUTS, Variants
+from fusekit.bench.measuring.sweeping import Point, Sweep, points_of
+from fusekit.bench.trying.alteration import DTYPES, LAYOUTS, Alterable
 from fusekit.viz.measured.sweepplot import sweep_html
 from fusekit.viz.panels.fields import button, number, number_of, row, select
 from fusekit.viz.panels.panel import Call, Cancelled, Fields, Panel, Progress
@@ -16,19 +16,19 @@ _AGAINST = {"eager": "eager PyTorch", "eager inductor": "eager and torch.compile
 
 def draw(call: Call, fields: Fields, progress: Progress) -> str:
     """The form, and what was measured last, even if it was stopped."""
-    variants = Variants(call.args, call.kwargs)
-    most = variants.largest
-    start = max(1, variants.extent // 256)
+    alterable = Alterable(call.args, call.kwargs)
+    most = alterable.largest
+    start = max(1, alterable.extent // 256)
     low = int(number_of(fields, "low", start, least=1, most=most))
-    high = int(number_of(fields, "high", max(variants.extent, 1), least=1, most=most))
+    high = int(number_of(fields, "high", max(alterable.extent, 1), least=1, most=most))
     seconds = number_of(fields, "seconds", 0.5, least=0.1, most=30)
     dtype, layout = fields.get("dtype", ""), fields.get("layout", "")
     against = fields.get("against", "eager")
     if "go" in fields:
         call.kept["note"] = _measure(
             call,
-            variants,
-            variants.powers(low, high),
+            alterable,
+            alterable.powers(low, high),
             (dtype, layout, against, seconds),
             progress,
         )
@@ -46,7 +46,7 @@ def draw(call: Call, fields: Fields, progress: Progress) -> str:
 
 def _measure(
     call: Call,
-    variants: Variants,
+    alterable: Alterable,
     sizes: list[int],
     choice: tuple[str, str, str, float],
     progress: Progress,
@@ -59,7 +59,7 @@ def _measure(
     try:
         for point in points_of(
             call.fused,
-            lambda size: variants.make(size, dtype, layout),
+            lambda size: alterable.make(size, dtype, layout),
             sizes,
             against=against.split(),
             seconds=seconds,

@@ -11,9 +11,9 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.bench import what_if
-from fusekit.bench.alteration import DTYPES, LAYOUTS
-from fusekit.bench.targets import targets
-from fusekit.errors import FusionDeclined, PlanRefused, UsageError
+from fusekit.bench.trying.alteration import DTYPES, LAYOUTS, Alterable
+from fusekit.bench.trying.targets import targets
+from fusekit.errors import PlanRefused, UsageError
 from fusekit.fusion import Plan
 from fusekit.runtime.plans import judge_plan
 from fusekit.runtime.program import Program
@@ -21,7 +21,7 @@ from fusekit.specs import Decline
 from fusekit.viz.live.deck import Deck
 from fusekit.viz.live.whatif import Operator, Option, operators, options_for
 from fusekit.viz.panels.deck import deck_html
-from fusekit.viz.panels.fields import button, row, select
+from fusekit.viz.panels.fields import button, row, select, slider
 from fusekit.viz.panels.panel import Call, Fields, Panel, Progress
 from fusekit.viz.tables import cell, head, table
 from fusekit.viz.words import plural, visible
@@ -36,19 +36,17 @@ _AS_NOW = {"": "as now"}
 
 def draw(call: Call, fields: Fields, progress: Progress) -> str:
     """The form, what can be done with what is pinned, and the deck."""
-    entry = call.fused.entry(call.args, call.kwargs)
-    if entry.program is None:
-        raise FusionDeclined(entry.decline)
+    program = call.fused.entry(call.args, call.kwargs).captured()
     deck: Deck = call.kept.setdefault("deck", Deck())
     plan = call.fused.plan(*call.args, **call.kwargs)
     change = _change(fields)
     refused = _act(call, deck, change, fields, progress)
-    form = _form(call, entry.program, change, fields)
+    form = _form(call, program, change, fields)
     tried = _tried(call, deck, change, fields)
-    verdict = refused or tried or _verdict(entry.program, plan, change)
+    verdict = refused or tried or _verdict(program, plan, change)
     return (
         f'{form}<div aria-live="polite">{verdict}</div>'
-        f"{_pinned(entry.program, plan, fields.get('pinned', ''))}{deck_html(deck, fields)}"
+        f"{_pinned(program, plan, fields.get('pinned', ''))}{deck_html(deck, fields)}"
     )
 
 
@@ -87,7 +85,7 @@ def _act(call: Call, deck: Deck, change: str, fields: Fields, progress: Progress
 
     try:
         variant = what_if(
-            call.fused, call.args, call.kwargs, change=change, step=step, **_others(fields)
+            call.fused, call.args, call.kwargs, change=change, step=step, **_others(call, fields)
         )
     except PlanRefused as refused:
         return _explained(refused.decline)
@@ -98,7 +96,7 @@ def _act(call: Call, deck: Deck, change: str, fields: Fields, progress: Progress
 
 def _choices(call: Call, change: str, fields: Fields) -> tuple[str, ...]:
     """What makes a variant: equal for equal ones."""
-    return change, _at(call), *(f"{name}={x}" for name, x in sorted(_others(fields).items()))
+    return change, _at(call), *(f"{name}={x}" for name, x in sorted(_others(call, fields).items()))
 
 
 def _tried(call: Call, deck: Deck, change: str, fields: Fields) -> str:
@@ -109,7 +107,7 @@ def _tried(call: Call, deck: Deck, change: str, fields: Fields) -> str:
     return f'<p class="fk-verdict">This is card {number} of the deck below.</p>'
 
 
-def _others(fields: Fields) -> dict[str, Any]:
+def _others(call: Call, fields: Fields) -> dict[str, Any]:
     """What changes beside the plan."""
     found: dict[str, Any] = {
         name: fields[name] for name in ("engine", "dtype", "layout", "target") if fields.get(name)
@@ -117,6 +115,8 @@ def _others(fields: Fields) -> dict[str, Any]:
     for name, key in (("threads", "threads"), ("extent", "shape")):
         if fields.get(name, "").strip():
             found[key] = _number(fields[name])
+    if found.get("shape") == Alterable(call.args, call.kwargs).extent:
+        del found["shape"]
     if fields.get("fast"):
         found["fast"] = fields["fast"] == "on"
     return found
@@ -149,17 +149,12 @@ def _form(call: Call, program: Program, change: str, fields: Fields) -> str:
         select(label, name, {**_AS_NOW, **choices}, fields.get(name, ""))
         for label, name, choices in _menus(call, program)
     )
-    extent = (
-        '<label>first extent <input type="number" name="extent" min="1" step="1" '
-        f'value="{escape(fields.get("extent", ""))}" placeholder="{_extent(call)}" '
-        'style="width:7em"></label>'
-    )
     hint = (
         '<p class="fk-note">a + b: one kernel for both. a + g2: into group 2. a - g1: out of '
         "group 1. a - b: not in one kernel. ~a: left to PyTorch.</p>"
     )
     tried = '<button name="try" value="1" class="fk-try">try it</button>'
-    return row(typed, tried, clear) + hint + row(menus, extent)
+    return row(typed, tried, clear) + hint + row(menus) + _shape(call, fields)
 
 
 def _menus(call: Call, program: Program) -> list[tuple[str, str, Mapping[str, str]]]:
@@ -181,10 +176,17 @@ def _menus(call: Call, program: Program) -> list[tuple[str, str, Mapping[str, st
     return menus
 
 
-def _extent(call: Call) -> str:
-    leaves = pytree.tree_leaves((call.args, call.kwargs))
-    sized = (x.shape[0] for x in leaves if isinstance(x, torch.Tensor) and x.dim())
-    return str(next(sized, ""))
+def _shape(call: Call, fields: Fields) -> str:
+    """The slider of the first extent: powers of two up to four times it, and it."""
+    variants = Alterable(call.args, call.kwargs)
+    now, most = variants.extent, variants.largest
+    if not now:
+        return ""
+    value = _number(fields["extent"]) if fields.get("extent", "").strip() else now
+    if not 1 <= value <= most:
+        raise UsageError(f"the first extent is from 1 to {most:,} here, not {value:,}")
+    stops = sorted({*variants.powers(1, min(4 * now, most)), now})
+    return row(slider("first extent", "extent", value, stops, now=now, most=most))
 
 
 # legality

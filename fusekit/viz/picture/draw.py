@@ -48,7 +48,8 @@ def style(theme: str) -> str:
     css = static("graph.css")
     if theme != "auto":
         return fill_in(css, theme)
-    light, dark = ("".join(f"--fk-{n}:{p[i]};" for n, p in PALETTE.items()) for i in (0, 1))
+    used = {name: both for name, both in PALETTE.items() if f"(--fk-{name})" in css}
+    light, dark = ("".join(f"--fk-{n}:{p[i]};" for n, p in used.items()) for i in (0, 1))
     media = f"@media (prefers-color-scheme: dark){{.fk-svg{{{dark}}}}}"
     return f".fk-svg{{{light}}}{media}{css}"
 

@@ -20,6 +20,7 @@ __all__ = [
     "Wire",
     "flat_scene",
     "scene",
+    "widest",
 ]
 
 NARROW, WIDE = 2.0, 14.0
@@ -104,6 +105,17 @@ class Scene:
     note: str = ""
 
 
+def widest(model: Model) -> int:
+    """What a seam of the largest tensor would move, in bytes, or more if one does; 0 without seams.
+
+    Beside this a number that passes from kernel to kernel looks like what it costs: nothing.
+    """
+    if not model["seams"]:
+        return 0
+    edges = (2 * edge["bytes"] for edge in model["graph"]["edges"])
+    return max(*edges, *(seam["bytes"] for seam in model["seams"]), 0)
+
+
 class Story:
     """Looks up in a model what boxes and wires say."""
 
@@ -117,7 +129,7 @@ class Story:
         self.names = self._names()
         self.reasons = {item["code"]: item["reason"] for item in reversed(model["declined"])}
         self.seams = self._seams()
-        self.most = max((seam["bytes"] for seam in model["seams"]), default=0)
+        self.most = widest(model)
 
     def group_of(self, node: int) -> int | None:
         """The number of the group that computes a node."""
@@ -210,7 +222,7 @@ class Story:
         return Wire(tail, head, edge["value"], edge["bytes"], code, title, width, "seam")
 
     def _width(self, nbytes: int) -> float:
-        """Linear in bytes; the widest seam of the whole graph has the full width."""
+        """Linear in bytes, up to `widest`."""
         share = min(nbytes / self.most, 1.0) if self.most else 0.0
         return NARROW + (WIDE - NARROW) * share
 

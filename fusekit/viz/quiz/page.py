@@ -8,6 +8,7 @@ from html import escape
 
 from fusekit.specs import Reason
 from fusekit.viz.decisions.seams import card_html
+from fusekit.viz.hydrator import shipped
 from fusekit.viz.model.schema import Edge, Model, Node
 from fusekit.viz.page import stylesheet
 from fusekit.viz.palette import static
@@ -58,7 +59,7 @@ def quiz_page(model: Model, truth: Truth) -> str:
 
 
 def _script() -> str:
-    return static("js/dom.js") + static("js/quiz.js")
+    return shipped("dom") + shipped("quiz")
 
 
 def _data(model: Model, truth: Truth) -> dict[str, object]:

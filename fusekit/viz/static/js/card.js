@@ -21,22 +21,6 @@ function facts() {
 const headOf = (entry) => entry.text.split(": ")[0].split(", ");
 const tailOf = (entry) => entry.text.split(": ").slice(1).join(": ").replace(/\.$/, "");
 
-// What is clicked stays where it is, although something above it comes or goes.
-function steady(element, act) {
-  let pane = element?.parentElement;
-  while (pane && !(pane.scrollHeight > pane.clientHeight && /auto|scroll/.test(getComputedStyle(pane).overflowY))) {
-    pane = pane.parentElement;
-  }
-  pane ??= document.scrollingElement;
-  const top = () => element?.getBoundingClientRect().top ?? 0;
-  const [before, anchor] = [top(), pane.style.overflowAnchor];
-  // Or the browser would do it once more.
-  pane.style.overflowAnchor = "none";
-  act();
-  pane.scrollTop += top() - before;
-  requestAnimationFrame(() => { pane.style.overflowAnchor = anchor; });
-}
-
 features.push((view) => {
   const { root, graph } = view;
   const canvas = root.querySelector(".fk-canvas");

@@ -157,7 +157,7 @@ function codePane(view, pane) {
         `${counted(count.old, "line")} only in ${a}, ${count.new} only in ${b}, ${count.same} in both` :
         `the same text, ${counted(count.same, "line")}`;
       const isCut = compared.some((index) => sources[index].querySelector(".fk-remark"));
-      const rest = isCut ? "; of long texts, only the beginning is in this page" : "";
+      const rest = isCut ? "; of long texts, only a part is in this page" : "";
       woven.append(make("p", { class: "fk-note", role: "status" }, said + rest), pre);
     }
     quiet(pane);

@@ -23,4 +23,6 @@ function hydrate(root) {
   return view;
 }
 
-all(document, ".fk-view:not([data-fk-ready])").forEach(hydrate);
+// A view that needs more than this script has waits for its own.
+const isWhole = ({ dataset }) => (dataset.fkParts ?? "").split(" ").every((part) => !part || PARTS.includes(part));
+all(document, ".fk-view:not([data-fk-ready])").filter(isWhole).forEach(hydrate);

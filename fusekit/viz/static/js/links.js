@@ -85,6 +85,22 @@ function reveal(element) {
   if (pane.matches(".fk-canvas")) pane.scrollLeft += shift(inner.left, inner.right, outer.left, outer.right);
 }
 
+// What is clicked stays where it is, although something above it comes or goes.
+function steady(element, act) {
+  let pane = element?.parentElement;
+  while (pane && !(pane.scrollHeight > pane.clientHeight && /auto|scroll/.test(getComputedStyle(pane).overflowY))) {
+    pane = pane.parentElement;
+  }
+  pane ??= document.scrollingElement;
+  const top = () => element?.getBoundingClientRect().top ?? 0;
+  const [before, anchor] = [top(), pane.style.overflowAnchor];
+  // Or the browser would do it once more.
+  pane.style.overflowAnchor = "none";
+  act();
+  pane.scrollTop += top() - before;
+  requestAnimationFrame(() => { pane.style.overflowAnchor = anchor; });
+}
+
 const LINKED = ".fk-node,.fk-badge,.fk-edge,.fk-cluster,.fk-l,.fk-o,tr[data-v],tr[data-l],tr[data-g]";
 const NO_LINK = "no link: nothing else stands for this";
 
@@ -117,6 +133,7 @@ function linking(view) {
     say(described ?? (element ? NO_LINK : HINT), loud);
     root.dispatchEvent(new CustomEvent("fk-pin", { detail: element }));
     if (found.length) openTab(found);
+    steady(element, () => found.filter((e) => e.matches(".fk-groups tr")).forEach(unfold));
     all(root, PANE).filter((pane) => !pane.contains(element)).forEach((pane) => {
       const here = found.filter((item) => pane.contains(item));
       if (here.length) reveal(here[here.length >> 1]);

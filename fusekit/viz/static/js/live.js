@@ -12,29 +12,11 @@ function controls(el, model) {
   const error = make("div", { class: "fk-error", role: "alert" });
   sizeLabel.append(slider, shown);
   engineLabel.append(menu);
-  bar.append(sizeLabel, engineLabel, busy, error);
+  const sized = model.get("sizes").length > 1; // a whole program has one size
+  bar.append(...(sized ? [sizeLabel] : []), engineLabel, busy, error);
   quiet(bar);
   el.append(bar);
   return { slider, shown, menu, error };
-}
-
-// What the reader has unfolded, chosen and scrolled survives the next result.
-function remember(stage) {
-  const root = stage.querySelector(".fk-view");
-  if (!root) return () => {};
-  const folds = ".fk-sec,.fk-outline";
-  const open = new Map(all(root, folds).map((section) => [section.className, section.open]));
-  const tab = root.querySelector('.fk-tabs [aria-selected="true"]')?.getAttribute("aria-label");
-  const mode = root.dataset.fkMode;
-  const theme = root.dataset.fkTheme;
-  return (next) => {
-    all(next, folds).forEach((section) => {
-      if (open.has(section.className)) section.open = open.get(section.className);
-    });
-    if (theme) next.dataset.fkTheme = theme;
-    all(next, ".fk-tabs button").find((button) => button.getAttribute("aria-label") === tab)?.click();
-    all(next, ".fk-modes button").find((button) => button.textContent === mode)?.click();
-  };
 }
 
 function render({ model, el }) {
@@ -44,7 +26,7 @@ function render({ model, el }) {
   el.append(stage);
   const panels = panelsOf(model);
   let [timer, waiting, number] = [0, false, 0];
-  let wanted = null;
+  let [wanted, view] = [null, null];
 
   const size = () => model.get("sizes")[Number(slider.value)];
   const name = () => { shown.textContent = (size() ?? 0).toLocaleString("en"); };
@@ -70,10 +52,10 @@ function render({ model, el }) {
     name();
   };
   const draw = () => {
-    const restore = remember(stage);
+    const kept = view?.state();
     stage.innerHTML = model.get("html"); // scripts in it would not run, and there are none
-    const view = hydrate(stage.querySelector(".fk-view"));
-    restore(view.root);
+    view = hydrate(stage.querySelector(".fk-view"));
+    if (kept) view.restore(kept);
     panels.place(view);
     stage.dataset.drawn = Number(stage.dataset.drawn ?? 0) + 1;
   };

@@ -50,7 +50,9 @@ function panelOf(model, ask, host, { name, title, note }) {
   const send = async (submitter) => {
     if (busy) { again = () => send(submitter); return; }
     busy = true;
-    const fields = Object.fromEntries(new FormData(form, submitter));
+    const fields = Object.fromEntries(new FormData(form));
+    // It may be gone from the form by now, if it was pressed while another answer was awaited.
+    if (submitter?.name) fields[submitter.name] = submitter.value;
     fields.pinned = host().root.dataset.fkPinned ?? "";
     const shown = working(form, () => model.send({ cancel: name }));
     fold.setAttribute("aria-busy", "true");
@@ -58,7 +60,8 @@ function panelOf(model, ask, host, { name, title, note }) {
     shown.end();
     fold.removeAttribute("aria-busy");
     const focused = form.contains(document.activeElement) && document.activeElement;
-    const key = focused && (focused.id || focused.name);
+    const key = form.fkFocus ?? (focused && (focused.id || focused.name));
+    delete form.fkFocus;
     form.innerHTML = answer.html; // scripts in it would not run, and there are none
     if (key) (form.elements[key] ?? form).focus?.();
     dressings.forEach((dress) => dress(form));

@@ -189,11 +189,24 @@ function showPicture(view, image, data) {
   image.replaceWith(bar, sides);
   const made = add("after");
   choose("after");
-  return made.svg;
+  const first = new Set(open);
+  // What is open in it, unless that is what was open at first; and which picture is shown.
+  const state = () => ({ side: sides.dataset.side,
+    open: open.size === first.size && [...open].every((path) => first.has(path)) ? null : [...open] });
+  const restore = ({ side, open: paths }) => {
+    const isOther = Array.isArray(paths) || state().open;
+    open.clear();
+    (Array.isArray(paths) ? paths : first).forEach((path) => open.add(path));
+    if (isOther) redraw();
+    const wanted = side in SIDES || side === "both" ? side : "after";
+    if (wanted !== sides.dataset.side) choose(wanted);
+  };
+  return { svg: made.svg, state, restore };
 }
 
 features.push((view) => {
   const image = view.root.querySelector("img.fk-img");
   const data = image?.closest("[data-fk-picture]")?.dataset.fkPicture;
-  view.svg = data ? showPicture(view, image, JSON.parse(data)) : null;
+  view.picture = data ? showPicture(view, image, JSON.parse(data)) : null;
+  view.svg = view.picture?.svg ?? null;
 });

@@ -69,6 +69,7 @@ features.push((view) => {
     const elements = drawn(match);
     const target = elements[1] ?? elements[0];
     if (!elements[1]) unfold(elements[0]);
+    if (match.kind === "group") all(root, `.fk-groups tr[data-g="${elements[0].dataset.g}"]`).forEach(unfold);
     view.mark("fk-found-at", elements);
     target.scrollIntoView({ block: "nearest" });
     reveal(target);
@@ -83,6 +84,7 @@ features.push((view) => {
     (before && root.contains(before) ? before : field).focus({ preventScroll: true });
   };
 
+  view.search = { text: () => field.value, find: (text) => { [items, field.value] = [null, text]; find(); } };
   field.addEventListener("input", find);
   field.addEventListener("focus", (event) => {
     items = null;

@@ -20,18 +20,20 @@ async function modelOf(markdown) {
 }
 
 // The page that this view would be by itself: what Python sent, with style and script.
-function pageOf(title, html) {
-  const holds = (tag, mark) =>
-    all(document, tag).map((e) => e.textContent).find((t) => t.includes(mark)) ?? "";
+function pageOf(title, html, needs) {
+  const holds = (tag, ...marks) => all(document, tag).map((e) => e.textContent)
+    .find((text) => marks.every((mark) => text.includes(mark))) ?? "";
   const page = document.implementation.createHTMLDocument(title);
   page.documentElement.lang = "en";
   page.head.prepend(make("meta", { charset: "utf-8" }));
   page.head.append(make("style", {}, ":root{color-scheme:light dark}body{margin:16px auto;max-width:1180px}"));
   page.body.innerHTML = html;
+  page.body.dataset.fkPage = "";
   if (!page.querySelector(".fk-view > style")) {
     page.head.append(make("style", {}, holds("style", ".fk-view,.fk-vars{")));
   }
-  const script = holds("script[type=module]", "fk-view:not([data-fk-ready])");
+  const parts = needs.split(" ").filter(Boolean).map((part) => `"${part}"`);
+  const script = holds("script[type=module]", "fk-view:not([data-fk-ready])", ...parts);
   if (script) page.body.append(make("script", { type: "module" }, script));
   return `<!DOCTYPE html>\n${page.documentElement.outerHTML}\n`;
 }
@@ -45,7 +47,7 @@ features.push((view) => {
   const menu = make("details", { class: "fk-menu" });
   const list = make("div", { class: "fk-menu-list", role: "group", "aria-label": "take away" });
   const note = make("p", { class: "fk-note", role: "alert" });
-  const item = (text, label, act) => list.append(button(text, label, async () => {
+  const item = view.offer = (text, label, act) => note.before(button(text, label, async () => {
     try {
       const said = await act();
       [menu.open, note.textContent] = [false, ""];
@@ -62,18 +64,18 @@ features.push((view) => {
   };
   const summary = { title: "Take this view away as a file", "aria-live": "polite" };
   menu.append(make("summary", summary, NAME), list);
+  list.append(note);
   if (picture) {
     const bytes = () => Uint8Array.from(atob(picture.split(",")[1]), (c) => c.charCodeAt(0));
     item("picture (SVG)", "Download the graph as SVG", file("svg", "image/svg+xml", bytes));
   }
-  item("page (HTML)", "Download this view as a page", file("html", "text/html", () => pageOf(name, html)));
+  item("page (HTML)", "Download this view as a page", file("html", "text/html", () => pageOf(name, html, root.dataset.fkParts)));
   item("data (JSON)", "Download the model, for fusekit.load", file("fk.json", "application/json", () => modelOf(markdown)));
   item("card (Markdown)", "Download the card as Markdown", file("md", "text/markdown", () => markdown));
   item("copy Markdown", "Copy the card, for an issue", async () => {
     await navigator.clipboard.writeText(markdown);
     return "copied";
   });
-  list.append(note);
   menu.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !menu.open) return;
     event.stopPropagation();

@@ -71,13 +71,17 @@ features.push((view) => {
     [view.at.span, ...drawn].forEach((e) => e.classList.add("fk-at"));
     return drawn;
   };
-  view.walkTo = (entry, beside = branches(entry.parent?.below ?? marks, "")) => {
+  // Without the focus, which stays with what the reader does.
+  view.stand = (entry, beside = branches(entry.parent?.below ?? marks, "")) => {
     view.at = entry;
     siblings = beside;
-    const drawn = ring();
     const where = siblings.what && siblings.length > 1
       ? ` (${siblings.indexOf(entry) + 1} of ${siblings.length} ${siblings.what})` : "";
     view.tell(entry.text + where);
+    return ring();
+  };
+  view.walkTo = (entry, beside) => {
+    const drawn = view.stand(entry, beside);
     const stage = view.stage();
     if (document.activeElement !== stage) stage.focus({ preventScroll: true });
     if (entry.kind !== "mark") all(root, ".fk-canvas").forEach((canvas) => {

@@ -1,0 +1,1 @@
+"""Another text for a kernel, tried in a process of its own."""

@@ -1,0 +1,1 @@
+"""Kernels against what the machine can do."""

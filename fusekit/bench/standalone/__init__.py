@@ -1,0 +1,1 @@
+"""A kernel to take away, and the program that runs it."""

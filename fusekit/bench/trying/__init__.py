@@ -1,0 +1,1 @@
+"""One call run otherwise: compiled, checked, timed."""
