@@ -29,6 +29,7 @@ from fusekit.frontends.record import Record
 from fusekit.frontends.rehearsal import Identities, MutationError
 from fusekit.frontends.scalars import ScalarTrace, concrete
 from fusekit.frontends.scripted import optimising
+from fusekit.frontends.strides import is_apart
 from fusekit.frontends.trace import Tracer
 from fusekit.ir import Graph, GraphBuilder, Loc, Node
 from fusekit.specs import Decline, Reason
@@ -348,7 +349,7 @@ class _Attempt:
         for target in targets:
             value = self.builder.values[target]
             assert value.shape is not None
-            if not _is_apart(value.shape, value.dense_strides):
+            if not is_apart(value.shape, value.dense_strides):
                 detail = "a tensor whose elements share memory is written"
                 raise FusionDeclined(Decline(Reason.OVERLAP, detail))
 
@@ -388,17 +389,3 @@ def _check_traps(graph: Graph) -> None:
         elif node.is_pointwise and node.row.traps and graph.dtype(node.output).is_integral:
             detail = "an unused integer division may still raise"
             raise FusionDeclined(Decline(Reason.CAPTURE, detail, node.origin, node.loc))
-
-
-def _is_apart(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """True if no two elements share memory, as far as can be told dimension by dimension.
-
-    Of tensors whose elements do, eager PyTorch's result depends on its loops.
-    """
-    end = 0  # the furthest element that the smaller strides reach
-    for stride, extent in sorted(zip(strides, shape, strict=True)):
-        if extent > 1:
-            if stride <= end:
-                return False
-            end += (extent - 1) * stride
-    return True

@@ -40,7 +40,7 @@ class SizeQuestions(TorchFunctionMode):
         self.asked = self.asked or name in _QUESTIONS
         if name in _SHAPING:
             self.stated.update(n for n in map(abs, _integers((args, kwargs))) if n > 1)
-        elif name.rstrip("_") not in _POINTWISE:
+        elif _POINTWISE.isdisjoint((name, name.rstrip("_"))):
             self.is_verbatim = False
         return func(*args, **(kwargs or {}))
 

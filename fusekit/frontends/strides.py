@@ -10,7 +10,7 @@ import torch
 from fusekit.frontends.calls import name_of, qualified, tensors_in
 from fusekit.ir.graph import broadcast_shapes, contiguous_strides
 
-__all__ = ["counted", "elementwise_strides", "layout", "twin_of"]
+__all__ = ["counted", "elementwise_strides", "is_apart", "layout", "twin_of"]
 
 _LIKE = frozenset(
     f"aten.{name}"
@@ -201,3 +201,17 @@ def twin_of(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor without data, on the meta device, laid out the same."""
     size, stride = tuple(tensor.shape), tensor.stride()
     return torch.empty_strided(size, stride, dtype=tensor.dtype, device="meta")
+
+
+def is_apart(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """True if no two elements share memory, as far as can be told dimension by dimension.
+
+    Of tensors whose elements do, eager PyTorch's result depends on its loops.
+    """
+    end = 0  # the furthest element that the smaller strides reach
+    for stride, extent in sorted(zip(strides, shape, strict=True)):
+        if extent > 1:
+            if stride <= end:
+                return False
+            end += (extent - 1) * stride
+    return True

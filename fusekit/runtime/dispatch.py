@@ -36,7 +36,7 @@ from fusekit.runtime.history import Recorder
 from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.plan import MISS, Plan, make_plan, recording
 from fusekit.runtime.program import Program, build
-from fusekit.runtime.recent import Hot, Recent, Run, shapes_of
+from fusekit.runtime.recent import Recent, Run
 from fusekit.runtime.resize import layouts_of, pattern_of, template_of
 from fusekit.runtime.seeded import Drawing, Seeded
 from fusekit.runtime.signature import (
@@ -148,7 +148,7 @@ class Dispatcher:
                     result = run(leaves)
                     if result is not MISS:
                         return result
-            result = self._by_shapes(hot, form, leaves)
+            result = self._recent.by_shapes(hot, form, leaves)
             if result is not MISS:
                 return result
         return self._slow(args, kwargs)
@@ -186,15 +186,6 @@ class Dispatcher:
     def is_pinned(self, entry: Entry) -> bool:
         """True if the entry, or one by the same capture, is never forgotten for want of room."""
         return any(held is entry or held.shares_capture(entry) for held in self._pinned)
-
-    def _by_shapes(self, hot: Hot, form: Hashable, leaves: Sequence[Any]) -> Any:
-        """The result of a plan that served the same shapes before; MISS if there is none."""
-        for run in hot.alike.get((form, *shapes_of(leaves)), ()):
-            result = run(leaves)
-            if result is not MISS:
-                self._recent.met_again(hot, form, run)
-                return result
-        return MISS
 
     # the slow way
 

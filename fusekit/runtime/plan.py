@@ -281,6 +281,8 @@ class _Writer(LaunchWriter):
     def _last_steps(self) -> dict[int, int]:
         """Tensor -> the last step that reads it, for tensors that are not results."""
         last: dict[int, int] = {}
+        if len(self.program.partition.steps) == 1:  # what it leaves goes when the plan returns
+            return last
         places = self.program.places
         for index, step in enumerate(self.program.partition.steps):
             if isinstance(step, Group):

@@ -156,7 +156,7 @@ def build(capture: Capture, max_arguments: int, plan: Plan | None = None) -> Pro
         dataclasses.replace(known[id(group.nodes)], group=group) for group in ordered.groups
     )
     program = Program(capture, graph, ordered, stages, kernels, places, results, writes, {})
-    return _stored_in_place(program, device) if writes else program
+    return _stored_in_place(program, places, device) if writes else program
 
 
 def divide(capture: Capture, graph: Graph, max_arguments: int, plan: Plan | None) -> Partition:
@@ -180,20 +180,20 @@ def rebind(program: Program, device: str = "") -> Program:
     `device` is the device type to bind for, if it is not that of the arguments: kernels can be
     written, and read, for a GPU that is not there.
     """
-    program = dataclasses.replace(program, places=places_of(program.graph))
-    return _stored_in_place(program, device or program.capture.device.type)
+    places = places_of(program.graph)
+    return _stored_in_place(program, places, device or program.capture.device.type)
 
 
-def _stored_in_place(program: Program, device: str) -> Program:
-    """The program with bindings for what it may write in place."""
+def _stored_in_place(program: Program, own: Mapping[int, Place], device: str) -> Program:
+    """The program with values in places of their own, but for what it may write in place."""
     moved = moved_in_place(
         program.graph,
         list(zip(program.partition.steps, program.stages, strict=True)),
-        program.places,
+        own,
         program.results,
         program.writes,
     )
-    graph, places = program.graph, _located(program.places, moved)
+    graph, places = program.graph, _located(own, moved)
     groups = {group.index: group for group in program.partition.groups}
     kernels = []
     for call in program.kernels:
@@ -208,7 +208,7 @@ def _stored_in_place(program: Program, device: str) -> Program:
                 counts=tuple(places[i] for i in call.indices),
             )
         )
-    return dataclasses.replace(program, kernels=tuple(kernels), moved=moved)
+    return dataclasses.replace(program, kernels=tuple(kernels), places=own, moved=moved)
 
 
 def _located(places: Mapping[int, Place], moved: Mapping[int, Place]) -> Mapping[int, Place]:

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import torch
 
 from fusekit.config import Options, current
+from fusekit.runtime.plan import MISS
 from fusekit.runtime.signature import default_device, n_function_modes
 
-__all__ = ["Hot", "Recent", "Run", "shapes_of"]
+__all__ = ["Hot", "Recent", "Run"]
 
 Run = Callable[[Sequence[Any]], Any]
 """Called with argument leaves; MISS if they are not its own."""
@@ -26,7 +27,7 @@ Tensor = torch.Tensor
 _LATEST = 4
 """Plans of one form that are tried in turn."""
 
-_ALIKE = 6
+_ALIKE = 32
 """Plans that served arguments of the same shapes."""
 
 _MOST_SHAPES = 4096
@@ -82,9 +83,18 @@ class Recent:
             _put_first(hot.latest, form, run, _LATEST)
             if len(hot.alike) >= _MOST_SHAPES:
                 hot.alike.clear()
-            _put_first(hot.alike, (form, *shapes_of(leaves)), run, _ALIKE)
+            _put_first(hot.alike, (form, *_shapes_of(leaves)), run, _ALIKE)
 
-    def met_again(self, hot: Hot, form: Hashable, run: Run) -> None:
+    def by_shapes(self, hot: Hot, form: Hashable, leaves: Sequence[Any]) -> Any:
+        """The result of a plan that served the same shapes before; MISS if there is none."""
+        for run in hot.alike.get((form, *_shapes_of(leaves)), ()):
+            result = run(leaves)
+            if result is not MISS:
+                self._met_again(hot, form, run)
+                return result
+        return MISS
+
+    def _met_again(self, hot: Hot, form: Hashable, run: Run) -> None:
         """Try a plan first that serves the second call in a row, though it was not tried first."""
         if run is not self._last:
             self._last = run
@@ -102,6 +112,6 @@ def _put_first(known: dict[Hashable, tuple[Run, ...]], key: Hashable, run: Run, 
     known[key] = (run, *others[: most - 1])
 
 
-def shapes_of(leaves: Sequence[Any]) -> list[torch.Size | None]:
+def _shapes_of(leaves: Sequence[Any]) -> list[torch.Size | None]:
     """The shape of each tensor, None for anything else."""
     return [leaf.shape if isinstance(leaf, Tensor) else None for leaf in leaves]

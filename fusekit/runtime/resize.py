@@ -86,10 +86,10 @@ class Template:
         for (old, _), (new, _) in zip(self.layouts, layouts, strict=True):
             extents.see(old, new)
         graph, captured = self.program.graph, self.program.capture.graph
-        for position, value in enumerate(graph.tensor_inputs):
-            if self.leaves[position] is None:
-                fixed = graph.values[value].shape or ()
-                extents.see(fixed, fixed)
+        if None in self.leaves:
+            for leaf, value in zip(self.leaves, graph.tensor_inputs, strict=True):
+                fixed = graph.values[value].shape if leaf is None else None
+                extents.see(fixed or (), fixed or ())
         if self.is_plain:
             extents.check(self.fixed, frozenset())
             return _bound(
