@@ -245,7 +245,7 @@ class _Attempt:
                 with _quiet(), self.fakes.mode, self.tracer, self.questions:
                     made = flat(*fakes)
             self.tracer.check()
-        except (FusionDeclined, MutationError):
+        except (FusionDeclined, MutationError, MemoryError, RecursionError):
             raise
         except (DataDependentOutputException, DynamicOutputShapeException) as error:
             detail = f"{error.func} needs the values of a tensor"

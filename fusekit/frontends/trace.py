@@ -24,6 +24,7 @@ from fusekit.frontends.calls import (
     is_view,
     map_tensors,
     name_of,
+    only_checks,
     out_of_place,
     qualified,
     tensors_in,
@@ -400,7 +401,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         fake = self.fakes.run(func, args, kwargs)
         given = list(tensors_in((args, kwargs)))
         inputs = [self.names.identify(tensor) for tensor in given]
-        if not self._is_write_back(func) and not any(True for _ in tensors_in(fake)):
+        matters = self._is_write_back(func) or (given and only_checks(func))
+        if not matters and not any(True for _ in tensors_in(fake)):
             return fake  # a question about metadata, answered
         # its result may share their memory
         self._owned.difference_update(map(id, given))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Sequence
@@ -25,6 +24,7 @@ from fusekit.frontends.free import free_variables
 from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.seeds import is_seed
 from fusekit.fusion import Plan as FusionPlan
+from fusekit.locks import rlock
 from fusekit.runtime.bounded import Bounded
 from fusekit.runtime.differences import form_of, signature_of
 from fusekit.runtime.engines import Engine, choose, switches
@@ -34,6 +34,7 @@ from fusekit.runtime.history import Recorder
 from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.plan import MISS, Plan, make_plan
 from fusekit.runtime.program import Program, build
+from fusekit.runtime.reasons import exhausted
 from fusekit.runtime.resize import extents_of, is_generic, pattern_of, resize
 from fusekit.runtime.seeded import Drawing, Seeded
 from fusekit.runtime.signature import (
@@ -54,14 +55,13 @@ being_compiled = torch.compiler.is_dynamo_compiling
 """torch.compile takes the original apart, not this."""
 
 n_modes = torch._C._len_torch_dispatch_stack  # noqa: SLF001  the plans' own checks miss make_fx
-
 n_function_modes = torch._C._len_torch_function_stack  # noqa: SLF001  and torch.device as a context
 
 _HOT = 6
 """Plans tried in turn before the signature is computed."""
 
 _MAX_ENTRIES = 4096
-"""Signatures remembered for one function; the oldest are forgotten (their kernels are not)."""
+"""Signatures remembered for one function; the oldest are forgotten."""
 
 Capturer = Callable[[tuple[Any, ...], dict[str, Any]], Capture]
 """Positional and named arguments -> the graph they run."""
@@ -122,7 +122,7 @@ class Dispatcher:
         self.generic = Bounded[Generic](
             _MAX_ENTRIES, _MAX_VARIANTS, lambda held: self.is_pinned(held.entry)
         )
-        self._lock = threading.RLock()
+        self._lock = rlock()
         _dispatchers.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -208,7 +208,10 @@ class Dispatcher:
         decline = foreign_context()
         if decline is not None:
             return self.eager(args, kwargs, decline)
-        entry = self.entry(args, kwargs)
+        try:
+            entry = self.entry(args, kwargs)
+        except (MemoryError, RecursionError, OSError) as error:
+            return self.eager(args, kwargs, exhausted(error))
         if entry.decline is not None or entry.plan is None:
             return self.eager(args, kwargs, entry.decline or Decline(Reason.CAPTURE))
         leaves = pytree.tree_leaves((args, kwargs))

@@ -37,6 +37,7 @@ from fusekit.runtime.guard import overlap, shares_memory, unpack, write_guard
 from fusekit.runtime.kernels import Kernel, kernel_for
 from fusekit.runtime.plan_launches import Fallback, LaunchWriter
 from fusekit.runtime.program import KernelCall, Program
+from fusekit.runtime.reasons import text_of
 from fusekit.runtime.stats import CallCounter, counters
 from fusekit.specs import ArgSpec, Decline, Reason
 
@@ -114,15 +115,10 @@ class _Writer(LaunchWriter):
         self._write_guard()
         self._write_device()
         self.lines.append("tick()")
-        last = self._last_steps()
-        for index, step in enumerate(self.program.partition.steps):
-            if isinstance(step, Group):
-                self._write_group(self.calls[step.index])
-            else:
-                self._write_node(step)
-            dead = [self.tensor[v] for v, at in last.items() if at == index and v in self.tensor]
-            if dead:
-                self.lines.append(f"del {', '.join(dead)}")
+        start = len(self.lines)
+        self._write_steps()
+        if self.program.writes:
+            self._guard_arguments(start, self.stored_at or len(self.lines))
         self._write_writes()
         self._write_return()
         text = "def run(a):\n" + "".join(f"    {line}\n" for line in self.lines)
@@ -132,7 +128,35 @@ class _Writer(LaunchWriter):
         kernels = tuple(self.kernels[index] for index in sorted(self.kernels))
         return Plan(self.program, self.engine, kernels, text, run, counter)
 
+    def _write_steps(self) -> None:
+        last = self._last_steps()
+        for index, step in enumerate(self.program.partition.steps):
+            if isinstance(step, Group):
+                self._write_group(self.calls[step.index])
+            else:
+                self._write_node(step)
+            dead = [self.tensor[v] for v, at in last.items() if at == index and v in self.tensor]
+            if dead:
+                self.lines.append(f"del {', '.join(dead)}")
+
     # arguments
+
+    def _guard_arguments(self, start: int, end: int) -> None:
+        """Have PyTorch run the call if an operator raises in these lines.
+
+        Nothing is written before `end`, where PyTorch may have written half of it by then.
+        """
+        body = [f"    {line}" for line in self.lines[start:end]]
+        if any(node.op == "call" for node in self.graph.nodes):
+            self.names["text_of"], self.names["raised"] = text_of, self._raised
+            self.lines[start:end] = [
+                *("failure = ''", "try:", *body),
+                *("except Exception as error:", "    failure = text_of(error)"),
+                *("if failure:", "    return raised(failure, a)"),  # here, no error has a context
+            ]
+
+    def _raised(self, failure: str, leaves: Sequence[Any]) -> Any:
+        return self._give_up(Decline(Reason.RAISED, failure), leaves)
 
     def _write_guard(self) -> None:
         guard = write_guard(self.program, self.leaves)
