@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import types
 import weakref
 from collections.abc import Callable
-from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Self
 
 __all__ = ["Undisturbed", "lock", "rlock"]
 
@@ -48,27 +48,49 @@ class Undisturbed:
     """Ctrl-C waits until the block is over. For short blocks that would leave something half-done.
 
     Python runs signal handlers in the main thread only; elsewhere nothing has to wait.
+
+    Args:
+        inside: it waits only while one of these functions runs, and then until `deliver` is called.
     """
 
-    def __enter__(self) -> None:
+    def __init__(self, *inside: Callable[..., Any]) -> None:
+        self._codes = frozenset(each.__code__ for each in inside)
+        self._waiting: list[tuple[int, types.FrameType | None]] = []
+        self._handler: Callable[..., Any] | None = None
+
+    def __enter__(self) -> Self:
         """Note from now on that Ctrl-C was pressed, and no more."""
-        self._pressed: list[tuple[int, FrameType | None]] = []
-        self._handler: Callable[..., Any] | int | None = None
         handler = signal.getsignal(signal.SIGINT)
         # a plain signal.SIG_DFL or SIG_IGN runs no Python that could get in between
         if threading.current_thread() is threading.main_thread() and callable(handler):
             self._handler = handler
-            signal.signal(signal.SIGINT, lambda *given: self._pressed.append(given))
+            signal.signal(signal.SIGINT, self._note)
+        return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        trace: types.TracebackType | None,
     ) -> None:
         """Do what was to be done at Ctrl-C."""
-        if self._handler is None:
-            return
-        signal.signal(signal.SIGINT, self._handler)
-        if self._pressed and callable(self._handler):
-            self._handler(*self._pressed[0])
+        if self._handler is not None:
+            signal.signal(signal.SIGINT, self._handler)
+            self.deliver()
+
+    def deliver(self) -> None:
+        """Do it now, if it waits."""
+        if self._waiting and self._handler is not None:
+            self._handler(*self._waiting.pop())
+
+    def _note(self, number: int, frame: types.FrameType | None) -> None:
+        if not self._codes or _is_within(frame, self._codes):
+            self._waiting = [(number, frame)]
+        elif self._handler is not None:
+            self._handler(number, frame)
+
+
+def _is_within(frame: types.FrameType | None, codes: frozenset[types.CodeType]) -> bool:
+    while frame is not None and frame.f_code not in codes:
+        frame = frame.f_back
+    return frame is not None

@@ -16,6 +16,7 @@ import mmap
 import os
 import platform
 import re
+import threading
 from collections.abc import Iterator
 
 import llvmlite
@@ -30,7 +31,7 @@ from fusekit.compilers.listing import Listing
 from fusekit.compilers.llvm_lines import lines_kept, with_lines
 from fusekit.compilers.x86 import X86_LEVELS
 from fusekit.errors import CompileError
-from fusekit.locks import Undisturbed, lock
+from fusekit.locks import Undisturbed
 
 __all__ = ["LlvmJit", "assembly_for"]
 
@@ -40,7 +41,7 @@ _VECTOR_BYTES = {"avx512f": 64, "avx2": 32}
 _FLAGS = "always-inline codegen=2 pic small"
 """How the passes and the machine below are set up, for the cache's key."""
 
-_lock = lock()
+_lock = threading.Lock()
 _llvmlites = llvm.ffi.lib._lock  # noqa: SLF001  whoever lets code go holds this one alone
 
 _numbers = itertools.count()

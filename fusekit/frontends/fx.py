@@ -28,8 +28,9 @@ from fusekit.frontends.questions import SizeQuestions
 from fusekit.frontends.rehearsal import Identities, MutationError
 from fusekit.frontends.scalars import ScalarTrace, concrete
 from fusekit.frontends.scripted import optimising
-from fusekit.frontends.trace import Tracer
+from fusekit.frontends.trace import DISPATCHING, Tracer
 from fusekit.ir import Graph, GraphBuilder, Loc, Node
+from fusekit.locks import Undisturbed
 from fusekit.specs import Decline, Reason
 
 __all__ = ["Capture", "Source", "capture"]
@@ -193,7 +194,9 @@ class _Attempt:
             raise FusionDeclined(Decline(Reason.NO_TENSORS))
         self.tracer.device = self.device = tensors[0].device
         fakes = [self._leaf(index, leaf) for index, leaf in enumerate(self.leaves)]
-        made = self._call(fakes)
+        with Undisturbed(*DISPATCHING) as interrupts:
+            self.questions = SizeQuestions(interrupts.deliver)
+            made = self._call(fakes)
         if self.tracer.rehearsal.active:
             self.written = [
                 isinstance(x, torch.Tensor) and self.tracer.rehearsal.wrote(x) for x in fakes
@@ -237,7 +240,6 @@ class _Attempt:
             args, kwargs = pytree.tree_unflatten(list(leaves), self.spec)
             return self.function(*args, **kwargs)
 
-        self.questions = SizeQuestions()
         try:
             if self.writes is _Writes.FUNCTIONALISED:
                 made = self._call_functional(flat, fakes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch.overrides import TorchFunctionMode
@@ -17,10 +17,11 @@ class SizeQuestions(TorchFunctionMode):
         asked: it did.
     """
 
-    def __init__(self) -> None:
-        """Nothing asked yet."""
+    def __init__(self, after: Callable[[], None] = lambda: None) -> None:
+        """Nothing asked yet; `after` is called when an operator is done."""
         super().__init__()
         self.asked = False
+        self._after = after
 
     def __torch_function__(
         self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
@@ -30,7 +31,9 @@ class SizeQuestions(TorchFunctionMode):
         if name == "__get__":
             name = getattr(func.__self__, "__name__", "")
         self.asked = self.asked or name.partition(".")[0] in _QUESTIONS  # of overloads, too
-        return func(*args, **(kwargs or {}))
+        made = func(*args, **(kwargs or {}))
+        self._after()
+        return made
 
 
 _QUESTIONS = frozenset(

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch._decomp import decomposition_table
+from torch._library.simple_registry import find_torch_dispatch_rule
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -43,7 +44,7 @@ from fusekit.frontends.scalars import ScalarNode, concrete_tree, pinned_tree
 from fusekit.ir import DType, GraphBuilder
 from fusekit.specs import Decline, Reason
 
-__all__ = ["Tracer"]
+__all__ = ["DISPATCHING", "Tracer"]
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -420,3 +421,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.builder.nodes[-1].is_allocation or self.builder.nodes[-1].is_sum:
             self._owned.add(id(fake))
         return fake
+
+
+DISPATCHING = (Tracer.__torch_dispatch__, find_torch_dispatch_rule)
+"""What torch calls from where nothing may be raised: Ctrl-C in these would end the process."""

@@ -23,6 +23,7 @@ from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import free_variables
 from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.seeds import is_seed
+from fusekit.frontends.torchstate import TorchState
 from fusekit.fusion import Plan as FusionPlan
 from fusekit.locks import rlock
 from fusekit.runtime.bounded import Bounded
@@ -172,7 +173,12 @@ class Dispatcher:
                 if known.fits(leaves):
                     return known
             counters.missed()
-            made = self._prepare(args, kwargs, leaves, spec)
+            state = TorchState()
+            try:
+                made = self._prepare(args, kwargs, leaves, spec)
+            except BaseException:
+                state.restore()
+                raise
             self.prepared.add(key, made)
             return made
 
