@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fusekit.errors import UsageError
+from fusekit.frontends.lines import writable
 from fusekit.ir import Loc
 
 __all__ = ["UserText", "at_line", "expression", "parse", "set_user_text", "user_text"]
@@ -51,7 +52,7 @@ def user_text(function: Callable[..., Any]) -> UserText:
         return UserText("", 1, "")
     linecache.checkcache(file)
     shown = "notebook cell" if Loc(file, first).in_cell else Path(file).name
-    return UserText("".join(lines).rstrip("\n"), max(first, 1), shown)
+    return UserText(writable("".join(lines).rstrip("\n")), max(first, 1), writable(shown))
 
 
 def at_line(message: str, line: str, offset: int | None) -> str:
