@@ -148,9 +148,8 @@ def work(x):
 if __name__ == "__main__":
     x = torch.linspace(-3, 3, 1 << 18)
     expected = FUSED(x)
-    for method in ("spawn", "forkserver"):
-        with multiprocessing.get_context(method).Pool(1) as pool:
-            assert torch.equal(pool.apply(work, (x,)), expected)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert torch.equal(pool.apply(work, (x,)), expected)
     print("right")
 """
 
