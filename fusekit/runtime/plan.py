@@ -115,10 +115,7 @@ class _Writer(LaunchWriter):
         self._write_guard()
         self._write_device()
         self.lines.append("tick()")
-        start = len(self.lines)
         self._write_steps()
-        if self.program.writes:
-            self._guard_arguments(start, self.stored_at or len(self.lines))
         self._write_writes()
         self._write_return()
         text = "def run(a):\n" + "".join(f"    {line}\n" for line in self.lines)
@@ -140,23 +137,6 @@ class _Writer(LaunchWriter):
                 self.lines.append(f"del {', '.join(dead)}")
 
     # arguments
-
-    def _guard_arguments(self, start: int, end: int) -> None:
-        """Have PyTorch run the call if an operator raises in these lines.
-
-        Nothing is written before `end`, where PyTorch may have written half of it by then.
-        """
-        body = [f"    {line}" for line in self.lines[start:end]]
-        if any(node.op == "call" for node in self.graph.nodes):
-            self.names["text_of"], self.names["raised"] = text_of, self._raised
-            self.lines[start:end] = [
-                *("failure = ''", "try:", *body),
-                *("except Exception as error:", "    failure = text_of(error)"),
-                *("if failure:", "    return raised(failure, a)"),  # here, no error has a context
-            ]
-
-    def _raised(self, failure: str, leaves: Sequence[Any]) -> Any:
-        return self._give_up(Decline(Reason.RAISED, failure), leaves)
 
     def _write_guard(self) -> None:
         guard = write_guard(self.program, self.leaves)
@@ -217,6 +197,7 @@ class _Writer(LaunchWriter):
         parts = [self._argument(item) for item in args]
         parts += [f"{item[0]}={self._argument(item[1])}" for item in kwargs]  # type: ignore[index]
         call = f"op{number}({', '.join(parts)})"
+        start = len(self.lines)
         results = [f"v{i}" for i in node.outputs]
         self.tensor.update(zip(node.outputs, results, strict=True))
         if len(results) == 1 and not returns_list(str(node.attr("target"))):
@@ -227,7 +208,24 @@ class _Writer(LaunchWriter):
         else:
             self.lines.append(call)
         if node.op == "call":
+            if self.program.writes:
+                self._guard_arguments(start)
             self._write_stride_checks(node)
+
+    def _guard_arguments(self, start: int) -> None:
+        """Have PyTorch run the call if an operator raises in these lines.
+
+        Nothing is written yet, where PyTorch may have written half of it by then.
+        """
+        self.names["text_of"], self.names["raised"] = text_of, self._raised
+        self.lines[start:] = [
+            *("failure = ''", "try:", *(f"    {line}" for line in self.lines[start:])),
+            *("except Exception as exception:", "    failure = text_of(exception)"),
+            *("if failure:", "    return raised(failure, a)"),  # here, no error has a context
+        ]
+
+    def _raised(self, failure: str, leaves: Sequence[Any]) -> Any:
+        return self._give_up(Decline(Reason.RAISED, failure), leaves)
 
     def _write_stride_checks(self, node: Node) -> None:
         """Kernels rely on the layout that the trace foretold for what PyTorch returns."""

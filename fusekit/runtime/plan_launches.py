@@ -33,7 +33,6 @@ class LaunchWriter:
         names: its globals.
         tensor: value that is a tensor of its own -> the variable that holds it.
         pointer: likewise, the one that holds its address.
-        stored_at: the line from which on launches store into arguments; None if none does.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class LaunchWriter:
         self.pointer: dict[int, str] = {}
         self._arguments = set(program.graph.inputs)
         self._scalars: dict[str, str] = {}
-        self.stored_at: int | None = None
+        self._has_stored = False
         self._position = {value: i for i, value in enumerate(self.graph.scalar_inputs)}
 
     def write_launch(self, launch: Sequence[KernelCall]) -> None:
@@ -65,14 +64,12 @@ class LaunchWriter:
             bindings = [call.binding for call in launch]
             device = self.device.index or 0
             batch = kernel.launcher.batch(kernel.spec, bindings, device, stores=stores)
-        first = len(self.lines)
         if batch is None:
             for call in launch:
                 self._write_call_of(call)
         else:
             self._write_batch(launch, batch)
-        if stores and self.stored_at is None:
-            self.stored_at = first
+        self._has_stored |= stores
 
     def _stores(self, call: KernelCall) -> bool:
         """True if a call writes into an argument."""
@@ -134,7 +131,7 @@ class LaunchWriter:
         if call.spec.traps or self.kind.may_always_fail:
             failed = f"failed{call.group.index}"
             self.names[failed] = functools.partial(
-                self._failed if self.stored_at is None else self._lost, call
+                self._lost if self._has_stored else self._failed, call
             )
             self.lines += [f"error = {launch}", "if error:", f"    return {failed}(error, a)"]
         else:
