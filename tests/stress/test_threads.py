@@ -27,6 +27,8 @@ class Storm:
     def __init__(self, n_kernels: int, n_calls: int, scale: float, seed: int) -> None:
         self.n_kernels, self.n_calls, self.scale, self.seed = n_kernels, n_calls, scale, seed
         self.shared = [fusekit.fuse(made(i, scale)) for i in range(n_kernels)]
+        self.own: list[fusekit.FusedFunction] = []  # held: of what nobody holds, few are kept
+        self.called: set[int] = set()
         self.wrong: list[str] = []
         self.compiled: collections.Counter[str] = collections.Counter()
         self.lock, self.barrier = threading.Lock(), threading.Barrier(N_THREADS)
@@ -44,8 +46,12 @@ class Storm:
             number = (turn * N_THREADS + thread // 2) % self.n_kernels
             if chooser.random() < 0.3:
                 number = chooser.randrange(self.n_kernels)
-            own = turn % 16 == 0
-            self.call(fusekit.fuse(made(number, self.scale)) if own else self.shared[number])
+            fused = self.shared[number]
+            if turn % 16 == 0:
+                fused = fusekit.fuse(made(number, self.scale))
+                self.own.append(fused)
+            self.called.add(number)
+            self.call(fused)
 
     def call(self, fused) -> None:
         try:
@@ -76,10 +82,11 @@ def storm(n_kernels: int, n_calls: int, scale: float, seed: int) -> None:
     finally:
         events.unsubscribe(found.note)
     assert not found.wrong, found.wrong[:5]
-    assert len(found.compiled) == n_kernels
+    assert len(found.called) > 0.9 * n_kernels
+    assert len(found.compiled) == len(found.called)
     assert set(found.compiled.values()) == {1}, found.compiled.most_common(5)
     after = fusekit.stats()
-    assert after.kernels - before.kernels == n_kernels
+    assert after.kernels - before.kernels == len(found.called)
     assert after.fallbacks == before.fallbacks
 
 
