@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from fusekit.errors import UsageError
+from fusekit.frontends.lines import writable
 from fusekit.frontends.scripted import readable
 from fusekit.fusion import Plan, as_plan
 from fusekit.ir import print_graph
@@ -86,7 +87,7 @@ class FusedFunction(Planned):
             raise UsageError(f"no engine {engine!r}; there are auto, {', '.join(ENGINES)}")
         function = readable(function)
         label = name or getattr(function, "__name__", type(function).__name__)
-        super().__init__(function, engine, str(label), dynamic=dynamic, plan=plan)
+        super().__init__(function, engine, writable(str(label)), dynamic=dynamic, plan=plan)
         functools.update_wrapper(self, function, updated=())
         self._bound: weakref.WeakKeyDictionary[Any, FusedFunction] = weakref.WeakKeyDictionary()
 

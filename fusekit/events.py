@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import threading
 from collections.abc import Callable, Iterator
+
+from fusekit.locks import lock
 
 __all__ = [
     "Compiled",
@@ -93,7 +94,7 @@ Event = Registered | Traced | Compiled | Declined | Specialised
 Listener = Callable[[Event], None]
 
 _listeners: tuple[Listener, ...] = ()
-_lock = threading.Lock()
+_lock = lock()
 
 
 def emit(event: Event) -> None:

@@ -6,7 +6,6 @@ falls back to PyTorch by itself; the debug functions raise instead.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from fusekit.errors import FusionDeclined, GraphError, StackError, UnknownKeyErr
 from fusekit.frontends.groups import capture_group
 from fusekit.frontends.torchgroups import TorchGroup
 from fusekit.ir import Graph, print_graph
+from fusekit.locks import lock
 from fusekit.registry import normalize
 from fusekit.runtime.dispatch import Dispatcher, switch
 from fusekit.runtime.engines import choose
@@ -46,7 +46,7 @@ class _Registry:
     """Registered groups by key, and keys by content."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = lock()
         self.keys: dict[str, int] = {}
         self.groups: list[_Group] = []
 

@@ -152,6 +152,16 @@ class Reason(enum.Enum):
         "the driver refused to launch the kernel",
         "the detail has the driver's error; PyTorch ran the call instead",
     )
+    EXHAUSTED = (
+        "FK0309",
+        "memory, stack or disk ran out while kernels were prepared",
+        "make room for what the detail names; the next call tries again",
+    )
+    RAISED = (
+        "FK0310",
+        "an operator raised, in a function that writes to its arguments",
+        "PyTorch ran the call again, so that arguments are as it leaves them",
+    )
 
     def __init__(self, code: str, sentence: str, hint: str) -> None:
         """Name the three parts of the value."""

@@ -37,6 +37,9 @@ LIMIT_BYTES = 256 * 2**20
 
 _MAGIC = b"fusekit-cache-1\n"
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
+_MOST_BYTES = LIMIT_BYTES + len(_MAGIC) + _CHECKSUM_BYTES
+"""No entry is larger; reading a damaged one that is may take more memory than there is."""
+
 _STALE_SECONDS = 3600.0
 """A temporary file this old belongs to a process that died while writing it."""
 
@@ -222,7 +225,7 @@ def _read_own(path: Path) -> bytes | None:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or _writable_by_others(found):
             return None
-        return file.read()
+        return None if found.st_size > _MOST_BYTES else file.read()
 
 
 def _unpack(key: str, data: bytes) -> bytes | None:

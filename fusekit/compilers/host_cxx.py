@@ -7,18 +7,18 @@ import ctypes
 import os
 import platform
 import tempfile
-import threading
 from pathlib import Path
 
 from fusekit import config
 from fusekit.codegen import KernelSource, Target
-from fusekit.compilers import cache, openmp
+from fusekit.compilers import cache, elf, openmp
 from fusekit.compilers.base import Artifact
 from fusekit.compilers.host_listing import host_listing
 from fusekit.compilers.listing import Listing
 from fusekit.compilers.toolchain import Command, Toolchain, cpu_features, find_command, run
 from fusekit.compilers.x86 import X86_LEVELS
 from fusekit.errors import CompileError, EngineUnavailableError
+from fusekit.locks import lock
 
 __all__ = ["HostCxx"]
 
@@ -52,7 +52,7 @@ class HostCxx:
     """g++ or clang++, found by CXX or on PATH when it is asked for."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._known: dict[Command, Toolchain | str] = {}
 
     def unavailable(self) -> str | None:
@@ -72,11 +72,12 @@ class HostCxx:
         Raises:
             CompileError: the compiler failed or took too long, or the result cannot be loaded.
             EngineUnavailableError: there is no compiler.
+            OSError: there is no room for its files.
         """
         key = self.key(source)
         kept = cache.get(key)
         if kept is not None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, AttributeError):
                 return _artifact(_load(kept), source, cached=True)
         code = self.image(source)
         artifact = self.load(source, code)
@@ -87,7 +88,7 @@ class HostCxx:
         """A shared library, compiled now.
 
         Raises:
-            CompileError, EngineUnavailableError: as for `compile`.
+            CompileError, EngineUnavailableError, OSError: as for `compile`.
         """
         return run(self.command(), source.text, "kernel.so")
 
@@ -95,7 +96,7 @@ class HostCxx:
         """The library of these bytes; CompileError if it cannot be loaded."""
         try:
             return _artifact(_load(image), source, cached=False)
-        except OSError as error:
+        except (OSError, AttributeError) as error:  # the latter: it has no such function
             message = "the kernel was compiled but cannot be loaded (TMPDIR may forbid execution)"
             command = self.command()
             raise CompileError(
@@ -142,7 +143,10 @@ class HostCxx:
             return command
         with self._lock:
             if command not in self._known:
-                self._known[command] = _tried(command)
+                try:
+                    self._known[command] = _tried(command)
+                except OSError as error:  # which may be otherwise the next time
+                    return f"{command.program[0]} cannot be tried: {error}"
             return self._known[command]
 
     def _working(self) -> Toolchain:
@@ -174,6 +178,8 @@ def _flags(toolchain: Toolchain) -> tuple[str, ...]:
 
 def _load(code: bytes) -> ctypes.CDLL:
     """The library of these bytes, loaded; its file is gone afterwards. OSError if it is none."""
+    if not elf.is_whole(code):
+        raise OSError("the file ends before its contents do")
     openmp.provides("GOMP_parallel")  # makes the runtime's symbols visible
     with tempfile.TemporaryDirectory(prefix="fusekit-") as folder:
         path = Path(folder, "kernel.so")
@@ -182,6 +188,7 @@ def _load(code: bytes) -> ctypes.CDLL:
 
 
 def _artifact(library: ctypes.CDLL, source: KernelSource, *, cached: bool) -> Artifact:
-    address = ctypes.cast(library[source.symbol], ctypes.c_void_p).value
+    """The library's entry point; AttributeError if it has none of that name."""
+    address = ctypes.cast(getattr(library, source.symbol), ctypes.c_void_p).value
     assert address is not None
     return Artifact(address, source, cached, keepalive=library)

@@ -11,11 +11,13 @@ import functools
 import itertools
 import os
 import platform
+import select
 import shlex
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -33,6 +35,12 @@ __all__ = [
 ]
 
 TIMEOUT_SECONDS = 60.0
+
+_LOG_BYTES = 1 << 20
+"""How much of what a compiler prints is kept: the end, where the verdict is."""
+
+_LOOK_SECONDS = 0.1
+"""How often to look whether it has ended, while a process that it left behind stays silent."""
 
 _CANDIDATES = ("g++", "clang++", "c++")
 
@@ -124,15 +132,26 @@ def find_command(environ: Mapping[str, str]) -> Command | str:
 
 
 def run(arguments: Sequence[str], source: str, output: str = "kernel.out") -> bytes:
-    """Compile `source` with `arguments`; the bytes of the output file, CompileError if none."""
+    """Compile `source` with `arguments`; the bytes of the output file.
+
+    Raises:
+        CompileError: the compiler failed, took too long, or wrote nothing.
+        OSError: there is no room for its files.
+    """
     command = (*arguments, "-o", output, "kernel.cpp")
-    with tempfile.TemporaryDirectory(prefix="fusekit-") as folder:  # for this user alone: 0700
+    with _private_folder() as folder:
         Path(folder, "kernel.cpp").write_text(source, encoding="utf-8")
         status, log = _execute(command, folder)
         if status == 0:
-            with contextlib.suppress(FileNotFoundError):
-                return Path(folder, output).read_bytes()
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                if made := Path(folder, output).read_bytes():
+                    return made
     raise _failure(command, status, log, source)
+
+
+def _private_folder() -> tempfile.TemporaryDirectory[str]:
+    """For this user alone: 0700. A compiler may have removed it, or made it odd, in the end."""
+    return tempfile.TemporaryDirectory(prefix="fusekit-", ignore_cleanup_errors=True)
 
 
 def cpu_features() -> frozenset[str]:
@@ -159,14 +178,39 @@ def _execute(command: Sequence[str], folder: str) -> tuple[int | None, str]:
     except OSError as error:
         return -1, str(error)
     try:
-        log, _ = process.communicate(timeout=TIMEOUT_SECONDS)
-    except subprocess.TimeoutExpired:
-        return None, ""
+        log = _printed(process)
     finally:
-        if process.returncode is None:  # also at Ctrl-C: the driver's children too must go
+        if process.poll() is None:  # also at Ctrl-C: the driver's children too must go
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    return process.returncode, log.decode(errors="replace")
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+    return (None, "") if log is None else (process.returncode, log.decode(errors="replace"))
+
+
+def _printed(process: subprocess.Popen[bytes]) -> bytes | None:
+    """The end of what it prints, when it has ended; None if it is out of time.
+
+    What it leaves behind (a server of a compiler cache) may hold its output open for ever.
+    """
+    assert process.stdout is not None
+    descriptor, deadline = process.stdout.fileno(), time.monotonic() + TIMEOUT_SECONDS
+    poll, log = select.poll(), bytearray()
+    poll.register(descriptor, select.POLLIN)
+    while (left := deadline - time.monotonic()) > 0:
+        has_ended = process.poll() is not None  # before looking: what it printed is there then
+        if poll.poll(0 if has_ended else min(left, _LOOK_SECONDS) * 1e3):
+            data = os.read(descriptor, 1 << 16)
+            if not data and not has_ended:  # it closed its output
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(left)
+                return bytes(log) if process.returncode is not None else None
+            log += data
+            del log[:-_LOG_BYTES]
+            has_ended = has_ended and not data
+        if has_ended:
+            return bytes(log)
+    return None
 
 
 def _failure(
@@ -183,7 +227,7 @@ def _failure(
 def _version(command: Command) -> str:
     """What `--version` prints."""
     call = (*command.program, "--version")
-    with tempfile.TemporaryDirectory(prefix="fusekit-") as folder:
+    with _private_folder() as folder:
         status, text = _execute(call, folder)
     if status != 0:
         raise _failure(call, status, text)

@@ -22,6 +22,7 @@ __all__ = [
     "map_leaves",
     "map_tensors",
     "name_of",
+    "only_checks",
     "out_of_place",
     "qualified",
     "repeat_view",
@@ -84,6 +85,12 @@ def is_view(func: Any) -> bool:
     if name in _NOT_STRIDES or (name == "aten.view" and func._overloadname == "dtype"):  # noqa: SLF001
         return False
     return func.is_view or name in _SAME_MEMORY
+
+
+def only_checks(func: Any) -> bool:
+    """True for what returns nothing, because all it does is raise if the values are not right."""
+    # of dtypes and devices there is no doubt: a plan has its guard
+    return not func._schema.returns and name_of(func) != "aten._assert_tensor_metadata"  # noqa: SLF001  likewise
 
 
 @functools.cache

@@ -17,7 +17,6 @@ import importlib
 import importlib.util
 import inspect
 import sys
-import threading
 import types
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -35,11 +34,12 @@ from fusekit.frontends.calls import (
     tensors_in,
 )
 from fusekit.frontends.strides import layout, twin_of
+from fusekit.locks import lock
 
 __all__ = ["Fakes", "is_supported", "result_dtype"]
 
 _PACKAGE = "torch._dynamo"
-_lock = threading.Lock()
+_lock = lock()
 
 _PRODUCTS = {"aten.mm": 0, "aten.bmm": 0, "aten.addmm": 1, "aten.baddbmm": 1}
 """Matrix products, and how many arguments come before the two factors."""
@@ -238,6 +238,8 @@ def _ask(func: Any, args: Any, kwargs: Any) -> torch.dtype | None:
     try:
         with torch.no_grad(), torch._C._DisableTorchDispatch():  # noqa: SLF001  no mode may see it
             made = func(*positional, **named)
+    except RecursionError:  # no verdict of the operator's: it must not be remembered
+        raise
     except (RuntimeError, TypeError, ValueError, ArithmeticError, IndexError):
         return None
     dtype: torch.dtype = next(tensors_in(made)).dtype

@@ -30,8 +30,9 @@ from fusekit.frontends.rehearsal import Identities, MutationError
 from fusekit.frontends.scalars import ScalarTrace, concrete
 from fusekit.frontends.scripted import optimising
 from fusekit.frontends.strides import is_apart
-from fusekit.frontends.trace import Tracer
+from fusekit.frontends.trace import DISPATCHING, Tracer
 from fusekit.ir import Graph, GraphBuilder, Loc, Node
+from fusekit.locks import Undisturbed
 from fusekit.specs import Decline, Reason
 
 __all__ = ["Capture", "Source", "capture"]
@@ -200,7 +201,9 @@ class _Attempt:
             raise FusionDeclined(Decline(Reason.NO_TENSORS))
         self.record.device = self.device = tensors[0].device
         fakes = [self._leaf(index, leaf) for index, leaf in enumerate(self.leaves)]
-        made = self._call(fakes)
+        with Undisturbed(*DISPATCHING) as interrupts:
+            self.questions = SizeQuestions(interrupts.deliver)
+            made = self._call(fakes)
         if self.tracer.rehearsal.active:
             self.written = [
                 isinstance(x, torch.Tensor) and self.tracer.rehearsal.wrote(x) for x in fakes
@@ -244,7 +247,6 @@ class _Attempt:
             args, kwargs = pytree.tree_unflatten(list(leaves), self.spec)
             return self.function(*args, **kwargs)
 
-        self.questions = SizeQuestions()
         try:
             if self.writes is _Writes.FUNCTIONALISED:
                 made = self._call_functional(flat, fakes)
@@ -252,7 +254,7 @@ class _Attempt:
                 with _quiet(), self.fakes.mode, self.tracer, self.questions:
                     made = flat(*fakes)
             self.tracer.check()
-        except (FusionDeclined, MutationError):
+        except (FusionDeclined, MutationError, MemoryError, RecursionError):
             raise
         except (DataDependentOutputException, DynamicOutputShapeException) as error:
             detail = f"{error.func} needs the values of a tensor"

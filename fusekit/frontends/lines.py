@@ -19,7 +19,7 @@ import torch
 
 from fusekit.ir import Loc
 
-__all__ = ["line_of", "line_of_trace", "script_line", "stated", "user_line"]
+__all__ = ["line_of", "line_of_trace", "script_line", "stated", "user_line", "writable"]
 
 _OURS, _HIDDEN, _LIBRARY, _USERS = range(4)
 """Whose a file is; of a call's frames, the innermost of the highest kind is shown."""
@@ -144,4 +144,9 @@ def _shown(frames: Iterable[tuple[str, int]]) -> Loc | None:
 
 
 def _loc(file: str, line: int) -> Loc:
-    return Loc(file, line, linecache.getline(file, line).strip())
+    return Loc(writable(file), line, writable(linecache.getline(file, line).strip()))
+
+
+def writable(text: str) -> str:
+    """The text as UTF-8 can hold it: bytes of a file's name that are no UTF-8 are spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()

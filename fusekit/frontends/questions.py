@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from torch.overrides import TorchFunctionMode
@@ -22,12 +22,13 @@ class SizeQuestions(TorchFunctionMode):
         stated: the numbers from 2 on that it gave to those.
     """
 
-    def __init__(self) -> None:
-        """Nothing asked yet."""
+    def __init__(self, after: Callable[[], None] = lambda: None) -> None:
+        """Nothing asked yet; `after` is called when an operator is done."""
         super().__init__()
         self.asked = False
         self.is_verbatim = True
         self.stated: set[int] = set()
+        self._after = after
 
     def __torch_function__(
         self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
@@ -42,7 +43,9 @@ class SizeQuestions(TorchFunctionMode):
             self.stated.update(n for n in map(abs, _integers((args, kwargs))) if n > 1)
         elif _POINTWISE.isdisjoint((name, name.rstrip("_"))):
             self.is_verbatim = False
-        return func(*args, **(kwargs or {}))
+        made = func(*args, **(kwargs or {}))
+        self._after()
+        return made
 
 
 def _integers(value: Any) -> Iterator[int]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch._decomp import decomposition_table
+from torch._library.simple_registry import find_torch_dispatch_rule
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -23,6 +24,7 @@ from fusekit.frontends.calls import (
     is_view,
     map_tensors,
     name_of,
+    only_checks,
     out_of_place,
     qualified,
     tensors_in,
@@ -40,7 +42,7 @@ from fusekit.frontends.rehearsal import MutationError, Rehearsal
 from fusekit.frontends.scalars import concrete_tree, pinned_tree
 from fusekit.specs import Decline, Reason
 
-__all__ = ["Tracer"]
+__all__ = ["DISPATCHING", "Tracer"]
 
 
 class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -313,7 +315,8 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         fake = record.fakes.run(func, args, kwargs)
         given = list(tensors_in((args, kwargs)))
         inputs = [record.identify(tensor) for tensor in given]
-        if not is_write_back and not any(True for _ in tensors_in(fake)):
+        matters = is_write_back or (given and only_checks(func))
+        if not matters and not any(True for _ in tensors_in(fake)):
             return fake  # a question about metadata, answered
         if shares:
             record.share(given)
@@ -329,3 +332,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if record.builder.nodes[-1].is_allocation or record.builder.nodes[-1].is_sum:
             record.own(fake)
         return fake
+
+
+DISPATCHING = (Tracer.__torch_dispatch__, find_torch_dispatch_rule)
+"""What torch calls from where nothing may be raised: Ctrl-C in these would end the process."""

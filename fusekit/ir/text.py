@@ -25,7 +25,7 @@ __all__ = ["parse_graph", "print_graph"]
 def print_graph(graph: Graph, *, locations: bool = False) -> str:
     """The text of `graph`; with `locations`, each node's origin and the user's line as well."""
     inputs = ", ".join(_print_value(graph.values[i]) for i in graph.inputs)
-    lines = [f"graph {graph.name}({inputs}) {{"]
+    lines = [f"graph {_NOT_IN_NAMES.sub('_', _on_one_line(graph.name))}({inputs}) {{"]
     for node in graph.nodes:
         note = _print_note(node) if locations else ""
         lines.append(f"  {_print_node(node, graph)}{note}")
@@ -45,6 +45,7 @@ def _print_value(value: Value) -> str:
 
 def _print_node(node: Node, graph: Graph) -> str:
     results = ", ".join(_print_value(graph.values[i]) for i in node.outputs)
+    assigned = f"{results} = " if results else ""
     if node.row.rule is Rule.CALL:
         args = node.attr("args")
         kwargs = node.attr("kwargs")
@@ -52,10 +53,10 @@ def _print_node(node: Node, graph: Graph) -> str:
         assert isinstance(kwargs, tuple)
         parts = [_print_attr(item) for item in args]
         parts += [f"{item[0]}={_print_attr(item[1])}" for item in kwargs]  # type: ignore[index]
-        return f"{results} = {node.op} {node.attr('target')}({', '.join(parts)})"
+        return f"{assigned}{node.op} {node.attr('target')}({', '.join(parts)})"
     operands = ", ".join(f"%{i}" for i in node.inputs)
     attrs = " ".join(f"{name}={_print_plain(value)}" for name, value in node.attrs)
-    return " ".join(part for part in (results, "=", node.op, operands, attrs) if part)
+    return assigned + " ".join(part for part in (node.op, operands, attrs) if part)
 
 
 def _print_plain(value: Attr) -> str:
@@ -85,7 +86,19 @@ def _print_attr(value: Attr) -> str:  # noqa: PLR0911  one line per kind of attr
 def _print_note(node: Node) -> str:
     if node.loc is None:
         return f"   ; {node.origin}" if node.origin else ""
-    return f"   ; {node.origin or '-'} @ {node.loc.file}:{node.loc.line} | {node.loc.text}"
+    file, text = _on_one_line(node.loc.file), _on_one_line(node.loc.text)
+    return f"   ; {node.origin or '-'} @ {file}:{node.loc.line} | {text}"
+
+
+def _on_one_line(text: str) -> str:
+    """A name or a line of the user's, with nothing in it that ends a line or cannot be seen."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+_NOT_IN_NAMES = re.compile(r"[\s(){}]")
+"""What would end a graph's name."""
 
 
 _HEAD = re.compile(r"graph (?P<name>\S*?)\((?P<inputs>.*)\) \{$")
@@ -93,7 +106,9 @@ _VALUE = re.compile(
     r"%(?P<id>\d+): (?P<scalar>scalar )?(?P<dtype>\?|[a-z]+\d*)"
     r"(?:\[(?P<shape>[\d,]*)\])?(?:\{(?P<strides>[-\d,]*)\})?"
 )
-_NODE = re.compile(r"(?P<results>%.*?) = (?P<op>\w+)(?: (?P<rest>.*?))?(?:   ; (?P<note>.*))?$")
+_NODE = re.compile(
+    r"(?:(?P<results>%.*?) = |(?=call ))(?P<op>\w+)(?: (?P<rest>.*?))?(?:   ; (?P<note>.*))?$"
+)
 _NOTE = re.compile(r"(?P<origin>\S+) @ (?P<file>.*?):(?P<line>\d+) \| (?P<text>.*)$")
 _ATTR = re.compile(r"(\w+)=(\S+)")
 _TOKEN = re.compile(
@@ -156,7 +171,7 @@ def _parse_node(line: str) -> tuple[Node, list[Value]]:
     match = _NODE.match(line)
     if match is None:
         raise ValueError("expected '%ID: TYPE = OP ...'")
-    results = [_parse_value(found) for found in _VALUE.finditer(match["results"])]
+    results = [_parse_value(found) for found in _VALUE.finditer(match["results"] or "")]
     outputs = tuple(value.id for value in results)
     loc, origin = _parse_note(match["note"])
     rest = match["rest"] or ""

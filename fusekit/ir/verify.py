@@ -103,8 +103,9 @@ def _check_structure(graph: Graph) -> None:
             raise GraphError(f"{_name(node)} splits %{node.inputs[0]}, which is not an input")
         if node.op == "chunk" and node.attr("chunks") != len(node.outputs):
             raise GraphError(f"{_name(node)} says {node.attr('chunks')} chunks")
-        is_group = graph.values[node.outputs[0]].shape is None
-        if node.op == "cat" and is_group and graph.users[node.output]:
+        if node.op != "cat" or graph.values[node.output].shape is not None:
+            continue
+        if graph.users[node.output]:
             raise GraphError(f"{_name(node)} is read inside the graph: it may only be returned")
 
 

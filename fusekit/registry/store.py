@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import threading
+import weakref
 
 from fusekit import events
 from fusekit.errors import GraphError
 from fusekit.ir import Graph, print_graph
+from fusekit.locks import lock
 from fusekit.specs import KernelSpec, PartitionDesc
 
 __all__ = ["Store", "spec_of"]
@@ -68,18 +69,26 @@ def _broadcast_groups(graph: Graph, results: tuple[int, ...]) -> tuple[tuple[int
 
 
 class Store:
-    """Every KernelSpec seen, by key; safe to use from several threads."""
+    """Every KernelSpec that is used, by key; safe to use from several threads.
+
+    What no program and no kernel holds any more is forgotten, and new again when it comes again.
+
+    Attributes:
+        seen: how many were new.
+    """
 
     def __init__(self) -> None:
         """Start empty."""
-        self._specs: dict[str, KernelSpec] = {}
-        self._lock = threading.Lock()
+        self.seen = 0
+        self._specs: weakref.WeakValueDictionary[str, KernelSpec] = weakref.WeakValueDictionary()
+        self._lock = lock()
 
     def intern(self, graph: Graph, name: str = "") -> KernelSpec:
         """The one KernelSpec of a graph in normal form."""
         spec = spec_of(graph)
         with self._lock:
             known = self._specs.setdefault(spec.key, spec)
+            self.seen += known is spec
         if known is spec:
             events.emit(events.Registered(spec.key, name))
         return known

@@ -117,8 +117,9 @@ class FunctionCache:
 
     Three stores are bounded. A function remembers 4096 signatures and 64 entries of each, which
     differ in pinned numbers or in what the function closes over; the oldest goes first. The disk
-    cache holds 256 MiB; what was used longest ago goes first. Kernels stay as long as the process.
-    A pinned entry stays in all of them, but for what other processes do to the disk cache.
+    cache holds 256 MiB; what was used longest ago goes first. The process keeps the kernels of all
+    entries, and 512 more. A pinned entry stays in all of them, but for what other processes do to
+    the disk cache.
     """
 
     def __init__(self, dispatcher: Dispatcher) -> None:

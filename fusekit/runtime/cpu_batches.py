@@ -109,7 +109,7 @@ def _outermost_steps(args: ArgSpec, layout: Sequence[int]) -> list[int]:
     ]
 
 
-@functools.cache
+@functools.lru_cache(maxsize=256)
 def _loop(parameters: tuple[Parameter, ...]) -> Callable[[int, bytes, int, int, int], int]:
     """The compiled loop over tables, which releases the GIL while it runs."""
     artifact = LlvmJit().compile(batch_source(parameters))

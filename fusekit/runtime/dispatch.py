@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import operator
-import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Sequence
@@ -25,7 +24,9 @@ from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import free_variables
 from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.seeds import is_seed
+from fusekit.frontends.torchstate import TorchState
 from fusekit.fusion import Plan as FusionPlan
+from fusekit.locks import rlock
 from fusekit.runtime.bounded import Bounded
 from fusekit.runtime.call import Call, Key, call_of, generic_key
 from fusekit.runtime.differences import form_of, signature_of
@@ -36,6 +37,7 @@ from fusekit.runtime.history import Recorder
 from fusekit.runtime.leaf_names import leaf_names
 from fusekit.runtime.plan import MISS, Plan, make_plan, recording
 from fusekit.runtime.program import Program, build
+from fusekit.runtime.reasons import exhausted
 from fusekit.runtime.recent import Recent, Run
 from fusekit.runtime.resize import layouts_of, pattern_of, template_of
 from fusekit.runtime.seeded import Drawing, Seeded
@@ -60,7 +62,7 @@ being_compiled = torch.compiler.is_dynamo_compiling
 n_modes = torch._C._len_torch_dispatch_stack  # noqa: SLF001  the plans' own checks miss make_fx
 
 _MAX_ENTRIES = 4096
-"""Signatures remembered for one function; the oldest are forgotten (their kernels are not)."""
+"""Signatures remembered for one function; the oldest are forgotten."""
 
 Capturer = Callable[[tuple[Any, ...], dict[str, Any]], Capture]
 """Positional and named arguments -> the graph they run."""
@@ -118,7 +120,7 @@ class Dispatcher:
         self.generic = Bounded[Generic](
             _MAX_ENTRIES, _MAX_VARIANTS, lambda held: self.is_pinned(held.entry)
         )
-        self._lock = threading.RLock()
+        self._lock = rlock()
         _dispatchers.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -194,11 +196,14 @@ class Dispatcher:
         if decline is not None:
             return self.eager(args, kwargs, decline)
         call = call_of(args, kwargs)
-        entry, leaves = self._found(call), call.leaves
+        try:
+            entry = self._found(call)
+        except (MemoryError, RecursionError, OSError) as error:
+            return self.eager(args, kwargs, exhausted(error))
         if entry.decline is not None or entry.run is None:
             return self.eager(args, kwargs, entry.decline or Decline(Reason.CAPTURE))
         self._remember(call, entry.run)
-        result = entry.run(leaves)
+        result = entry.run(call.leaves)
         if result is MISS:
             # the guard is stricter than the key (a mode, a subclass): PyTorch knows what to do
             detail = "an argument's dispatch keys are not those that it was prepared for"
@@ -236,7 +241,12 @@ class Dispatcher:
                 if known.fits(leaves):
                     return known
             counters.missed()
-            made = self._prepare(call, key)
+            state = TorchState()
+            try:
+                made = self._prepare(call, key)
+            except BaseException:
+                state.restore()
+                raise
             self.prepared.add(key, made)
             return made
 

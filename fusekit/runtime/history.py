@@ -5,12 +5,12 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import threading
 from typing import Any, NamedTuple
 
 from fusekit import events
 from fusekit.frontends.lines import user_line
 from fusekit.ir import Loc
+from fusekit.locks import lock
 from fusekit.runtime.differences import Signature, differences
 from fusekit.specs import Decline
 
@@ -194,7 +194,7 @@ class Recorder:
     def __init__(self, name: str) -> None:
         """Nothing happened yet."""
         self.name = name
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._special: collections.deque[Specialisation] = collections.deque(maxlen=LIMIT)
         self._signatures: collections.deque[_Earlier] = collections.deque(maxlen=LIMIT)
         self._made = 0

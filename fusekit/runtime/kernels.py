@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import itertools
 import sys
-import threading
 import time
-from concurrent.futures import Future
+import weakref
 from typing import Any
 
 from fusekit import events
@@ -14,6 +15,7 @@ from fusekit.codegen import KernelSource, Target, choose, emit
 from fusekit.compilers import cache
 from fusekit.config import current
 from fusekit.errors import CompileError, FusionDeclined
+from fusekit.locks import lock
 from fusekit.registry import Store
 from fusekit.runtime.engines import Engine
 from fusekit.runtime.launch import Launcher
@@ -23,9 +25,9 @@ from fusekit.specs import ArgSpec, Decline, KernelSpec, Reason
 __all__ = ["Kernel", "forget", "generate", "is_compiled", "kernel_for", "n_compiled", "specs"]
 
 specs = Store()
-"""Every fusion group of this process."""
+"""Every fusion group that is used."""
 
-counters.specs = specs.__len__
+counters.specs = lambda: specs.seen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +53,33 @@ class Kernel:
     cached: bool = False
 
 
-_kernels: dict[Any, Future[Kernel]] = {}
-_lock = threading.Lock()
+MOST_IDLE = 512
+"""Kernels kept for whoever asks next, though no plan holds them; those used longest ago go first.
+
+Failures count like kernels.
+"""
+
+
+class _Slot:
+    """A kernel that one thread makes, while others wait.
+
+    Attributes:
+        gate: held by the thread that makes it.
+        made: the kernel, or why there is none; None before that, or if making it was interrupted.
+    """
+
+    __slots__ = ("gate", "made")
+
+    def __init__(self) -> None:
+        self.gate = lock()
+        self.made: Kernel | Decline | None = None
+
+
+_slots: collections.OrderedDict[Any, _Slot] = collections.OrderedDict()
+_alive: weakref.WeakValueDictionary[Any, Kernel] = weakref.WeakValueDictionary()
+"""Every kernel that anybody holds, so that none is ever compiled a second time."""
+
+_lock = lock()
 
 
 def kernel_for(engine: Engine, spec: KernelSpec, args: ArgSpec) -> Kernel:
@@ -60,28 +87,51 @@ def kernel_for(engine: Engine, spec: KernelSpec, args: ArgSpec) -> Kernel:
 
     Raises:
         FusionDeclined: it did not compile, now or the first time; the decline carries the log.
+        MemoryError: there was not enough memory to compile it; the next request tries again.
     """
     key = _key(engine, spec, args)
-    found = _kernels.get(key)
-    if found is not None:
-        return found.result()
+    while True:
+        mine = _Slot()
+        with mine.gate:  # however this block is left, nobody waits for ever
+            slot = _claim(key, mine)
+            is_new = slot is mine and mine.made is None
+            if is_new:
+                mine.made = _made(engine, spec, args)
+        if slot is not mine:
+            with slot.gate:
+                pass
+        if is_new and isinstance(slot.made, Kernel):
+            _note(key, slot.made)
+        if isinstance(slot.made, Kernel):
+            return slot.made
+        if slot.made is not None:
+            raise FusionDeclined(slot.made)
+
+
+def _claim(key: Any, mine: _Slot) -> _Slot:
+    """The slot of a key: `mine`, unless there is one that is made or being made."""
     with _lock:
-        found = _kernels.get(key)
-        is_mine = found is None
-        if found is None:
-            found = _kernels[key] = Future()
-    if is_mine:
-        try:
-            found.set_result(_compile(engine, spec, args))
-        except (CompileError, FusionDeclined) as error:
-            found.set_exception(_as_decline(error))
-        except BaseException as error:
-            # an interrupt, or a fault of ours: whoever waits must wake, the next one tries again
-            with _lock:
-                _kernels.pop(key, None)
-            found.set_exception(_as_decline(error))
-            raise
-    return found.result()
+        known = _slots.get(key)
+        if known is not None and (known.made is not None or known.gate.locked()):
+            _slots.move_to_end(key)
+            return known
+        mine.made = _alive.get(key)
+        _slots[key] = mine
+        n_many = max(len(_slots) - MOST_IDLE, 0)
+        for other in tuple(itertools.islice(_slots, n_many)):
+            if _slots[other].made is not None:  # else somebody waits for it
+                del _slots[other]
+        return mine
+
+
+def _note(key: Any, kernel: Kernel) -> None:
+    """Count a new kernel, and tell who listens: outside the gate, for they may call it."""
+    with _lock:
+        _alive[key] = kernel
+    counters.compiled(kernel.seconds)
+    events.emit(
+        events.Compiled(kernel.spec.symbol, kernel.engine.name, kernel.seconds, kernel.cached)
+    )
 
 
 def _key(engine: Engine, spec: KernelSpec, args: ArgSpec) -> Any:
@@ -91,26 +141,19 @@ def _key(engine: Engine, spec: KernelSpec, args: ArgSpec) -> Any:
 
 def is_compiled(engine: Engine, spec: KernelSpec, args: ArgSpec) -> bool:
     """True if `kernel_for` would compile nothing: it is there, or has failed."""
-    return _key(engine, spec, args) in _kernels
+    key = _key(engine, spec, args)
+    slot = _slots.get(key)
+    return key in _alive or (slot is not None and slot.made is not None)
 
 
 def forget(kernel: Kernel) -> None:
     """Have the next request compile it anew: plans that hold it keep it, the disk does not."""
     with _lock:
-        found = [
-            key
-            for key, made in _kernels.items()
-            if made.done() and made.exception() is None and made.result() is kernel
-        ]
-        for key in found:
-            del _kernels[key]
+        for key in [key for key, slot in _slots.items() if slot.made is kernel]:
+            del _slots[key]
+        for key in [key for key, made in _alive.items() if made is kernel]:
+            del _alive[key]
     cache.remove(kernel.engine.load_compiler().key(kernel.source))
-
-
-def _as_decline(error: BaseException) -> FusionDeclined:
-    if isinstance(error, FusionDeclined):
-        return error
-    return FusionDeclined(Decline(Reason.COMPILE_FAILED, str(error)))
 
 
 def generate(
@@ -122,6 +165,17 @@ def generate(
     return emit(spec, engine.load_dialect()(spec, args, schedule, target))
 
 
+def _made(engine: Engine, spec: KernelSpec, args: ArgSpec) -> Kernel | Decline:
+    """The kernel, compiled now, or why it cannot be."""
+    try:
+        return _compile(engine, spec, args)
+    except FusionDeclined as error:
+        declined: Decline = error.decline
+        return declined
+    except CompileError as error:
+        return Decline(Reason.COMPILE_FAILED, str(error))
+
+
 def _compile(engine: Engine, spec: KernelSpec, args: ArgSpec) -> Kernel:
     start = time.perf_counter()
     source = generate(engine, spec, args)
@@ -130,8 +184,6 @@ def _compile(engine: Engine, spec: KernelSpec, args: ArgSpec) -> Kernel:
     artifact = engine.load_compiler().compile(source)
     launcher = engine.load_launcher()(artifact)
     seconds = time.perf_counter() - start
-    counters.compiled(seconds)
-    events.emit(events.Compiled(spec.symbol, engine.name, seconds, artifact.cached))
     return Kernel(spec, args, engine, source, launcher, seconds, artifact.cached)
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
+
+import torch
 
 from fusekit.compilers.base import Artifact
 from fusekit.errors import CompileError
@@ -76,3 +80,33 @@ def cpu_launcher(artifact: Artifact) -> CpuLauncher:
     function: Any = ctypes.CFUNCTYPE(ctypes.c_int32, *types)(artifact.address)
     function.keepalive = artifact  # the code lives as long as this
     return CpuLauncher(artifact, function)
+
+
+class _Team:
+    """Has a forked child run parallel code in one thread, if the parent's team may be needed there.
+
+    The team's threads do not exist in the child, and GCC's runtime would wait for them: for eager
+    PyTorch's operators as for kernels. PyTorch's own data loaders do the same.
+    """
+
+    def __init__(self) -> None:
+        self.is_lost = False
+        os.register_at_fork(before=self._look, after_in_child=self._do_without)
+
+    def _look(self) -> None:
+        self.is_lost = _n_threads() > threading.active_count()
+
+    def _do_without(self) -> None:
+        if self.is_lost:
+            torch.set_num_threads(1)
+
+
+def _n_threads() -> int:
+    """Of this process, by the kernel's count; 0 where it does not say."""
+    try:
+        return len(os.listdir("/proc/self/task"))  # noqa: PTH208  a list of names is all it takes
+    except OSError:
+        return 0
+
+
+_team = _Team()

@@ -37,6 +37,7 @@ from fusekit.runtime.guard import overlap, shares_memory, unpack, write_guard
 from fusekit.runtime.kernels import Kernel, kernel_for
 from fusekit.runtime.plan_launches import Fallback, LaunchWriter
 from fusekit.runtime.program import KernelCall, Program
+from fusekit.runtime.reasons import text_of
 from fusekit.runtime.stats import CallCounter, counters
 from fusekit.specs import ArgSpec, Decline, Reason
 
@@ -128,6 +129,16 @@ class _Writer(LaunchWriter):
         self._write_guard()
         self._write_device()
         self.lines.append("tick()")
+        self._write_steps()
+        self._write_writes()
+        self._write_return()
+        text, run = _function(self.lines, self.names)
+        if "elsewhere" in self.names:
+            self.names["run"] = run
+        kernels = tuple(self.kernels[index] for index in sorted(self.kernels))
+        return Plan(self.program, self.engine, kernels, text, run, counter)
+
+    def _write_steps(self) -> None:
         last = self._last_steps()
         for index, step in enumerate(self.program.partition.steps):
             if isinstance(step, Group):
@@ -137,13 +148,6 @@ class _Writer(LaunchWriter):
             dead = [self.tensor[v] for v, at in last.items() if at == index and v in self.tensor]
             if dead:
                 self.lines.append(f"del {', '.join(dead)}")
-        self._write_writes()
-        self._write_return()
-        text, run = _function(self.lines, self.names)
-        if "elsewhere" in self.names:
-            self.names["run"] = run
-        kernels = tuple(self.kernels[index] for index in sorted(self.kernels))
-        return Plan(self.program, self.engine, kernels, text, run, counter)
 
     # arguments
 
@@ -206,6 +210,7 @@ class _Writer(LaunchWriter):
         parts = [self._argument(item) for item in args]
         parts += [f"{item[0]}={self._argument(item[1])}" for item in kwargs]  # type: ignore[index]
         call = f"op{number}({', '.join(parts)})"
+        start = len(self.lines)
         results = [f"v{i}" for i in node.outputs]
         self.tensor.update(zip(node.outputs, results, strict=True))
         if len(results) == 1 and not returns_list(str(node.attr("target"))):
@@ -216,7 +221,24 @@ class _Writer(LaunchWriter):
         else:
             self.lines.append(call)
         if node.op == "call":
+            if self.program.writes:
+                self._guard_arguments(start)
             self._write_stride_checks(node)
+
+    def _guard_arguments(self, start: int) -> None:
+        """Have PyTorch run the call if an operator raises in these lines.
+
+        Nothing is written yet, where PyTorch may have written half of it by then.
+        """
+        self.names["text_of"], self.names["raised"] = text_of, self._raised
+        self.lines[start:] = [
+            *("failure = ''", "try:", *(f"    {line}" for line in self.lines[start:])),
+            *("except Exception as exception:", "    failure = text_of(exception)"),
+            *("if failure:", "    return raised(failure, a)"),  # here, no error has a context
+        ]
+
+    def _raised(self, failure: str, leaves: Sequence[Any]) -> Any:
+        return self._give_up(Decline(Reason.RAISED, failure), leaves)
 
     def _write_stride_checks(self, node: Node) -> None:
         """Kernels rely on the layout that the trace foretold for what PyTorch returns."""

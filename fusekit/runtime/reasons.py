@@ -9,7 +9,7 @@ from fusekit.ir import Node
 from fusekit.runtime.program import Program
 from fusekit.specs import Decline, Reason
 
-__all__ = ["decline_of", "declines", "failure_of"]
+__all__ = ["decline_of", "declines", "exhausted", "failure_of", "text_of"]
 
 
 _SEED = "one seed a call, by PyTorch's generator; kernels draw from it"
@@ -27,6 +27,16 @@ def decline_of(obstacles: Mapping[int, Decline], node: Node) -> Decline:
         advice = "nothing to do: torch.manual_seed decides it"
         return Decline(Reason.RANDOM, _SEED, node.origin, node.loc, advice)
     return obstacles.get(node.site) or Decline(Reason.OPAQUE_OP, "", node.origin, node.loc)
+
+
+def exhausted(error: BaseException) -> Decline:
+    """What it means that preparing kernels ended in this error, which is none of the function's."""
+    return Decline(Reason.EXHAUSTED, text_of(error))
+
+
+def text_of(error: BaseException) -> str:
+    """An error in a line, for a decline's detail."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def failure_of(reason: Reason, nodes: Iterable[Node], detail: str) -> Decline:

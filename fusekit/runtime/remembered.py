@@ -8,7 +8,6 @@ calling `backward()`. Then they are put back for as long as the backward runs.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,12 +15,13 @@ import torch
 
 from fusekit.errors import FusekitError
 from fusekit.frontends.free import Free
+from fusekit.locks import rlock
 
 __all__ = ["Remembered"]
 
 _GONE = object()
 
-_lock = threading.RLock()
+_lock = rlock()
 """Held while variables of the user's have other values than the user gave them."""
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-import threading
 import weakref
 from collections.abc import Callable, Mapping
 
 from fusekit import events
+from fusekit.locks import lock
 from fusekit.specs import Decline
 
 __all__ = ["CallCounter", "Stats", "counters"]
@@ -27,7 +27,7 @@ class Stats:
         misses: calls that had to be captured first.
         compile_seconds: time spent generating and compiling.
         fallbacks: reason code -> calls that PyTorch ran whole.
-        specs: distinct fusion groups seen.
+        specs: distinct fusion groups seen; one that nothing held any more counts again.
     """
 
     kernels: int = 0
@@ -80,7 +80,7 @@ class Counters:
 
     def __init__(self) -> None:
         """All zero."""
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._live: dict[int, _Tally] = {}
         self._dead: collections.deque[int] = collections.deque()
         self._numbers = itertools.count()

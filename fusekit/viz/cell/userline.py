@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fusekit.errors import UsageError
+from fusekit.frontends.lines import writable
 from fusekit.ir import Loc
 
 __all__ = ["UserText", "at_line", "expression", "parse", "set_user_text", "shown_name", "user_text"]
@@ -51,7 +52,7 @@ def user_text(function: Callable[..., Any]) -> UserText:
         return UserText("", 1, "")
     linecache.checkcache(file)
     shown = shown_name(Loc(file, first))
-    return UserText("".join(lines).rstrip("\n"), max(first, 1), shown)
+    return UserText(writable("".join(lines).rstrip("\n")), max(first, 1), writable(shown))
 
 
 def shown_name(loc: Loc) -> str:

@@ -305,7 +305,8 @@ class Filler:
         if isinstance(step, FusionGroup):
             number = [call.group.index for call in self.program.kernels].index(step.index)
             return group_name(number)
-        return self.maker[step.outputs[0]].id if step.outputs[0] in self.maker else None
+        made = next(iter(step.outputs), None)  # a check makes nothing
+        return self.maker[made].id if made in self.maker else None
 
 
 def declined(decline: Decline) -> Declined:

@@ -20,6 +20,10 @@ Called = tuple[Any, tuple[Any, ...], dict[str, Any]]
 _ENDINGS = {"cpp": "cpp", "cuda": "cu", "llvm": "ll", "ir": "ir"}
 
 
+_LONGEST_NAME = 50
+"""Of a function, in the names of files: these may have 255 bytes, and a character up to four."""
+
+
 def png(svg: str, width: int, path: str | Path | None) -> bytes:
     """An SVG as PNG, `width` pixels wide; written to `path` if that is given.
 
@@ -39,7 +43,7 @@ def export(view: FusionView, directory: str | Path, call: Called | None) -> list
     """Write everything; see `FusionView.export`. `call` is what is shown, if it can run."""
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"\W+", "-", view.model["name"]).strip("-") or "view"
+    name = re.sub(r"\W+", "-", view.model["name"])[:_LONGEST_NAME].strip("-") or "view"
     texts = {
         f"{name}.html": view.html(),
         f"{name}.fk.json": view.json(),
