@@ -281,7 +281,7 @@ class TensorDesc:
     Attributes:
         dtype: element type.
         strides: one class for each collapsed dimension, outermost first. On the CPU, UNIT appears
-            only in the innermost.
+            in the innermost; and in the one before, for inputs that are transposed.
         alignment: bytes that the address and every row are a multiple of; at least the itemsize.
             Rows do not count where `flat` is set.
         flat: on a GPU, its elements follow each other in memory as they do in the walk. Set for

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
+from fusekit.codegen.blocks import BLOCK, transposed
 from fusekit.codegen.gpu_schedule import GpuSchedule, choose_gpu
 from fusekit.ir import Graph
 from fusekit.specs import ArgSpec, KernelSpec, Stride
@@ -35,11 +36,14 @@ class Schedule:
         lanes: elements that one step of the inner loop computes together.
         grain: elements that make it worth waking another thread; scaled by the cost of one.
         streams_from: elements from which results go past the caches; 0 for never.
+        block: rows and columns that are walked before the next ones, where an input is transposed;
+            (0, 0) for row by row.
     """
 
     lanes: int = 16
     grain: int = 32768
     streams_from: int = 0
+    block: tuple[int, int] = (0, 0)
 
 
 _GRAIN_FLOPS = 150_000
@@ -81,6 +85,7 @@ def _choose_cpu(spec: KernelSpec, args: ArgSpec, target: Target) -> Schedule:
         lanes=lanes,
         grain=max(_GRAIN_FLOPS // cost, 1024),
         streams_from=max(_STREAM_BYTES // max(moved, 1), 1),
+        block=BLOCK if transposed(args) else (0, 0),
     )
 
 

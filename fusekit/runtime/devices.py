@@ -11,8 +11,7 @@ import torch
 from fusekit.ir import Graph
 from fusekit.runtime import cpu_binding, gpu_binding
 from fusekit.runtime.memory import LARGE
-from fusekit.runtime.operand import Operands, Walked
-from fusekit.runtime.tiling import Dim
+from fusekit.runtime.operand import Dim, Operands, Walked
 from fusekit.specs import ArgSpec, KernelSpec, Reason
 
 __all__ = ["DEVICES", "DeviceKind", "kind_of"]

@@ -17,6 +17,7 @@ from fusekit.codegen.dialects import llvm_ops as ops
 from fusekit.codegen.dialects import llvm_routines
 from fusekit.codegen.dialects import llvm_threads as threads
 from fusekit.codegen.dialects import llvm_types as types
+from fusekit.codegen.dialects.llvm_blocks import BlockLoops
 from fusekit.codegen.dialects.llvm_code import NAMES, Code, fill
 from fusekit.codegen.dialects.llvm_loops import Loops
 from fusekit.codegen.emit import emit_function
@@ -53,12 +54,10 @@ class LlvmDialect:
         self._schedule = schedule
         self._target = target
         self._lanes = schedule.lanes
-        self._loops = Loops(
-            args, schedule.lanes, traps=spec.traps, streams_from=schedule.streams_from
-        )
+        self._loops = self._make_loops()
         self._kernel = Code(schedule.lanes, loops=True)
         self._code = self._kernel
-        self._helpers: dict[str, list[str]] = {}
+        self._helpers: dict[str, list[str]] = dict(self._loops.helpers)
         self._half_instructions = not _HALVES.isdisjoint(target.features.split(","))
 
     def begin(self) -> None:
@@ -150,9 +149,7 @@ class LlvmDialect:
         spans = self._spans(lines)
         lines += self._kernel.body
         lines += [*self._loops.after(), "}", ""]
-        lines += threads.entry_point(
-            symbol, parameters, self._args, lanes=self._lanes, grain=self._schedule.grain
-        )
+        lines += threads.entry_point(symbol, parameters, self._args, self._schedule)
         lines += self._loops.metadata
         return KernelSource(
             language=self.language,
@@ -164,6 +161,12 @@ class LlvmDialect:
         )
 
     # parts of the above
+
+    def _make_loops(self) -> Loops:
+        chosen, traps = self._schedule, self._spec.traps
+        if all(chosen.block):
+            return BlockLoops(self._args, chosen, traps=traps)
+        return Loops(self._args, chosen, traps=traps)
 
     def _parameters(self) -> tuple[Parameter, ...]:
         graph = self._spec.graph

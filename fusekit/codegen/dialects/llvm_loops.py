@@ -17,12 +17,13 @@ is only one if there is only one dimension), and each row in steps of a vector:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from fusekit.codegen.dialects import llvm_indices as indices
 from fusekit.codegen.dialects import llvm_lanes as lanes
 from fusekit.codegen.dialects.llvm_streams import Streams
 from fusekit.codegen.dialects.llvm_tensors import Tensor, extents, read_layout, tensors
+from fusekit.codegen.schedule import Schedule
 from fusekit.ir import DType
 from fusekit.specs import ArgSpec, Stride
 
@@ -41,19 +42,25 @@ class Loops:
     ACTIVE = "%active"
     """The vector of i1 that says which lanes hold an element; only in kernels that trap."""
 
-    def __init__(self, args: ArgSpec, lanes: int, *, traps: bool, streams_from: int = 0) -> None:
-        """Loops for arguments like `args`, in steps of `lanes`; `traps` asks for ACTIVE."""
-        self.inputs, self.outputs, self.indices = tensors(args, lanes)
+    def __init__(self, args: ArgSpec, schedule: Schedule, *, traps: bool) -> None:
+        """Loops for arguments like `args`; `traps` asks for ACTIVE."""
+        self.inputs, self.outputs, self.indices = tensors(args, schedule.lanes)
         self._args = args
-        self._lanes = lanes
+        self._lanes = schedule.lanes
         self._traps = traps
         self._extents = extents(args)
         self._inner = len(self._extents) - 1
+        self._outer = [f"%i{dim}" for dim in range(self._inner)]
         self._rows = self._inner > 0
         fresh = [x for i, x in enumerate(self.outputs) if i not in dict(args.in_place).values()]
-        self._streams = Streams(streams_from, self._extents, fresh)
+        self._streams = Streams(schedule.streams_from, self._extents, fresh)
         self._strided_inputs = [x for x in self.inputs if x.inner is Stride.STRIDED]
         self._strided_outputs = [x for x in self.outputs if x.inner is Stride.STRIDED]
+
+    @property
+    def helpers(self) -> Iterable[tuple[str, list[str]]]:
+        """The functions that the loops call, by name."""
+        return ()
 
     @property
     def metadata(self) -> tuple[str, ...]:
@@ -93,8 +100,6 @@ class Loops:
     def before(self, once: Sequence[str]) -> Iterator[str]:
         """The blocks up to the body; `once` is computed before the loops."""
         yield from self._entry(once)
-        if self._rows:
-            yield from self._row()
         yield from self._step()
         yield from self._pack()
         yield from self._body()
@@ -105,11 +110,7 @@ class Loops:
         yield f"  br i1 %whole, label %{scatter}, label %{self._first_piece('unpack')}"
         yield from self._onward()
         yield from self._pieces("unpack", self._streams.end, self._row_end, self.outputs)
-        if self._rows:
-            yield ""
-            yield "row.end:"
-            yield "  %more.rows = icmp ult i64 %at.after, %last"
-            yield "  br i1 %more.rows, label %row, label %done"
+        yield from self._next_row()
         yield ""
         yield "done:"
         yield from self._streams.drain()
@@ -129,6 +130,10 @@ class Loops:
             yield "  store i1 false, ptr %trapped"
         yield from self._streams.decide()
         yield from once
+        yield from self._begin()
+
+    def _begin(self) -> Iterator[str]:
+        """From the entry to the first row."""
         rest = "%first"
         for dim in range(self._inner, 0, -1):  # the coordinates of the first element
             above = f"%first.above{dim}" if dim > 1 else "%first.i0"
@@ -138,9 +143,11 @@ class Loops:
         if self._rows:  # elements in as many whole rows as fit into a vector
             yield f"  %waste = urem i64 {self._lanes}, {self._extents[-1]}"
             yield f"  %fit = sub i64 {self._lanes}, %waste"
+            yield "  br label %row"
+            yield from self._row()
         else:
             yield from self._repeat_first()
-        yield f"  br label %{'row' if self._rows else 'step'}"
+            yield "  br label %step"
 
     def _buffers(self) -> Iterator[str]:
         """Room for a vector of each tensor on the stack."""
@@ -159,17 +166,23 @@ class Loops:
         yield "  %at = phi i64 [ %first, %entry ], [ %at.after, %row.end ]"
         for dim in range(self._inner + 1):
             yield f"  %i{dim} = phi i64 [ %first.i{dim}, %entry ], [ %i{dim}.after, %row.end ]"
-        outer = [f"%i{dim}" for dim in range(self._inner)]
         for tensor in (*self.inputs, *self.outputs):
-            yield from tensor.place(f"%{tensor.name}", [*outer, "0"], self._base(tensor))
+            yield from tensor.place(f"%{tensor.name}", [*self._outer, "0"], self._base(tensor))
         yield from self._repeat_first()
         yield f"  %row.left = sub i64 {self._extents[-1]}, %i{self._inner}"
         yield "  %range.left = sub i64 %last, %at"
         yield "  %span = call i64 @llvm.umin.i64(i64 %row.left, i64 %range.left)"
         yield f"  %stop = add i64 %i{self._inner}, %span"
         yield "  %at.below = add i64 %at, %span"
-        yield from self._advance(outer, "below")
+        yield from self._advance(self._outer, "below")
         yield "  br label %step"
+
+    def _next_row(self) -> Iterator[str]:
+        if self._rows:
+            yield ""
+            yield "row.end:"
+            yield "  %more.rows = icmp ult i64 %at.after, %last"
+            yield "  br i1 %more.rows, label %row, label %done"
 
     def _base(self, tensor: Tensor) -> str:
         """Where the current row begins."""
@@ -202,12 +215,17 @@ class Loops:
         return "row.end" if self._rows else "done"
 
     @property
+    def _start(self) -> tuple[str, str]:
+        """The first column of the current row, and the block that leads to its steps."""
+        return (f"%i{self._inner}", "row") if self._rows else ("%first", "entry")
+
+    @property
     def _stop(self) -> str:
         """The column where the current row, or what is asked of it, ends."""
         return "%stop" if self._rows else "%last"
 
     def _step(self) -> Iterator[str]:
-        start, origin = (f"%i{self._inner}", "row") if self._rows else ("%first", "entry")
+        start, origin = self._start
         yield ""
         yield "step:"
         yield f"  %col = phi i64 [ {start}, %{origin} ], [ %col.next, %onward ]"
@@ -220,7 +238,7 @@ class Loops:
             if tensor.inner is Stride.UNIT:
                 yield from tensor.place(self._base(tensor), ["%col"], f"%{tensor.name}.direct")
         for tensor in self.indices:
-            yield from indices.vector(tensor, [*(f"%i{d}" for d in range(self._inner)), "%col"])
+            yield from indices.vector(tensor, [*self._outer, "%col"])
         if self._strided_inputs:
             yield "  br label %gather"
             yield from self._each_lane("gather", "direct", "body", self._strided_inputs)
@@ -317,10 +335,14 @@ class Loops:
                 yield from self._repeat_here(counters, slot)
             yield f"  br label %{each}"
             origin = label
-        moved = [(x, f"%{x.name}") for x in chosen if x.inner is not Stride.BROADCAST]
+        moved = [
+            (x, f"%{x.name}" if self._rows else self._base(x))
+            for x in chosen
+            if x.inner is not Stride.BROADCAST
+        ]
         lines = [*lanes.copies(each, moved, counters, slot, out=label == "unpack")]
         if label == "fill":
-            outer, lane = counters[:-1], f"%{each}.col"
+            outer, lane = counters[:-1] if self._rows else self._outer, f"%{each}.col"
             for tensor in self.indices:
                 lines += indices.one(tensor, [*outer, lane], lanes.place_in_buffer(each, slot))
         yield from lanes.loop(each, origin, end, count, lines)

@@ -1,0 +1,35 @@
+"""Blocks: how a CPU kernel walks two dimensions at once where an input is transposed.
+
+An input whose neighbours stand along the second innermost dimension costs a cache line for each
+element if it is read row by row. The llvm engine copies a block of it that fits the nearest cache,
+the right way round, to the stack; from there, rows are read like any others.
+"""
+
+from __future__ import annotations
+
+from fusekit.specs import ArgSpec, Stride
+
+__all__ = ["BLOCK", "LEAST_SIDE", "TILE", "transposed"]
+
+BLOCK = (64, 128)
+"""Rows and columns of a block: 32 KB of float32. Every step of whole vectors divides a row."""
+
+TILE = (32, 32)
+"""The same where elements are read one at a time, so that lines have to stay in the cache for all
+rows of a block: C++."""
+
+LEAST_SIDE = 16
+"""Rows and columns from which this pays: as many as are transposed at once, in registers."""
+
+_MOST = 4
+"""Inputs that are copied so: a thread's stack has room for their blocks, whatever the dtype."""
+
+
+def transposed(args: ArgSpec) -> tuple[int, ...]:
+    """The inputs, by position, whose blocks a kernel for these arguments copies."""
+    found = [
+        position
+        for position, desc in enumerate(args.inputs)
+        if desc.strides[-2:] == (Stride.UNIT, Stride.STRIDED)
+    ]
+    return tuple(found[:_MOST])
