@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Hashable, Sequence
 
-from fusekit.codegen.blocks import LEAST_SIDE
+from fusekit.codegen.cpu_walks import LEAST_SIDE, LONGEST_PERIOD, MOST_PERIODIC
 from fusekit.runtime.operand import Dim, Operand, Operands, Walked, stride_class
 from fusekit.specs import ArgSpec, KernelSpec, TensorDesc
 
@@ -14,6 +15,10 @@ __all__ = ["args_of_batch", "batch_key", "walk_on_cpu"]
 _LONG = 1 << 24
 """Elements of a call that gains nothing in a batch: to start it costs nothing beside it, and in one
 piece it may store past the caches."""
+
+
+_PICKED = range(2, 5)
+"""Strides so small that whole vectors are loaded: with 4, a quarter of what is read is used."""
 
 
 def walk_on_cpu(dims: list[Dim], operands: Operands) -> Walked:
@@ -26,8 +31,29 @@ def walk_on_cpu(dims: list[Dim], operands: Operands) -> Walked:
     for position, operand in enumerate(operands.all):
         steps = [strides[position] for _, strides in dims]
         turned = rows is not None and position in inputs and _lies_across(steps, -2)
-        descs.append(_described(operand, steps, turned=turned))
+        desc = _described(operand, steps, turned=turned)
+        if position in inputs and not turned and steps and steps[-1] in _PICKED:
+            desc = dataclasses.replace(desc, step=steps[-1])
+        descs.append(desc)
+    if _has_short_rows(dims, operands):
+        descs = [
+            dataclasses.replace(desc, flat=bool(dims[0][1][i])) for i, desc in enumerate(descs)
+        ]
     return Walked(dims, descs)
+
+
+def _has_short_rows(dims: Sequence[Dim], operands: Operands) -> bool:
+    """True if short rows follow one another in all tensors but in inputs that have only one."""
+    if len(dims) != 2 or dims[1][0] > LONGEST_PERIOD or operands.indices:
+        return False
+    (_, down), (columns, along) = dims
+    repeated = [position for position, step in enumerate(down) if not step]
+    return (
+        set(along) == {1}
+        and set(down) == {0, columns}
+        and repeated[0] >= len(operands.outputs)
+        and len(repeated) <= MOST_PERIODIC
+    )
 
 
 def _rows_of_blocks(dims: Sequence[Dim], inputs: range) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from fusekit.codegen.blocks import TILE
+from fusekit.codegen.cpu_walks import TILE
 from fusekit.codegen.layout import layout_fields
 from fusekit.codegen.schedule import Schedule, Target, choose
 from fusekit.runtime.elements import solve
@@ -85,7 +85,10 @@ def walk_of(
     flat = 0
     for extent, coordinate in zip(extents, coordinates, strict=True):
         flat = flat * extent + coordinate
-    walk = Walk(number, flat, math.prod(extents), extents[-1] if extents else 1)
+    total = math.prod(extents)
+    walk = Walk(number, flat, total, extents[-1] if extents else 1)
+    if call.binding.args.outputs[0].flat and engine.name == "llvm":
+        walk = dataclasses.replace(walk, row=total)
     return _in_vectors(walk, schedule) if schedule and engine.name == "llvm" else walk
 
 

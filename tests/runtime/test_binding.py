@@ -6,7 +6,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusekit.codegen.blocks import LEAST_SIDE, transposed
+from fusekit.codegen.cpu_walks import LEAST_SIDE, transposed
 from fusekit.codegen.layout import layout_fields
 from fusekit.ir import DType
 from fusekit.ir.graph import contiguous_strides

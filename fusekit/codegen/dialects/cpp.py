@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from fusekit.codegen.blocks import TILE
+from fusekit.codegen.cpu_walks import TILE
 from fusekit.codegen.dialects.c_helpers import called
 from fusekit.codegen.dialects.clike import LIBRARY, CLike, Line, spans
 from fusekit.codegen.layout import layout_fields

@@ -20,6 +20,7 @@ from fusekit.codegen.dialects import llvm_types as types
 from fusekit.codegen.dialects.llvm_blocks import BlockLoops
 from fusekit.codegen.dialects.llvm_code import NAMES, Code, fill
 from fusekit.codegen.dialects.llvm_loops import Loops
+from fusekit.codegen.dialects.llvm_periods import PeriodicLoops
 from fusekit.codegen.emit import emit_function
 from fusekit.codegen.schedule import Schedule, Target
 from fusekit.codegen.source import KernelSource, Parameter, Spans
@@ -166,7 +167,8 @@ class LlvmDialect:
         chosen, traps = self._schedule, self._spec.traps
         if all(chosen.block):
             return BlockLoops(self._args, chosen, traps=traps)
-        return Loops(self._args, chosen, traps=traps)
+        made = PeriodicLoops if self._args.outputs[0].flat else Loops
+        return made(self._args, chosen, traps=traps)
 
     def _parameters(self) -> tuple[Parameter, ...]:
         graph = self._spec.graph

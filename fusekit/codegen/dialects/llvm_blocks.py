@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from fusekit.codegen.blocks import LEAST_SIDE, transposed
+from fusekit.codegen.cpu_walks import LEAST_SIDE, transposed
 from fusekit.codegen.dialects import llvm_transposition as transposition
 from fusekit.codegen.dialects.llvm_loops import Loops
 from fusekit.codegen.dialects.llvm_tensors import Tensor
@@ -38,7 +38,7 @@ class BlockLoops(Loops):
         self._turned = [self.inputs[position] for position in transposed(args)]
         self._steps = {tensor.name: tensor.strides[-1] for tensor in self._turned}
         self.inputs = tuple(self._on_stack(x) if x in self._turned else x for x in self.inputs)
-        self._strided_inputs = [x for x in self.inputs if x.inner is Stride.STRIDED]
+        self._strided_inputs = [x for x in self._strided_inputs if x in self.inputs]
 
     @property
     def helpers(self) -> Iterator[tuple[str, list[str]]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fusekit.codegen.blocks import LEAST_SIDE
+from fusekit.codegen.cpu_walks import LEAST_SIDE
 
 __all__ = ["definition", "name"]
 

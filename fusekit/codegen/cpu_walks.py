@@ -1,15 +1,18 @@
-"""Blocks: how a CPU kernel walks two dimensions at once where an input is transposed.
+"""Where a CPU kernel does not walk row by row: blocks of transposed inputs, and short rows.
 
 An input whose neighbours stand along the second innermost dimension costs a cache line for each
 element if it is read row by row. The llvm engine copies a block of it that fits the nearest cache,
 the right way round, to the stack; from there, rows are read like any others.
+
+Short rows that follow one another in memory are walked as one, where the rest of the inputs have
+but one row, which all rows read.
 """
 
 from __future__ import annotations
 
 from fusekit.specs import ArgSpec, Stride
 
-__all__ = ["BLOCK", "LEAST_SIDE", "TILE", "transposed"]
+__all__ = ["BLOCK", "LEAST_SIDE", "LONGEST_PERIOD", "MOST_PERIODIC", "TILE", "transposed"]
 
 BLOCK = (64, 128)
 """Rows and columns of a block: 32 KB of float32. Every step of whole vectors divides a row."""
@@ -20,6 +23,12 @@ rows of a block: C++."""
 
 LEAST_SIDE = 16
 """Rows and columns from which this pays: as many as are transposed at once, in registers."""
+
+LONGEST_PERIOD = 256
+"""Columns of rows that are short: a step of whole vectors would often end within one."""
+
+MOST_PERIODIC = 8
+"""Inputs whose one row is repeated on the stack."""
 
 _MOST = 4
 """Inputs that are copied so: a thread's stack has room for their blocks, whatever the dtype."""
