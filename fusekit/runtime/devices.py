@@ -31,7 +31,7 @@ class DeviceKind:
             given what it is for each of them.
         batch_key: equal for kernel calls that one launch may run, given what they share with others
             of the same kernel, and the map shape; None for those that are launched alone.
-        large: bytes from which results are asked to lie on huge pages.
+        large: bytes from which results are allocated with care (`memory`, `pool`).
     """
 
     walk: Callable[[list[Dim], Operands], Walked]
