@@ -64,6 +64,13 @@ class Code:
             self.spans.setdefault(result, []).extend(self.spans[self._values[operand]])
         return operand
 
+    def step_of(self, result: int, operand: str, step: str) -> str:
+        """Have the value `result` be a step on the way to an operand; its name."""
+        self.same(result, operand)
+        if operand in self._steady:
+            self._steady.add(step)
+        return step
+
     def store(self, result: int, lines: Sequence[str]) -> None:
         """Append what writes the value `result` to memory."""
         self._append(self.body, lines, result)
