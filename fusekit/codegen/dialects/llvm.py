@@ -59,7 +59,6 @@ class LlvmDialect:
         self._kernel = Code(schedule.lanes, loops=True)
         self._code = self._kernel
         self._helpers: dict[str, list[str]] = dict(self._loops.helpers)
-        self._rounded: dict[str, str] = {}  # a half -> the float that it was before it was narrowed
         self._half_instructions = not _HALVES.isdisjoint(target.features.split(","))
 
     def begin(self) -> None:
@@ -95,7 +94,8 @@ class LlvmDialect:
     def cast(self, operand: str, source: DType, target: DType, result: int) -> str:
         """By as many hops as PyTorch takes."""
         for dtype in casts.route(source, target):
-            if (known := self._rounded.get(operand)) and dtype is DType.F32:
+            known = self._code.rounded.get(operand) if dtype is DType.F32 else None
+            if known is not None:
                 operand = self._code.step_of(result, operand, known)
                 source = dtype
                 continue
@@ -107,7 +107,7 @@ class LlvmDialect:
                 row, result, source, [operand], part=part, title=title, r=into
             )
             if source is DType.F32 and (wide := casts.widened(dtype)):
-                self._rounded[operand] = f"{operand}.{wide}"
+                self._code.rounded[operand] = f"{operand}.{wide}"
             source = dtype
         return operand
 

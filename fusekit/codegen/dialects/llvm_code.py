@@ -34,6 +34,7 @@ class Code:
             function without loops has only the body.
         spans: value id -> the runs of lines that load, compute or store it: for each, the section
             and the indices of its first and last line in there.
+        rounded: a half -> the float it was before it was narrowed, where a name has that.
     """
 
     def __init__(self, lanes: int, *, loops: bool) -> None:
@@ -42,6 +43,7 @@ class Code:
         self.body: list[str] = []
         self.once: list[str] = [] if loops else self.body
         self.spans: dict[int, list[tuple[list[str], int, int]]] = {}
+        self.rounded: dict[str, str] = {}
         self._steady: set[str] = set()
         self._values: dict[str, int] = {}
 
