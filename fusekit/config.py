@@ -27,6 +27,8 @@ class Options:
         cuda_arch: the GPU architecture to generate source for, such as "sm_90"; empty means the
             current device's.
         max_arguments: the most tensors one kernel may take.
+        pool_bytes: the most bytes of large results on the CPU that are kept to be used again once
+            nobody refers to them; 0 keeps none.
         debug: 1 prints each generated source to standard error, 0 prints nothing.
     """
 
@@ -36,6 +38,7 @@ class Options:
     cache_dir: str = ""
     cuda_arch: str = ""
     max_arguments: int = 128
+    pool_bytes: int = 1 << 28
     debug: int = 0
 
 

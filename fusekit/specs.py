@@ -296,22 +296,28 @@ class TensorDesc:
     Attributes:
         dtype: element type.
         strides: one class for each collapsed dimension, outermost first. On the CPU, UNIT appears
-            only in the innermost.
+            in the innermost; and in the one before, for inputs that are transposed.
         alignment: bytes that the address and every row are a multiple of; at least the itemsize.
             Rows do not count where `flat` is set.
-        flat: on a GPU, its elements follow each other in memory as they do in the walk. Set for
-            all outputs, or for no tensor.
+        flat: its elements follow each other in memory as they do in the walk. Set for all outputs,
+            or for no tensor; on the CPU, only where rows are short, and every input that is not has
+            one row that all rows read.
+        step: on the CPU, an input's innermost stride if it is 2, 3 or 4, so that what lies between
+            its elements is loaded too; 0 for any other.
     """
 
     dtype: DType
     strides: tuple[Stride, ...]
     alignment: int
     flat: bool = False
+    step: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ArgSpec:
     """What a kernel is specialised on, for all its tensors. Never sizes.
+
+    On the CPU, strides of 2 to 4 are known, and whether rows are short or tensors lie across them.
 
     Attributes:
         device: "cpu" or "cuda".

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import fusekit
+from fusekit.codegen.cpu_walks import LONGEST_PERIOD
 from fusekit.ir import DType, Loc
 from fusekit.runtime.binding import bind
 from fusekit.runtime.operand import Operand
@@ -60,9 +61,11 @@ def test_an_arg_spec_holds_no_sizes():
         "strides",
         "alignment",
         "flat",
+        "step",
     }
-    sizes = [args_of((n, 8 * n), (8 * n, 1), (8 * n, 1), (0, 1)) for n in range(2, 40)]
-    assert len(set(sizes)) == 1
+    for widths in (range(2, LONGEST_PERIOD), range(LONGEST_PERIOD + 1, 2000)):
+        sizes = [args_of((n // 8 + 2, n), (n, 1), (n, 1), (0, 1)) for n in widths]
+        assert len(set(sizes)) == 1
     assert args_of((4, 4), (4, 1), (4, 1)) == args_of((8, 9), (9, 1), (9, 1))
     assert args_of((4, 4, 4), (16, 4, 1), (16, 4, 1)) == args_of((4,), (1,), (1,))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
+from fusekit import routines
+from fusekit.codegen.cpu_walks import BLOCK, transposed
 from fusekit.codegen.gpu_schedule import GpuSchedule, choose_gpu
 from fusekit.ir import Graph
 from fusekit.specs import ArgSpec, KernelSpec, Stride
@@ -33,25 +35,38 @@ class Schedule:
 
     Attributes:
         lanes: elements that one step of the inner loop computes together.
-        grain: elements that make it worth waking another thread; scaled by the cost of one.
+        grain: elements from which it is worth waking another thread, by the cost of one.
         streams_from: elements from which results go past the caches; 0 for never.
+        block: rows and columns that are walked before the next ones, where an input is transposed;
+            (0, 0) for row by row.
+        masked: what is left of a row is moved as a vector, of which some lanes are left out.
     """
 
     lanes: int = 16
     grain: int = 32768
     streams_from: int = 0
+    block: tuple[int, int] = (0, 0)
+    masked: bool = False
 
 
-_GRAIN_FLOPS = 150_000
-"""Additions that cost about what waking an OpenMP team does (some 10 us on two cores)."""
+_GRAIN_FLOPS = 1_200_000
+"""Additions of float32, in vectors of 64 bytes, that take one core some 12 us. With a second thread
+that is awake, as in a loop of calls, 7 us or more got faster; after a pause of 2 ms, with the other
+thread asleep, 45 us."""
 
-_TRAFFIC_FLOPS = 2
-"""Additions that cost about what moving one element of one tensor does."""
+_BYTE_FLOPS = 0.75
+"""Additions that take as long as moving a byte between core and second cache."""
+
+_SCALAR_FLOPS = 16
+"""What one addition counts that is made for one element at a time."""
 
 _STREAM_BYTES = 96 << 20
 """Three times a last cache of 32 MB: of calls that move more, nothing is left in there that a next
 one could use. Below, streaming won nothing on two cores, and a reader of the result would lose.
 """
+
+_MASKS = frozenset({"+avx512bw", "+avx512vl"})
+"""CPU features that move any lanes of a vector of any type. Others take a branch for each lane."""
 
 _WIDE = 64
 """Bytes of the vector registers that come in a set of 32."""
@@ -73,14 +88,15 @@ def _choose_cpu(spec: KernelSpec, args: ArgSpec, target: Target) -> Schedule:
     widths = [spec.graph.dtype(value.id).itemsize for value in spec.graph.values if value.dtype]
     width = 4 if 4 in widths else max(widths, default=4)
     lanes = max(_registers(spec.graph, args, target) * target.vector_bytes // width, 4)
-    cost = element_cost(spec.graph) + _TRAFFIC_FLOPS * len(args.tensors)
     moved = sum(
         tensor.dtype.itemsize for tensor in args.tensors if Stride.BROADCAST not in tensor.strides
     )
     return Schedule(
         lanes=lanes,
-        grain=max(_GRAIN_FLOPS // cost, 1024),
+        grain=max(int(_GRAIN_FLOPS / _work(spec.graph, width / target.vector_bytes, moved)), 1024),
         streams_from=max(_STREAM_BYTES // max(moved, 1), 1),
+        block=BLOCK if transposed(args) else (0, 0),
+        masked=_MASKS.issubset(target.features.split(",")),
     )
 
 
@@ -99,6 +115,16 @@ def _registers(graph: Graph, args: ArgSpec, target: Target) -> int:
         depth.update(dict.fromkeys(node.outputs, longest))
     longest = max(depth.values(), default=0)
     return 4 if longest >= _LONG and 2 * longest > element_cost(graph) else 2
+
+
+def _work(graph: Graph, share: float, moved: int) -> float:
+    """Rough time of one element, in additions, where it fills a share of a vector register."""
+    vector = share * _WIDE / 4
+    flops = sum(
+        node.row.flops * (_SCALAR_FLOPS if routines.routine(node.op) else vector)
+        for node in graph.nodes
+    )
+    return max(flops + _BYTE_FLOPS * moved, 1)
 
 
 def element_cost(graph: Graph) -> int:

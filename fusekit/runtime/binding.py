@@ -14,8 +14,7 @@ from collections.abc import Sequence
 
 from fusekit.codegen.layout import layout_words
 from fusekit.runtime.devices import kind_of
-from fusekit.runtime.operand import Operand, Operands
-from fusekit.runtime.tiling import Dim
+from fusekit.runtime.operand import Dim, Operand, Operands
 from fusekit.specs import ArgSpec
 
 __all__ = ["Binding", "bind", "expand_strides"]

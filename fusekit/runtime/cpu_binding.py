@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Hashable, Sequence
 
-from fusekit.runtime.operand import Operand, Operands, Walked, stride_class
-from fusekit.runtime.tiling import Dim, tile
+from fusekit.codegen.cpu_walks import LEAST_SIDE, LONGEST_PERIOD, MOST_PERIODIC
+from fusekit.runtime.operand import Dim, Operand, Operands, Walked, stride_class
 from fusekit.specs import ArgSpec, KernelSpec, TensorDesc
 
 __all__ = ["args_of_batch", "batch_key", "walk_on_cpu"]
@@ -16,19 +17,68 @@ _LONG = 1 << 24
 piece it may store past the caches."""
 
 
+_PICKED = range(2, 5)
+"""Strides so small that whole vectors are loaded: with 4, a quarter of what is read is used."""
+
+
 def walk_on_cpu(dims: list[Dim], operands: Operands) -> Walked:
-    """In tiles where operands are transposed."""
-    tiled = tile(dims, operands.n_tensors)
-    descs = [
-        _described(operand, [strides[i] for _, strides in tiled])
-        for i, operand in enumerate(operands.all)
-    ]
-    return Walked(tiled, descs)
+    """As collapsed; or in blocks, where inputs are transposed: a dimension moves for that."""
+    inputs = range(len(operands.outputs), operands.n_tensors)
+    rows = _rows_of_blocks(dims, inputs)
+    if rows is not None:
+        dims = [*dims[:rows], *dims[rows + 1 : -1], dims[rows], dims[-1]]
+    descs = []
+    for position, operand in enumerate(operands.all):
+        steps = [strides[position] for _, strides in dims]
+        turned = rows is not None and position in inputs and _lies_across(steps, -2)
+        desc = _described(operand, steps, turned=turned)
+        if position in inputs and not turned and steps and steps[-1] in _PICKED:
+            desc = dataclasses.replace(desc, step=steps[-1])
+        descs.append(desc)
+    if _has_short_rows(dims, operands):
+        descs = [
+            dataclasses.replace(desc, flat=bool(dims[0][1][i])) for i, desc in enumerate(descs)
+        ]
+    return Walked(dims, descs)
 
 
-def _described(operand: Operand, steps: Sequence[int]) -> TensorDesc:
+def _has_short_rows(dims: Sequence[Dim], operands: Operands) -> bool:
+    """True if short rows follow one another in all tensors but in inputs that have only one."""
+    if len(dims) != 2 or dims[1][0] > LONGEST_PERIOD or operands.indices:
+        return False
+    (_, down), (columns, along) = dims
+    repeated = [position for position, step in enumerate(down) if not step]
+    return (
+        set(along) == {1}
+        and set(down) == {0, columns}
+        and repeated[0] >= len(operands.outputs)
+        and len(repeated) <= MOST_PERIODIC
+    )
+
+
+def _rows_of_blocks(dims: Sequence[Dim], inputs: range) -> int | None:
+    """The dimension along which most of the transposed inputs lie; None if there are none."""
+    if len(dims) < 2 or dims[-1][0] < LEAST_SIDE:
+        return None
+    counts = {
+        dim: sum(_lies_across([steps[i] for _, steps in dims], dim) for i in inputs)
+        for dim in range(len(dims) - 2, -1, -1)
+        if dims[dim][0] >= LEAST_SIDE
+    }
+    best = max(counts, key=counts.__getitem__, default=None)
+    return best if best is not None and counts[best] else None
+
+
+def _lies_across(steps: Sequence[int], dim: int) -> bool:
+    """True if neighbours stand along `dim`, where those of the results stand along the last."""
+    return steps[dim] == 1 and steps[-1] > 1
+
+
+def _described(operand: Operand, steps: Sequence[int], *, turned: bool) -> TensorDesc:
+    last = len(steps) - 1
     strides = tuple(
-        stride_class(step, may_be_unit=dim == len(steps) - 1) for dim, step in enumerate(steps)
+        stride_class(step, may_be_unit=dim == last or (turned and dim == last - 1))
+        for dim, step in enumerate(steps)
     )
     return TensorDesc(operand.dtype, strides, operand.dtype.itemsize)
 

@@ -11,8 +11,7 @@ import torch
 from fusekit.ir import Graph
 from fusekit.runtime import cpu_binding, gpu_binding
 from fusekit.runtime.memory import LARGE
-from fusekit.runtime.operand import Operands, Walked
-from fusekit.runtime.tiling import Dim
+from fusekit.runtime.operand import Dim, Operands, Walked
 from fusekit.specs import ArgSpec, KernelSpec, Reason
 
 __all__ = ["DEVICES", "DeviceKind", "kind_of"]
@@ -32,7 +31,7 @@ class DeviceKind:
             given what it is for each of them.
         batch_key: equal for kernel calls that one launch may run, given what they share with others
             of the same kernel, and the map shape; None for those that are launched alone.
-        large: bytes from which results are asked to lie on huge pages.
+        large: bytes from which results are allocated with care (`memory`, `pool`).
     """
 
     walk: Callable[[list[Dim], Operands], Walked]

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Sequence
 from fusekit.codegen.geometry import Geometry
 from fusekit.codegen.gpu_schedule import MAX_VECTOR_BYTES, choose_gpu, transposed_dim
 from fusekit.ir import Graph
-from fusekit.runtime.operand import Operand, Operands, Walked, stride_class
-from fusekit.runtime.tiling import Dim
+from fusekit.runtime.operand import Dim, Operand, Operands, Walked, stride_class
 from fusekit.specs import ArgSpec, KernelSpec, Stride, TensorDesc
 
 __all__ = [

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["LARGE", "with_huge_pages"]
 
 LARGE = 4 << 20
-"""Bytes from which asking for huge pages pays; they are 2 MiB each."""
+"""Bytes from which asking for huge pages pays, which are 2 MiB each, and so does looking for memory
+that was used before."""
 
 _MADV_HUGEPAGE = 14
 _PAGE = mmap.PAGESIZE  # of the small ones
 
 
 def with_huge_pages(allocate: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """`allocate`, but what it returns (at least `LARGE` bytes) lies on huge pages where it may."""
+    """`allocate`, but what it returns lies on huge pages where it may: at least `LARGE` bytes."""
     advise = _madvise()
     if advise is None:
         return allocate

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fusekit.ir import DType
-from fusekit.runtime.tiling import Dim
 from fusekit.specs import Stride, TensorDesc
 
-__all__ = ["Operand", "Operands", "Walked", "stride_class"]
+__all__ = ["Dim", "Operand", "Operands", "Walked", "stride_class"]
+
+Dim = tuple[int, tuple[int, ...]]
+"""An extent, and each operand's stride along it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

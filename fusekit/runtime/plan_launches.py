@@ -14,6 +14,7 @@ from fusekit.runtime.engines import Engine
 from fusekit.runtime.kernels import Kernel
 from fusekit.runtime.memory import with_huge_pages
 from fusekit.runtime.place import Place
+from fusekit.runtime.pool import pooled
 from fusekit.runtime.program import KernelCall, Program
 from fusekit.runtime.reasons import failure_of
 from fusekit.runtime.unaligned import OneByOne, Unaligned
@@ -184,11 +185,12 @@ class LaunchWriter:
         self.names[f"s{value_id}"] = value.dense_strides
         self.names[f"d{value_id}"] = TO_TORCH[self.graph.dtype(value_id)]
         self.tensor[value_id] = f"v{value_id}"
-        new = "new"
+        given = f"h{value_id}, s{value_id}, d{value_id}"
         if value.nbytes >= self.kind.large:
-            new = "new_large"
-            self.names[new] = with_huge_pages(self.names["new"])
-        self.lines.append(f"v{value_id} = {new}(h{value_id}, s{value_id}, d{value_id})")
+            self.names["new_large"] = pooled(with_huge_pages(self.names["new"]))
+            self.lines.append(f"v{value_id} = new_large({given}, {value.nbytes})")
+        else:
+            self.lines.append(f"v{value_id} = new({given})")
 
     def _address(self, place: Place, dtype: DType) -> str:
         base = place.base

@@ -7,13 +7,13 @@ shapes. So what a call costs does not grow with the number of signatures.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 from fusekit.config import Options, current
+from fusekit.locks import lock
 from fusekit.runtime.plan import MISS
 from fusekit.runtime.signature import default_device, n_function_modes
 
@@ -61,7 +61,7 @@ class Recent:
 
     def __init__(self) -> None:
         """None yet."""
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._last: Run | None = None
         self.hot = _new()
 

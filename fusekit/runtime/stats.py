@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from fusekit import events
 from fusekit.locks import lock
+from fusekit.runtime.pool import pool
 from fusekit.specs import Decline
 
 __all__ = ["CallCounter", "Stats", "counters"]
@@ -28,6 +29,8 @@ class Stats:
         compile_seconds: time spent generating and compiling.
         fallbacks: reason code -> calls that PyTorch ran whole.
         specs: distinct fusion groups seen; one that nothing held any more counts again.
+        reuses: large results on the CPU that lie where a dead one did.
+        idle_bytes: memory of dead ones that is kept for that (option `pool_bytes`).
     """
 
     kernels: int = 0
@@ -38,6 +41,8 @@ class Stats:
     compile_seconds: float = 0.0
     fallbacks: Mapping[str, int] = dataclasses.field(default_factory=dict)
     specs: int = 0
+    reuses: int = 0
+    idle_bytes: int = 0
 
 
 class CallCounter:
@@ -142,6 +147,8 @@ class Counters:
                 compile_seconds=self.compile_seconds,
                 fallbacks=dict(self._fallbacks),
                 specs=self.specs(),
+                reuses=pool.reuses,
+                idle_bytes=pool.idle_bytes(),
             )
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from fusekit.codegen.cpu_walks import TILE
 from fusekit.codegen.layout import layout_words
-from fusekit.codegen.schedule import Schedule, choose
+from fusekit.codegen.schedule import Schedule, Target, choose
 from fusekit.runtime.elements import solve
 from fusekit.runtime.engines import Engine
 from fusekit.runtime.program import KernelCall
@@ -74,16 +75,28 @@ def walk_of(
     dims = _dims(call, position)
     order = sorted(range(len(dims)), key=lambda dim: dims[dim][1], reverse=True)
     found = solve([dims[dim] for dim in order], offset)
-    if found is None:  # tiles that do not divide the extents count otherwise
+    if found is None:
         return None
     at = dict(zip(order, found, strict=True))
+    extents, coordinates = [extent for extent, _ in dims], [at[dim] for dim in range(len(dims))]
+    schedule = _schedule(call, engine)
+    if schedule is not None and all(schedule.block):
+        return _in_blocks(number, extents, coordinates, schedule, engine)
     flat = 0
-    for dim, (extent, _) in enumerate(dims):
-        flat = flat * extent + at[dim]
-    row = dims[-1][0] if dims else 1
-    total = math.prod(extent for extent, _ in dims)
-    walk = Walk(number, flat, total, row)
-    return _in_vectors(walk, call, engine) if engine.name == "llvm" else walk
+    for extent, coordinate in zip(extents, coordinates, strict=True):
+        flat = flat * extent + coordinate
+    total = math.prod(extents)
+    walk = Walk(number, flat, total, extents[-1] if extents else 1)
+    if call.binding.args.outputs[0].flat and engine.name == "llvm":
+        walk = dataclasses.replace(walk, row=total)
+    return _in_vectors(walk, schedule) if schedule and engine.name == "llvm" else walk
+
+
+def _schedule(call: KernelCall, engine: Engine) -> Schedule | None:
+    """None on a GPU, whose grid decides."""
+    target = engine.load_compiler().target() if engine.compiler else Target()
+    schedule = choose(call.spec, call.binding.args, target)
+    return schedule if isinstance(schedule, Schedule) else None
 
 
 def _dims(call: KernelCall, position: int) -> list[tuple[int, int]]:
@@ -100,10 +113,40 @@ def _dims(call: KernelCall, position: int) -> list[tuple[int, int]]:
     return list(zip(extents, strides, strict=True))
 
 
-def _in_vectors(walk: Walk, call: KernelCall, engine: Engine) -> Walk:
+def _in_blocks(
+    group: int, extents: Sequence[int], at: Sequence[int], schedule: Schedule, engine: Engine
+) -> Walk:
+    """Where a kernel takes block after block, all of one row of them before the next."""
+    *outer, rows, columns = extents
+    height, width = schedule.block if engine.name == "llvm" else TILE
+    down, across = -(-rows // height), -(-columns // width)
+    place = 0
+    for extent, coordinate in zip(outer, at, strict=False):
+        place = place * extent + coordinate
+    top, left = at[-2] // height * height, at[-1] // width * width
+    tall, wide = min(height, rows - top), min(width, columns - left)
+    before = place * rows * columns + top * columns + left * tall
+    flat = before + (at[-2] - top) * wide + at[-1] - left
+    walk = Walk(group, flat, math.prod(extents), wide)
+    if engine.name != "llvm":
+        return walk
+    block = (place * down + top // height) * across + left // width
+    total, grain = math.prod(outer) * down * across, max(schedule.grain // (height * width), 1)
+    threads, lane, lanes = 1, at[-1] - left, schedule.lanes
+    if total > grain:
+        threads = min(total // grain + 1, torch.get_num_threads())
+    is_whole = (lane // lanes + 1) * lanes <= wide
+    return dataclasses.replace(
+        walk,
+        lanes=lanes,
+        lane=lane % lanes if is_whole else -1,
+        threads=threads,
+        thread=block // -(-total // threads),
+    )
+
+
+def _in_vectors(walk: Walk, schedule: Schedule) -> Walk:
     """As `llvm_threads` shares the elements out, and `llvm_loops` steps through a row."""
-    schedule = choose(call.spec, call.binding.args, engine.load_compiler().target())
-    assert isinstance(schedule, Schedule)
     lanes, threads, thread, begin, end = schedule.lanes, 1, 0, 0, walk.total
     if walk.total > schedule.grain:
         threads = min(walk.total // schedule.grain + 1, torch.get_num_threads())

@@ -102,6 +102,7 @@ def launch(
     lanes: int | None = None,
     grain: int | None = None,
     target: Target | None = None,
+    blocks: bool = False,
 ) -> Result:
     """Generate, compile and call; `values` are the tensors and then the scalars."""
     engine = engine or llvm()
@@ -115,8 +116,10 @@ def launch(
     extents, strides = dimensions(everything, collapse=collapse)
     spec = kernel_spec(graph)
     descs = [
-        TensorDesc(FROM_TORCH[t.dtype], classify(s), t.element_size())
-        for t, s in zip(everything, strides, strict=True)
+        TensorDesc(
+            FROM_TORCH[t.dtype], classify(s, blocks=blocks and i < len(tensors)), t.element_size()
+        )
+        for i, (t, s) in enumerate(zip(everything, strides, strict=True))
     ]
     args = ArgSpec("cpu", len(extents), tuple(descs[: len(tensors)]), tuple(descs[len(tensors) :]))
     target = target or engine.compiler.target()
@@ -174,9 +177,11 @@ def dimensions(
     return extents, strides
 
 
-def classify(strides: Sequence[int]) -> tuple[Stride, ...]:
-    """What a kernel may know of strides."""
+def classify(strides: Sequence[int], *, blocks: bool = False) -> tuple[Stride, ...]:
+    """What a kernel may know of strides; with `blocks`, that the tensor is transposed."""
     known = {0: Stride.BROADCAST}
     inner = {0: Stride.BROADCAST, 1: Stride.UNIT}
     classes = [known.get(s, Stride.STRIDED) for s in strides[:-1]]
+    if blocks and len(strides) > 1 and strides[-2] == 1 and strides[-1] > 1:
+        classes[-1] = Stride.UNIT
     return (*classes, *(inner.get(s, Stride.STRIDED) for s in strides[-1:]))

@@ -23,7 +23,7 @@ import pytest
 import torch
 
 import fusekit
-from fusekit.bench import timing
+from fusekit.bench.measuring import timing
 from tests.faults.children import fresh, in_child, plain, right
 
 PACKAGE = str(Path(fusekit.__file__).parent)

@@ -6,6 +6,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fusekit.codegen.cpu_walks import LEAST_SIDE, transposed
 from fusekit.codegen.layout import layout_words
 from fusekit.ir import DType
 from fusekit.ir.graph import contiguous_strides
@@ -94,16 +95,33 @@ def test_a_binding_visits_the_same_elements_as_the_map_shape(data: st.DataObject
     assert found == expected
 
 
-def test_a_large_transposed_operand_is_walked_in_tiles() -> None:
-    n, m = 256, 96 * 16
+def test_a_transposed_operand_is_known_as_one() -> None:
+    n, m = 37, 41
     binding = bind((n, m), [f32(1, n), f32(m, 1)], [f32(m, 1)])
-    assert binding.args.ndim == 4
-    assert binding.args.inputs[1].strides[-1] is Stride.UNIT
-    assert sorted(addresses(binding, 0)) == list(range(n * m))
+    assert binding.args.inputs[0].strides == (Stride.UNIT, Stride.STRIDED)
+    assert binding.args.inputs[1].strides == (Stride.STRIDED, Stride.UNIT)
+    assert transposed(binding.args) == (0,)
     pairs = set(zip(addresses(binding, 0), addresses(binding, 2), strict=True))
     assert pairs == {(i + j * n, i * m + j) for i in range(n) for j in range(m)}
 
 
-def test_small_and_indivisible_extents_are_not_tiled() -> None:
-    assert bind((64, 64), [f32(1, 64)], [f32(64, 1)]).args.ndim == 2
-    assert bind((509, 1024), [f32(1, 509)], [f32(1024, 1)]).args.ndim == 2
+def test_the_dimension_along_which_an_operand_lies_becomes_the_rows() -> None:
+    a, b, c = 20, 3, 30
+    binding = bind((a, b, c), [f32(1, a, a * b)], [f32(b * c, c, 1)])
+    assert binding.args.inputs[0].strides == (Stride.STRIDED, Stride.UNIT, Stride.STRIDED)
+    assert binding.layout[:3] == (b, a, c)
+    pairs = set(zip(addresses(binding, 0), addresses(binding, 1), strict=True))
+    assert pairs == {
+        (i + j * a + k * a * b, i * b * c + j * c + k)
+        for i, j, k in itertools.product(range(a), range(b), range(c))
+    }
+
+
+def test_what_is_not_transposed_is_not_taken_for_it() -> None:
+    few = bind((64, LEAST_SIDE - 1), [f32(1, 64)], [f32(LEAST_SIDE - 1, 1)])
+    column = bind((64, 64), [f32(1, 0)], [f32(64, 1)])
+    windows = bind((64, 64), [f32(1, 1)], [f32(64, 1)])
+    output = bind((64, 64), [f32(64, 1)], [f32(64, 1), f32(1, 64)])
+    for binding in (few, column, windows, output):
+        assert transposed(binding.args) == ()
+        assert all(Stride.UNIT not in desc.strides[:-1] for desc in binding.args.tensors)

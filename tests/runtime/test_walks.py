@@ -35,6 +35,9 @@ def walks(function: Callable[..., Any], *args: Any, engine: str = "llvm") -> dic
         (lambda x, y: (x + y).t(), [(6, 70), (6, 1)]),
         (lambda x, y: x.permute(2, 0, 1) + y, [(3, 4, 5), (5, 3, 4)]),
         (lambda x, y: x * y, [(9, 1), (1, 33)]),
+        (lambda x, y: x.t() + y, [(150, 70), (70, 150)]),
+        (lambda x, y: x * y, [(40, 3), (3,)]),
+        (lambda x, y: x.permute(2, 1, 0) + y, [(17, 3, 40), (40, 3, 17)]),
         (lambda x, y: x + y, [(), ()]),
     ],
 )
@@ -47,13 +50,32 @@ def test_every_element_has_a_number_of_its_own(function: Any, shapes: Any, engin
 
 
 def test_lanes_follow_one_another_in_a_row() -> None:
-    found = walks(lambda x, y: x * y, torch.randn(3, 100), torch.randn(100))
+    found = walks(lambda x, y: x * y, torch.randn(3, 300), torch.randn(300))
     (lanes,) = {walk.lanes for walk in found.values()}
-    whole = 100 // lanes * lanes
+    whole = 300 // lanes * lanes
     for (_, column), walk in found.items():
         assert walk.lane == (column % lanes if column < whole else -1)
         assert (walk.threads, walk.thread) == (1, 0)
-    assert "in an inner loop of 100; lane 3 of" in str(found[1, 3])
+    assert "in an inner loop of 300; lane 3 of" in str(found[1, 3])
+
+
+def test_lanes_and_threads_of_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    rows, columns = 64, 128 * 600
+    x = torch.ones(columns, rows)
+    program = prepared(fusekit.fuse(lambda x, y: y + x.t()), (x, x.t().contiguous()), {}).program
+    (call,) = program.kernels
+    (value,) = call.group.outputs
+
+    def walk(*index: int) -> Walk:
+        found = walk_of(call, 0, value, index, ENGINES["llvm"])
+        assert found is not None
+        return found
+
+    assert walk(0, 128).number == rows * 128  # the second block follows the whole first one
+    assert walk(1, 0).number == 128
+    assert [walk(0, 128 * block).thread for block in (0, 299, 300, 599)] == [0, 0, 1, 1]
+    assert [walk(3, column).lane for column in range(3)] == [0, 1, 2]
 
 
 def test_threads_share_what_is_large(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+from fusekit.codegen.cpu_walks import TILE
 from fusekit.codegen.dialects.c_helpers import called
 from fusekit.codegen.dialects.clike import LIBRARY, CLike, Line, spans
 from fusekit.codegen.layout import layout_words
@@ -44,9 +45,9 @@ class _Tensor:
     def outer(self) -> str:
         """The offset of the current row; empty if it is always the first."""
         terms = [
-            f"i{dim} * {self.name}_stride{dim}"
+            f"i{dim}" if stride is Stride.UNIT else f"i{dim} * {self.name}_stride{dim}"
             for dim, stride in enumerate(self.desc.strides[:-1])
-            if stride is Stride.STRIDED
+            if stride is not Stride.BROADCAST
         ]
         return " + ".join(terms)
 
@@ -200,6 +201,8 @@ class CppDialect(CLike):
                 yield from self._body
             case 1:
                 yield from self._one_loop()
+            case _ if all(self.schedule.block):
+                yield from self._tiles()
             case _:
                 yield from self._blocks()
 
@@ -239,13 +242,46 @@ class CppDialect(CLike):
         for text in ("      }", *self._next_row(), "    }", "  }"):
             yield text, None
 
+    def _tiles(self) -> Iterator[Line]:
+        """Threads take tiles of the two innermost dimensions: an input is transposed there."""
+        *outer, row, column = range(self.args.ndim)
+        height, width = TILE
+        grain = max(self.schedule.grain // (height * width), 1)
+        counts = " * ".join([*(f"size{d}" for d in outer), "down", "across"])
+        for text in (
+            f"  const int64_t down = (size{row} + {height - 1}) / {height};",
+            f"  const int64_t across = (size{column} + {width - 1}) / {width};",
+            f"  const int64_t total = {counts};",
+            f"#pragma omp parallel for if (total > {grain}){self._reduction}",
+            "  for (int64_t tile = 0; tile < total; ++tile) {",
+            f"    const int64_t begin = tile % across * {width};",
+            f"    const int64_t wide = size{column} - begin;",
+            f"    const int64_t end = begin + (wide < {width} ? wide : {width});",
+            f"    const int64_t top = tile / across % down * {height};",
+            f"    const int64_t bottom = size{row} - top < {height} ? size{row} : top + {height};",
+            *self._outer_indices("tile / across / down", outer),
+            f"    for (int64_t i{row} = top; i{row} < bottom; ++i{row}) {{",
+            *self._row_pointers(),
+        ):
+            yield text, None
+        yield from self._rows
+        yield f"#pragma omp simd{self._reduction}", None
+        yield "      for (int64_t i = begin; i < end; ++i) {", None
+        yield from self._body
+        for text in ("      }", "    }", "  }"):
+            yield text, None
+
     def _first_indices(self) -> Iterator[str]:
         """Where a block begins."""
         *outer, inner = range(self.args.ndim)
         yield f"    int64_t begin = block % size{inner};"
+        yield from self._outer_indices(f"block / size{inner}", outer)
+
+    def _outer_indices(self, number: str, outer: Sequence[int]) -> Iterator[str]:
+        """Where something is that has this number, counted along the last of `outer` first."""
         for dim in reversed(outer):
-            divided = "".join(f" / size{d}" for d in range(inner, dim, -1))
-            yield f"    int64_t i{dim} = block{divided}{f' % size{dim}' if dim else ''};"
+            divided = "".join(f" / size{d}" for d in range(outer[-1], dim, -1))
+            yield f"    int64_t i{dim} = {number}{divided}{f' % size{dim}' if dim else ''};"
 
     def _row_pointers(self) -> Iterator[str]:
         for item, const in (

@@ -17,8 +17,10 @@ from fusekit.codegen.dialects import llvm_ops as ops
 from fusekit.codegen.dialects import llvm_routines
 from fusekit.codegen.dialects import llvm_threads as threads
 from fusekit.codegen.dialects import llvm_types as types
+from fusekit.codegen.dialects.llvm_blocks import BlockLoops
 from fusekit.codegen.dialects.llvm_code import NAMES, Code, fill
 from fusekit.codegen.dialects.llvm_loops import Loops
+from fusekit.codegen.dialects.llvm_periods import PeriodicLoops
 from fusekit.codegen.emit import emit_function
 from fusekit.codegen.schedule import Schedule, Target
 from fusekit.codegen.source import KernelSource, Parameter, Spans
@@ -53,12 +55,10 @@ class LlvmDialect:
         self._schedule = schedule
         self._target = target
         self._lanes = schedule.lanes
-        self._loops = Loops(
-            args, schedule.lanes, traps=spec.traps, streams_from=schedule.streams_from
-        )
+        self._loops = self._make_loops()
         self._kernel = Code(schedule.lanes, loops=True)
         self._code = self._kernel
-        self._helpers: dict[str, list[str]] = {}
+        self._helpers: dict[str, list[str]] = dict(self._loops.helpers)
         self._half_instructions = not _HALVES.isdisjoint(target.features.split(","))
 
     def begin(self) -> None:
@@ -94,6 +94,11 @@ class LlvmDialect:
     def cast(self, operand: str, source: DType, target: DType, result: int) -> str:
         """By as many hops as PyTorch takes."""
         for dtype in casts.route(source, target):
+            known = self._code.rounded.get(operand) if dtype is DType.F32 else None
+            if known is not None:
+                operand = self._code.step_of(result, operand, known)
+                source = dtype
+                continue
             part = "" if dtype is target else dtype.value
             row = casts.hop(source, dtype, half_instructions=self._half_instructions)
             into = types.vector(dtype, self._lanes)
@@ -101,6 +106,8 @@ class LlvmDialect:
             operand = self._code.fill(
                 row, result, source, [operand], part=part, title=title, r=into
             )
+            if source is DType.F32 and (wide := casts.widened(dtype)):
+                self._code.rounded[operand] = f"{operand}.{wide}"
             source = dtype
         return operand
 
@@ -150,9 +157,7 @@ class LlvmDialect:
         spans = self._spans(lines)
         lines += self._kernel.body
         lines += [*self._loops.after(), "}", ""]
-        lines += threads.entry_point(
-            symbol, parameters, self._args, lanes=self._lanes, grain=self._schedule.grain
-        )
+        lines += threads.entry_point(symbol, parameters, self._args, self._schedule)
         lines += self._loops.metadata
         return KernelSource(
             language=self.language,
@@ -164,6 +169,13 @@ class LlvmDialect:
         )
 
     # parts of the above
+
+    def _make_loops(self) -> Loops:
+        chosen, traps = self._schedule, self._spec.traps
+        if all(chosen.block):
+            return BlockLoops(self._args, chosen, traps=traps)
+        made = PeriodicLoops if self._args.outputs[0].flat else Loops
+        return made(self._args, chosen, traps=traps)
 
     def _parameters(self) -> tuple[Parameter, ...]:
         graph = self._spec.graph

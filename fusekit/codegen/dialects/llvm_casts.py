@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from fusekit.ir import DType, Kind
 
-__all__ = ["hop", "route"]
+__all__ = ["hop", "route", "widened"]
 
 _INDEFINITE = """
     %.abs = call {t} @llvm.fabs.{m}({t} {x})
@@ -96,17 +96,20 @@ _BFLOAT_TO_FLOAT = """
     %.bits = shl <{L} x i32> %.wide, splat (i32 16)
     % = bitcast <{L} x i32> %.bits to {r}"""
 
-# To nearest even, by integers: the instruction for it flushes denormals.
+# To nearest even, by integers: the instruction for it flushes denormals. Where the result is made a
+# float again, %.float is that already, and the last two rows come to nothing.
 _FLOAT_TO_BFLOAT = """
     %.bits = bitcast {t} {x} to <{L} x i32>
     %.upper = lshr <{L} x i32> %.bits, splat (i32 16)
     %.odd = and <{L} x i32> %.upper, splat (i32 1)
-    %.bias = add <{L} x i32> %.odd, splat (i32 32767)
-    %.sum = add <{L} x i32> %.bits, %.bias
-    %.rounded = lshr <{L} x i32> %.sum, splat (i32 16)
-    %.half = trunc <{L} x i32> %.rounded to {r}
-    %.nan = fcmp uno {t} {x}, {x}
-    % = select {b} %.nan, {r} splat (i16 32704), {r} %.half"""
+    %.half.way = add <{L} x i32> %.bits, splat (i32 32767)
+    %.sum = add <{L} x i32> %.half.way, %.odd
+    %.cut = and <{L} x i32> %.sum, splat (i32 -65536)
+    %.ordered = fcmp ord {t} {x}, {x}
+    %.kept = select {b} %.ordered, <{L} x i32> %.cut, <{L} x i32> splat (i32 2143289344)
+    %.float = bitcast <{L} x i32> %.kept to {t}
+    %.half = lshr <{L} x i32> %.kept, splat (i32 16)
+    % = trunc <{L} x i32> %.half to {r}"""
 
 _FLOATS: Mapping[tuple[DType, DType], str] = {
     (DType.F32, DType.F64): "% = fpext {t} {x} to {r}",
@@ -130,6 +133,11 @@ _VIA: Mapping[DType, DType] = {
     DType.U32: DType.I64,
 }
 """From a float to a narrow integer: the integer that x86 converts to, whose low bits remain."""
+
+
+def widened(source: DType) -> str:
+    """What a row that rounded a float to `source` calls the float it rounded to; "" if nothing."""
+    return "float" if source is DType.BF16 else ""
 
 
 def route(source: DType, target: DType) -> tuple[DType, ...]:

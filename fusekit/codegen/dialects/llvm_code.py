@@ -34,6 +34,7 @@ class Code:
             function without loops has only the body.
         spans: value id -> the runs of lines that load, compute or store it: for each, the section
             and the indices of its first and last line in there.
+        rounded: a half -> the float it was before it was narrowed, where a name has that.
     """
 
     def __init__(self, lanes: int, *, loops: bool) -> None:
@@ -42,6 +43,7 @@ class Code:
         self.body: list[str] = []
         self.once: list[str] = [] if loops else self.body
         self.spans: dict[int, list[tuple[list[str], int, int]]] = {}
+        self.rounded: dict[str, str] = {}
         self._steady: set[str] = set()
         self._values: dict[str, int] = {}
 
@@ -63,6 +65,13 @@ class Code:
         if operand in self._values:
             self.spans.setdefault(result, []).extend(self.spans[self._values[operand]])
         return operand
+
+    def step_of(self, result: int, operand: str, step: str) -> str:
+        """Have the value `result` be a step on the way to an operand; its name."""
+        self.same(result, operand)
+        if operand in self._steady:
+            self._steady.add(step)
+        return step
 
     def store(self, result: int, lines: Sequence[str]) -> None:
         """Append what writes the value `result` to memory."""

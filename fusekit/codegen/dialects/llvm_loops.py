@@ -7,7 +7,7 @@ is only one if there is only one dimension), and each row in steps of a vector:
     row:     where does this row begin in each tensor?
     step:    is a whole vector left of it?
     direct:  yes: the body reads and writes contiguous tensors where they are
-    gather:       and others in buffers on the stack, filled one element at a time
+    gather:       and others in buffers on the stack, filled by shuffles or one element at a time
     pack:    no: what is left of the row, or as many rows as fit if they are shorter than a vector,
     fill:         is copied to the buffers, piece by piece, and the body works on those
     body:    the instructions of the graph, which stand in the text only once
@@ -17,16 +17,22 @@ is only one if there is only one dimension), and each row in steps of a vector:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from fusekit.codegen.dialects import llvm_indices as indices
 from fusekit.codegen.dialects import llvm_lanes as lanes
+from fusekit.codegen.dialects.llvm_picks import picked
 from fusekit.codegen.dialects.llvm_streams import Streams
 from fusekit.codegen.dialects.llvm_tensors import Tensor, extents, read_layout, tensors
+from fusekit.codegen.schedule import Schedule
 from fusekit.ir import DType
 from fusekit.specs import ArgSpec, Stride
 
 __all__ = ["Loops"]
+
+_LEAST_MASKED = 16
+"""Elements of a row from which moving them as a vector beats one at a time where several rows make
+up a step: what was stored so has to reach the cache before the body can load it as one."""
 
 
 class Loops:
@@ -41,19 +47,26 @@ class Loops:
     ACTIVE = "%active"
     """The vector of i1 that says which lanes hold an element; only in kernels that trap."""
 
-    def __init__(self, args: ArgSpec, lanes: int, *, traps: bool, streams_from: int = 0) -> None:
-        """Loops for arguments like `args`, in steps of `lanes`; `traps` asks for ACTIVE."""
-        self.inputs, self.outputs, self.indices = tensors(args, lanes)
+    def __init__(self, args: ArgSpec, schedule: Schedule, *, traps: bool) -> None:
+        """Loops for arguments like `args`; `traps` asks for ACTIVE."""
+        self.inputs, self.outputs, self.indices = tensors(args, schedule.lanes)
         self._args = args
-        self._lanes = lanes
+        self._lanes = schedule.lanes
+        self._masked = schedule.masked
         self._traps = traps
         self._extents = extents(args)
         self._inner = len(self._extents) - 1
+        self._outer = [f"%i{dim}" for dim in range(self._inner)]
         self._rows = self._inner > 0
         fresh = [x for i, x in enumerate(self.outputs) if i not in dict(args.in_place).values()]
-        self._streams = Streams(streams_from, self._extents, fresh)
-        self._strided_inputs = [x for x in self.inputs if x.inner is Stride.STRIDED]
+        self._streams = Streams(schedule.streams_from, self._extents, fresh)
+        self._strided_inputs = [x for x in self.inputs if x.inner is Stride.STRIDED and not x.step]
         self._strided_outputs = [x for x in self.outputs if x.inner is Stride.STRIDED]
+
+    @property
+    def helpers(self) -> Iterable[tuple[str, list[str]]]:
+        """The functions that the loops call, by name."""
+        return ()
 
     @property
     def metadata(self) -> tuple[str, ...]:
@@ -93,8 +106,6 @@ class Loops:
     def before(self, once: Sequence[str]) -> Iterator[str]:
         """The blocks up to the body; `once` is computed before the loops."""
         yield from self._entry(once)
-        if self._rows:
-            yield from self._row()
         yield from self._step()
         yield from self._pack()
         yield from self._body()
@@ -102,14 +113,10 @@ class Loops:
     def after(self) -> Iterator[str]:
         """The blocks from the end of the body."""
         scatter = "scatter" if self._strided_outputs else "onward"
-        yield f"  br i1 %whole, label %{scatter}, label %{self._first_piece('unpack')}"
+        yield f"  br i1 %whole, label %{scatter}, label %unpack"
         yield from self._onward()
         yield from self._pieces("unpack", self._streams.end, self._row_end, self.outputs)
-        if self._rows:
-            yield ""
-            yield "row.end:"
-            yield "  %more.rows = icmp ult i64 %at.after, %last"
-            yield "  br i1 %more.rows, label %row, label %done"
+        yield from self._next_row()
         yield ""
         yield "done:"
         yield from self._streams.drain()
@@ -129,6 +136,10 @@ class Loops:
             yield "  store i1 false, ptr %trapped"
         yield from self._streams.decide()
         yield from once
+        yield from self._begin()
+
+    def _begin(self) -> Iterator[str]:
+        """From the entry to the first row."""
         rest = "%first"
         for dim in range(self._inner, 0, -1):  # the coordinates of the first element
             above = f"%first.above{dim}" if dim > 1 else "%first.i0"
@@ -138,20 +149,26 @@ class Loops:
         if self._rows:  # elements in as many whole rows as fit into a vector
             yield f"  %waste = urem i64 {self._lanes}, {self._extents[-1]}"
             yield f"  %fit = sub i64 {self._lanes}, %waste"
+            yield "  br label %row"
+            yield from self._row()
         else:
             yield from self._repeat_first()
-        yield f"  br label %{'row' if self._rows else 'step'}"
+            yield "  br label %step"
 
     def _buffers(self) -> Iterator[str]:
         """Room for a vector of each tensor on the stack."""
-        for tensor in self.inputs:
-            # what does not move along the row is stored as a whole vector wherever a row begins
-            room = ", i32 2" if self._rows and tensor.inner is Stride.BROADCAST else ""
+        for tensor in (*self.inputs, *self.outputs, *self.indices):
+            # whole vectors are stored and loaded wherever a row begins
+            moves = tensor.inner is Stride.BROADCAST or self._is_masked(tensor)
+            room = ", i32 2" if self._rows and moves else ""
             yield f"  %{tensor.name}.pack = alloca {tensor.whole}{room}, align 64"
+        for tensor in self.inputs:
             # lanes without an element compute on this, or on what was there before
             yield f"  store {tensor.whole} zeroinitializer, ptr %{tensor.name}.pack, align 64"
-        for tensor in (*self.outputs, *self.indices):
-            yield f"  %{tensor.name}.pack = alloca {tensor.whole}, align 64"
+
+    def _is_masked(self, tensor: Tensor) -> bool:
+        """True if what is left of a row of this tensor is moved as a vector."""
+        return self._masked and tensor.inner is Stride.UNIT
 
     def _row(self) -> Iterator[str]:
         yield ""
@@ -159,17 +176,23 @@ class Loops:
         yield "  %at = phi i64 [ %first, %entry ], [ %at.after, %row.end ]"
         for dim in range(self._inner + 1):
             yield f"  %i{dim} = phi i64 [ %first.i{dim}, %entry ], [ %i{dim}.after, %row.end ]"
-        outer = [f"%i{dim}" for dim in range(self._inner)]
         for tensor in (*self.inputs, *self.outputs):
-            yield from tensor.place(f"%{tensor.name}", [*outer, "0"], self._base(tensor))
+            yield from tensor.place(f"%{tensor.name}", [*self._outer, "0"], self._base(tensor))
         yield from self._repeat_first()
         yield f"  %row.left = sub i64 {self._extents[-1]}, %i{self._inner}"
         yield "  %range.left = sub i64 %last, %at"
         yield "  %span = call i64 @llvm.umin.i64(i64 %row.left, i64 %range.left)"
         yield f"  %stop = add i64 %i{self._inner}, %span"
         yield "  %at.below = add i64 %at, %span"
-        yield from self._advance(outer, "below")
+        yield from self._advance(self._outer, "below")
         yield "  br label %step"
+
+    def _next_row(self) -> Iterator[str]:
+        if self._rows:
+            yield ""
+            yield "row.end:"
+            yield "  %more.rows = icmp ult i64 %at.after, %last"
+            yield "  br i1 %more.rows, label %row, label %done"
 
     def _base(self, tensor: Tensor) -> str:
         """Where the current row begins."""
@@ -202,15 +225,21 @@ class Loops:
         return "row.end" if self._rows else "done"
 
     @property
+    def _start(self) -> tuple[str, str]:
+        """The first column of the current row, and the block that leads to its steps."""
+        return (f"%i{self._inner}", "row") if self._rows else ("%first", "entry")
+
+    @property
     def _stop(self) -> str:
         """The column where the current row, or what is asked of it, ends."""
         return "%stop" if self._rows else "%last"
 
     def _step(self) -> Iterator[str]:
-        start, origin = (f"%i{self._inner}", "row") if self._rows else ("%first", "entry")
+        start, origin = self._start
         yield ""
         yield "step:"
         yield f"  %col = phi i64 [ {start}, %{origin} ], [ %col.next, %onward ]"
+        yield from self._step_begins()
         yield f"  %left = sub i64 {self._stop}, %col"
         yield f"  %whole = icmp uge i64 %left, {self._lanes}"
         yield "  br i1 %whole, label %direct, label %pack"
@@ -219,18 +248,26 @@ class Loops:
         for tensor in (*self.inputs, *self.outputs):
             if tensor.inner is Stride.UNIT:
                 yield from tensor.place(self._base(tensor), ["%col"], f"%{tensor.name}.direct")
+            elif tensor.step:
+                place = f"%{tensor.name}.direct"
+                yield from tensor.place(self._base(tensor), ["%col"], place)
+                yield from picked(tensor, place)
         for tensor in self.indices:
-            yield from indices.vector(tensor, [*(f"%i{d}" for d in range(self._inner)), "%col"])
+            yield from indices.vector(tensor, [*self._outer, "%col"])
         if self._strided_inputs:
             yield "  br label %gather"
             yield from self._each_lane("gather", "direct", "body", self._strided_inputs)
         else:
             yield "  br label %body"
 
+    def _step_begins(self) -> Iterable[str]:
+        """What stands first in each step."""
+        return ()
+
     def _body(self) -> Iterator[str]:
         """The head of the body, where both ways meet."""
         direct = "gather" if self._strided_inputs else "direct"
-        packed = "%fill.end" if self._rows else "%fill.each"
+        packed = "%fill.end"
         yield ""
         yield "body:"
         for tensor in (*self.inputs, *self.outputs):
@@ -280,22 +317,10 @@ class Loops:
             yield "  %packed = call i64 @llvm.umin.i64(i64 %room, i64 %rest)"
             yield "  %at.packed = add i64 %at.col, %packed"
         if self._traps:
-            yield from self._active_lanes("%packed" if self._rows else "%left")
-        yield f"  br label %{self._first_piece('fill')}"
+            count = "%packed" if self._rows else "%left"
+            yield from lanes.first_lanes("%active.packed", count, self._lanes)
+        yield "  br label %fill"
         yield from self._pieces("fill", "pack", "body", self.inputs)
-
-    def _active_lanes(self, count: str) -> Iterator[str]:
-        """A vector of i1 whose first `count` lanes are true: at least one, and at most all."""
-        word = f"i{self._lanes}"
-        convert = "trunc" if self._lanes < 64 else "bitcast" if self._lanes == 64 else "zext"
-        yield f"  %idle = sub i64 {self._lanes}, {count}"
-        yield f"  %idle.word = {convert} i64 %idle to {word}"
-        yield f"  %active.word = lshr {word} -1, %idle.word"
-        yield f"  %active.packed = bitcast {word} %active.word to <{self._lanes} x i1>"
-
-    def _first_piece(self, label: str) -> str:
-        """The first of the blocks that `_pieces` writes."""
-        return label if self._rows else f"{label}.each"
 
     def _pieces(
         self, label: str, origin: str, target: str, chosen: Sequence[Tensor]
@@ -304,29 +329,47 @@ class Loops:
 
         Without rows there is one piece: what is left.
         """
-        each = f"{label}.each"
-        end = f"{label}.end" if self._rows else target
+        each, end, out = f"{label}.each", f"{label}.end", label == "unpack"
         counters, slot, count = ["%col"], "0", "%left"
+        yield ""
+        yield f"{label}:"
         if self._rows:
             counters = [f"%i{dim}.{label}" for dim in range(self._inner + 1)]
             slot, count = f"%{label}.slot", f"%{label}.count"
-            yield ""
-            yield f"{label}:"
             yield from self._piece(label, origin, counters)
             if label == "fill":
                 yield from self._repeat_here(counters, slot)
-            yield f"  br label %{each}"
-            origin = label
-        moved = [(x, f"%{x.name}") for x in chosen if x.inner is not Stride.BROADCAST]
-        lines = [*lanes.copies(each, moved, counters, slot, out=label == "unpack")]
-        if label == "fill":
-            outer, lane = counters[:-1], f"%{each}.col"
+        moved = [
+            (x, f"%{x.name}" if self._rows else self._base(x))
+            for x in chosen
+            if x.inner is not Stride.BROADCAST
+        ]
+        counted = self.indices and not out
+        masked = moved and not counted and all(self._is_masked(tensor) for tensor, _ in moved)
+        if masked and self._rows:
+            yield f"  %{label}.large = icmp uge i64 {count}, {_LEAST_MASKED}"
+            yield f"  %{label}.single = icmp uge i64 {self._extents[-1]}, {self._lanes}"
+            yield f"  %{label}.pays = or i1 %{label}.large, %{label}.single"
+            yield f"  br i1 %{label}.pays, label %{label}.some, label %{each}"
+            yield ""
+            yield f"{label}.some:"
+        if masked:
+            yield from lanes.first_lanes(f"%{label}.mask", count, self._lanes)
+            yield from lanes.masked_moves(label, moved, counters, slot, out=out)
+        singly = self._rows if masked else moved or counted
+        yield f"  br label %{each if singly and not masked else end}"
+        lines = [*lanes.copies(each, moved, counters, slot, out=out)]
+        if not out:
+            outer, lane = counters[:-1] if self._rows else self._outer, f"%{each}.col"
             for tensor in self.indices:
                 lines += indices.one(tensor, [*outer, lane], lanes.place_in_buffer(each, slot))
-        yield from lanes.loop(each, origin, end, count, lines)
-        if self._rows:
-            yield ""
-            yield f"{end}:"
+        if singly:
+            yield from lanes.loop(each, label, end, count, lines)
+        yield ""
+        yield f"{end}:"
+        if not self._rows:
+            yield f"  br label %{target}"
+        else:
             yield f"  {slot}.next = add i64 {slot}, {count}"
             yield from self._advance(counters, f"{label}.next", count)
             packed = "%many" if label == "unpack" else "%packed"

@@ -24,6 +24,7 @@ class Tensor:
             that is known.
         inner: the class of its innermost stride.
         lanes: elements in a vector.
+        step: its innermost stride where that is a small number, known here; else 0.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Tensor:
     strides: tuple[str, ...]
     inner: Stride
     lanes: int
+    step: int = 0
 
     @property
     def element(self) -> str:
@@ -102,7 +104,7 @@ def tensors(args: ArgSpec, lanes: int) -> tuple[tuple[Tensor, ...], ...]:
         strides = tuple(known.get(s, f"%{name}.stride{d}") for d, s in enumerate(desc.strides))
         # a single element: a row of one
         inner = desc.strides[-1] if desc.strides else Stride.UNIT
-        found.append(Tensor(name, desc.dtype, strides or ("1",), inner, lanes))
+        found.append(Tensor(name, desc.dtype, strides or ("1",), inner, lanes, desc.step))
     inputs, n_tensors = len(args.inputs), len(args.tensors)
     return tuple(found[:inputs]), tuple(found[inputs:n_tensors]), tuple(found[n_tensors:])
 

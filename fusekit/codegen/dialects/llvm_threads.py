@@ -6,14 +6,16 @@ here as well, and no second pool competes for the cores.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from fusekit.codegen.dialects.llvm_tensors import extents, read_layout
+from fusekit.codegen.schedule import Schedule
 from fusekit.codegen.source import Parameter
 from fusekit.ir import DType
 from fusekit.specs import ArgSpec
 
-__all__ = ["QUICKLY", "SCALARS", "declarations", "entry_point", "signature"]
+__all__ = ["QUICKLY", "SCALARS", "blocks_along", "declarations", "entry_point", "signature"]
 
 QUICKLY = "noinline optnone"
 """What runs once for a call is compiled in a third of the time without optimisation."""
@@ -36,10 +38,24 @@ def _fields(parameters: Sequence[Parameter]) -> list[tuple[str, str]]:
     return [("i32", "trapped"), ("i64", "total"), *shared]
 
 
+def blocks_along(rows: str, columns: str, block: tuple[int, int]) -> Iterator[str]:
+    """%down and %across: how many blocks there are along the two innermost dimensions."""
+    for name, extent, side in zip(("down", "across"), (rows, columns), block, strict=True):
+        yield f"  %{name}.above = add i64 {extent}, {side - 1}"
+        yield f"  %{name} = udiv i64 %{name}.above, {side}"
+
+
 def entry_point(
-    symbol: str, parameters: Sequence[Parameter], args: ArgSpec, *, lanes: int, grain: int
+    symbol: str, parameters: Sequence[Parameter], args: ArgSpec, schedule: Schedule
 ) -> Iterator[str]:
-    """The entry point, and what each thread runs; both call `<symbol>.range`."""
+    """The entry point, and what each thread runs; both call `<symbol>.range`.
+
+    Elements are counted, or blocks of them.
+    """
+    grain, unit, counts = schedule.grain, schedule.lanes, extents(args)
+    if all(schedule.block):
+        grain, unit = max(grain // math.prod(schedule.block), 1), 1
+        counts = (*counts[:-2], "%down", "%across")
     passed = signature(parameters)
     yield f"define i32 @{symbol}({passed}) {QUICKLY} {{"
     yield "entry:"
@@ -50,8 +66,11 @@ def entry_point(
         return
     yield f"  %frame = alloca %{symbol}.frame"
     yield from read_layout(args, strides=False)
-    product = extents(args)[0]
-    for dim, extent in enumerate(extents(args)[1:], start=1):
+    if all(schedule.block):
+        rows, columns = extents(args)[-2:]
+        yield from blocks_along(rows, columns, schedule.block)
+    product = counts[0]
+    for dim, extent in enumerate(counts[1:], start=1):
         yield f"  %rows{dim} = mul i64 {product}, {extent}"
         product = f"%rows{dim}"
     yield f"  %total = add i64 {product}, 0"
@@ -72,7 +91,7 @@ def entry_point(
     yield from _team(symbol, parameters, grain)
     yield "}"
     yield ""
-    yield from _thread(symbol, parameters, lanes)
+    yield from _thread(symbol, parameters, unit)
 
 
 def _team(symbol: str, parameters: Sequence[Parameter], grain: int) -> Iterator[str]:
@@ -104,8 +123,8 @@ def _field(symbol: str, index: int, name: str) -> Iterator[str]:
     yield f"  %{name}.field = getelementptr %{symbol}.frame, ptr %frame, i32 0, i32 {index}"
 
 
-def _thread(symbol: str, parameters: Sequence[Parameter], lanes: int) -> Iterator[str]:
-    """What one thread runs: an equal share of the elements, in whole vectors."""
+def _thread(symbol: str, parameters: Sequence[Parameter], unit: int) -> Iterator[str]:
+    """What one thread runs: an equal share, in multiples of `unit`."""
     yield "; one thread's share"
     yield f"define internal void @{symbol}.thread(ptr %frame) {QUICKLY} {{"
     yield "entry:"
@@ -118,11 +137,11 @@ def _thread(symbol: str, parameters: Sequence[Parameter], lanes: int) -> Iterato
     yield "  %number.i32 = call i32 @omp_get_thread_num()"
     yield "  %team = zext i32 %team.i32 to i64"
     yield "  %number = zext i32 %number.i32 to i64"
-    yield f"  %unit = mul i64 %team, {lanes}"
+    yield f"  %unit = mul i64 %team, {unit}"
     yield "  %padded = add i64 %total, %unit"
     yield "  %above = sub i64 %padded, 1"
     yield "  %vectors = udiv i64 %above, %unit"
-    yield f"  %share = mul i64 %vectors, {lanes}"
+    yield f"  %share = mul i64 %vectors, {unit}"
     yield "  %begin = mul i64 %number, %share"
     yield "  %full = add i64 %begin, %share"
     yield "  %end = call i64 @llvm.umin.i64(i64 %full, i64 %total)"
