@@ -109,11 +109,10 @@ def _as_read(name: str, given: dict[str, Any], tensors: list[torch.Tensor]) -> l
 
 
 def _common_dtype(operands: Sequence[Any]) -> torch.dtype:
-    one, *others = (twin_of(x) if isinstance(x, torch.Tensor) else x for x in operands)
-    dtype = one.dtype
+    common, *others = (twin_of(x) if isinstance(x, torch.Tensor) else x for x in operands)
     for other in others:
-        dtype = torch.result_type(one, other)
-        one = torch.empty((), dtype=dtype, device="meta") if len(others) > 1 else one
+        dtype = torch.result_type(common, other)
+        common = torch.empty(1, dtype=dtype, device="meta")
     return dtype
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
+from weakref import WeakValueDictionary
 
 import pytest
 import torch
@@ -22,7 +24,8 @@ def masks(request, monkeypatch):
     """The rest of a row as a vector, or one element at a time; the kernels are this test's own."""
     if request.param == "no masks":
         monkeypatch.setattr(schedule, "_MASKS", frozenset({"none has this"}))
-    monkeypatch.setattr(kernels, "_kernels", {})
+    monkeypatch.setattr(kernels, "_slots", OrderedDict())
+    monkeypatch.setattr(kernels, "_alive", WeakValueDictionary())
     with fusekit.options(disk_cache=False):
         yield
 
@@ -84,7 +87,8 @@ def test_more_rows_than_are_repeated_on_the_stack():
 
 def test_threads_that_begin_within_a_row(monkeypatch):
     monkeypatch.setattr(schedule, "_GRAIN_FLOPS", 1)
-    monkeypatch.setattr(kernels, "_kernels", {})
+    monkeypatch.setattr(kernels, "_slots", OrderedDict())
+    monkeypatch.setattr(kernels, "_alive", WeakValueDictionary())
     with fusekit.options(disk_cache=False):
         for rows in (1000, 1001, 3333):
             check(lambda x, y: x * y, torch.randn(rows, 7), torch.randn(7))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from weakref import WeakValueDictionary
+
 import pytest
 import torch
 
@@ -14,7 +17,8 @@ from fusekit.runtime import kernels, memory
 def streaming(monkeypatch):
     """Every call is a large one; the kernels are this test's own."""
     monkeypatch.setattr(schedule, "_STREAM_BYTES", 1)
-    monkeypatch.setattr(kernels, "_kernels", {})
+    monkeypatch.setattr(kernels, "_slots", OrderedDict())
+    monkeypatch.setattr(kernels, "_alive", WeakValueDictionary())
     with fusekit.options(disk_cache=False):
         yield
 
