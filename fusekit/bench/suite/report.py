@@ -77,8 +77,10 @@ class SuiteReport:
         return json.dumps(made, indent=1) + "\n"
 
     def _has(self, device: str) -> bool:
+        """True if anything was measured that only this device has."""
         rows = {goal.row for goal in GOALS if goal.device == device}
-        return any(race.row in rows for race in self.run.races)
+        others = {goal.row for goal in GOALS if goal.device != device}
+        return any(race.row in rows - others for race in self.run.races)
 
     def _tables(self) -> Iterator[Table]:
         every = [workload_table(self.run, row, narrow=True) for row in (*_CPU_ROWS, *_GPU_ROWS)]
