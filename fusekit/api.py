@@ -17,13 +17,11 @@ from fusekit.errors import UsageError
 from fusekit.frontends.lines import writable
 from fusekit.frontends.scripted import readable
 from fusekit.fusion import Plan, as_plan
-from fusekit.ir import print_graph
 from fusekit.runtime.engines import ENGINES, Engine
 from fusekit.runtime.history import History
-from fusekit.runtime.kernels import generate
 from fusekit.runtime.planned import Planned
-from fusekit.runtime.program import KernelCall, rebind
 from fusekit.runtime.stats import Stats, counters
+from fusekit.runtime.texts import texts
 
 if TYPE_CHECKING:
     from fusekit.bench.editing.editor import KernelEditor
@@ -59,11 +57,6 @@ _TRACING = "fusekit.runtime.tracing"
 """Likewise: a program that only calls functions need not wait for what explains them."""
 
 PlanLike = Plan | Mapping[str, Any] | str | Path
-
-_LANGUAGES = {"llvm": "llvm", "cpp": "cpp", "cuda": "cuda", "ptx": "cuda", "sass": "cuda"}
-"""Language -> the engine that writes it; "ir" needs none, "asm" is the running engine's."""
-
-_ASSEMBLIES = ("asm", "ptx", "sass")
 
 
 class FusedFunction(Planned):
@@ -137,13 +130,7 @@ class FusedFunction(Planned):
             UsageError: there is no such language.
         """
         program, plan = self.entry(args, kwargs).fused()
-        if language not in (None, "ir", "asm", *_LANGUAGES):
-            known = ", ".join((*_LANGUAGES, "asm", "ir"))
-            raise UsageError(f"no language {language!r}; there are {known}")
-        writer = ENGINES[_LANGUAGES[language]] if language in _LANGUAGES else plan.engine
-        if writer.device not in (program.capture.device.type, "any"):
-            program = rebind(program, writer.device)
-        return "\n".join(_source(call, writer, language) for call in program.kernels)
+        return "\n".join(texts(program, plan.engine, language))
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """What a call with these arguments fuses, what it leaves to PyTorch, and why.
@@ -304,15 +291,6 @@ def _obstacle(engine: Engine, device: str) -> str | None:
     if engine.device not in (device, "any"):
         return f"serves {engine.device}, the tensors are on {device}"
     return engine.unavailable()
-
-
-def _source(call: KernelCall, engine: Engine, language: str | None) -> str:
-    if language == "ir" or not engine.compiler:
-        return print_graph(call.spec.graph)
-    source = generate(engine, call.spec, call.binding.args)
-    if language in _ASSEMBLIES:
-        return engine.load_compiler().assembly(source, language)
-    return source.text
 
 
 @overload

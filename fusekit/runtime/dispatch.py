@@ -30,7 +30,7 @@ from fusekit.locks import rlock
 from fusekit.runtime.bounded import Bounded
 from fusekit.runtime.call import Call, Key, call_of, generic_key
 from fusekit.runtime.differences import form_of, signature_of
-from fusekit.runtime.engines import Engine, choose, switches
+from fusekit.runtime.engines import choose, switches
 from fusekit.runtime.entry import Entry, Generic, conditions
 from fusekit.runtime.gradient import Differentiable, check_differentiable, frees_of, requires_grad
 from fusekit.runtime.history import Recorder
@@ -69,7 +69,6 @@ Capturer = Callable[[tuple[Any, ...], dict[str, Any]], Capture]
 
 _MAX_VARIANTS = 64
 """Entries of one signature, which differ in pinned numbers or in what the function closes over."""
-
 
 _MOST_TRIED = 4
 """Size-generic programs of one pattern of extents that are held against new sizes."""
@@ -241,12 +240,8 @@ class Dispatcher:
                 if known.fits(leaves):
                     return known
             counters.missed()
-            state = TorchState()
-            try:
+            with TorchState():
                 made = self._prepare(call, key)
-            except BaseException:
-                state.restore()
-                raise
             self.prepared.add(key, made)
             return made
 
@@ -324,7 +319,9 @@ class Dispatcher:
 
     def _entry(self, program: Program, call: Call) -> Entry:
         found, leaves, spec = program.capture, call.leaves, call.spec
-        engine = self._engine(found)
+        engine = choose(self.engine, found.device.type)
+        if isinstance(engine, Decline):
+            raise FusionDeclined(engine)
         pinned, guards, outside = conditions(program, leaves)
         if not program.kernels:
             raise FusionDeclined(Decline(Reason.NOTHING_TO_FUSE))
@@ -345,12 +342,6 @@ class Dispatcher:
             wrapped = self._differentiable(plan, program, call)
         run = plan.run if wrapped is None else recording(program, leaves, wrapped)
         return Entry(plan, None, program, pinned, guards, wrapped, outside, run=run)
-
-    def _engine(self, found: Capture) -> Engine:
-        engine = choose(self.engine, found.device.type)
-        if isinstance(engine, Decline):
-            raise FusionDeclined(engine)
-        return engine
 
     def _seeded(self, labels: Sequence[str]) -> Dispatcher:
         """The function fused anew, as one of its seed as well."""
