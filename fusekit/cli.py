@@ -321,7 +321,7 @@ def _contracts(options: argparse.Namespace) -> int:
 
 
 def _doctor(_options: argparse.Namespace) -> int:
-    found = importlib.import_module("fusekit.api").doctor()
+    found = importlib.import_module("fusekit.runtime.diagnosis").doctor()
     print(found)
     return 0 if found.healthy else _UNHEALTHY
 

@@ -185,7 +185,7 @@ def test_an_interrupt_is_no_error_report(capsys, monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importlib.import_module("fusekit.api"), "doctor", interrupted)
+    monkeypatch.setattr(importlib.import_module("fusekit.runtime.diagnosis"), "doctor", interrupted)
     assert main(["doctor"]) == 130
     assert "interrupted" in capsys.readouterr().err
 

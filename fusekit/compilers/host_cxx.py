@@ -93,11 +93,13 @@ class HostCxx:
         return run(self.command(), source.text, "kernel.so")
 
     def load(self, source: KernelSource, image: bytes) -> Artifact:
-        """The library of these bytes; CompileError if it cannot be loaded."""
+        """The library of these bytes; CompileError if it cannot be loaded or lacks the function."""
+        message = "the kernel was compiled but cannot be loaded (TMPDIR may forbid execution)"
         try:
-            return _artifact(_load(image), source, cached=False)
-        except (OSError, AttributeError) as error:  # the latter: it has no such function
-            message = "the kernel was compiled but cannot be loaded (TMPDIR may forbid execution)"
+            library = _load(image)
+            message = f"the kernel was compiled but has no function {source.symbol}"
+            return _artifact(library, source, cached=False)
+        except (OSError, AttributeError) as error:
             command = self.command()
             raise CompileError(
                 message, command=command, log=str(error), source=source.text

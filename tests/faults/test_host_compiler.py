@@ -61,7 +61,7 @@ FAULTS = {
     "removes its folder": ('rm -rf "$PWD"; exit 1', "failed with status 1"),
     "another symbol": (
         f'echo "int other;" > k.cpp; exec {COMPILER} -shared -fPIC -o kernel.so k.cpp',
-        "cannot be loaded",
+        "has no function",
     ),
     "missing symbol": (
         f"""echo "extern int gone(); int other = gone();" > k.cpp

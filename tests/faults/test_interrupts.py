@@ -7,6 +7,7 @@ first call of a fused function runs, in the order in which a profiler sees them.
 from __future__ import annotations
 
 import collections
+import gc
 import os
 import random
 import shutil
@@ -83,12 +84,15 @@ def sites(make: Callable[[], Any], x: torch.Tensor) -> list[Site]:
         fused, call = make()
         counts: collections.Counter[CodeType] = collections.Counter()
         found: list[Site] = []
+        gc.collect()  # Python itself loses what is raised in a collection
+        gc.disable()
 
         def note(code: CodeType, counts=counts, found=found) -> None:
             counts[code] += 1
             found.append((code, counts[code]))
 
         profiled(lambda fused=fused, call=call: call(fused, x), note)
+        gc.enable()
     return found
 
 
@@ -104,10 +108,13 @@ def interrupted(work: Callable[[], Any], site: Site) -> bool:
             sys.setprofile(None)
             os.kill(os.getpid(), signal.SIGINT)
 
+    gc.disable()
     try:
         profiled(work, note)
     except KeyboardInterrupt:
         return True
+    finally:
+        gc.enable()
     assert count < site[1], f"the interrupt got lost in {site[0].co_qualname}, call {site[1]}"
     return False
 
