@@ -151,12 +151,17 @@ class Watched:
         self.page = page
         self.problems: list[str] = []
         page.on("request", lambda r: self._request(r.url, (*allowed, "data:", "blob:")))
-        page.on("pageerror", lambda e: self.problems.append(f"pageerror: {e}"))
+        page.on("pageerror", self._error)
         page.on("console", self._console)
 
     def _request(self, url: str, allowed: tuple[str, ...]) -> None:
         if not url.startswith(allowed):
             self.problems.append(f"a request left the machine: {url}")
+
+    def _error(self, error) -> None:
+        # what JupyterLab itself says of a kernel that ends while it is being asked something
+        if "Canceled future for create_subshell_request" not in str(error):
+            self.problems.append(f"pageerror: {error}")
 
     def _console(self, message) -> None:
         if message.type == "error" or "fusekit" in message.text:
