@@ -19,7 +19,7 @@ import fusekit
 from fusekit.bench.models.measure import BATCH
 from fusekit.bench.models.results import ModelRow, ModelsRun
 from fusekit.bench.models.zoo import ZOO, missing
-from fusekit.bench.suite.machine import processor
+from fusekit.bench.workers import processor
 from fusekit.errors import UsageError
 
 __all__ = ["measure_models"]

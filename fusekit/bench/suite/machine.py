@@ -13,10 +13,11 @@ import torch
 import fusekit
 from fusekit.bench.gpu.machine import this_machine as this_gpu
 from fusekit.bench.suite.results import Machine
+from fusekit.bench.workers import processor
 from fusekit.compilers.toolchain import Toolchain, find_command
 from fusekit.errors import CompileError
 
-__all__ = ["processor", "this_machine"]
+__all__ = ["this_machine"]
 
 _CPU = Path("/sys/devices/system/cpu/cpu0")
 _HUGE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -28,11 +29,6 @@ _PACKAGES = ("numpy", "llvmlite", "triton", "numexpr", "jax", "cupy-cuda12x", "c
 def this_machine() -> Machine:
     """This one, now."""
     return Machine(_hardware(), _software(), _conditions())
-
-
-def processor() -> str:
-    """The processor's name, where the system tells it."""
-    return _cpuinfo().get("model name", "unknown processor")
 
 
 def _hardware() -> dict[str, str]:
