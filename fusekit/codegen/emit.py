@@ -33,11 +33,11 @@ def emit(spec: KernelSpec, dialect: Dialect[V]) -> KernelSource:
     return dialect.end()
 
 
-def emit_function(graph: Graph, operands: Sequence[V], dialect: Dialect[V]) -> V:
-    """The body of a vecmath function, given its operands; the value it returns."""
+def emit_function(graph: Graph, operands: Sequence[V], dialect: Dialect[V]) -> list[V]:
+    """The body of a vecmath function, given its operands; its outputs."""
     values = dict(zip(graph.inputs, operands, strict=True))
     emit_nodes(graph, values, dialect)
-    return values[graph.outputs[0]]
+    return [values[i] for i in graph.outputs]
 
 
 def emit_nodes(graph: Graph, values: dict[int, V], dialect: Dialect[V]) -> None:

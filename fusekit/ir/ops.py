@@ -96,6 +96,7 @@ _ROWS: tuple[Op, ...] = (
     ),
     Op("copy", 1, Rule.SAME, ANY, "x, in memory of its own", 0),
     Op("select", 3, Rule.SELECT, ANY, "y where x, else z"),
+    Op("rarely", 3, Rule.SELECT, ANY, "the same; x seldom holds, so y need not be there before"),
     Op(
         "call",
         -1,

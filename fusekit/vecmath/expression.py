@@ -16,7 +16,7 @@ import numpy as np
 
 from fusekit.ir import DType, GraphBuilder
 
-__all__ = ["Expr", "Number", "copysign", "fma", "horner", "poly", "where"]
+__all__ = ["Expr", "Number", "copysign", "fma", "horner", "poly", "rarely", "where"]
 
 Number = bool | int | float
 
@@ -159,6 +159,14 @@ def where(condition: Expr, then: Expr | Number, otherwise: Expr | Number) -> Exp
         raise TypeError("one branch of a select has to carry the dtype")
     branches = [e if isinstance(e, Expr) else model.const(e) for e in (then, otherwise)]
     return condition.apply("select", *branches)
+
+
+def rarely(condition: Expr, then: Expr, otherwise: Expr) -> Expr:
+    """Like `where`, for the result of a function whose condition seldom holds.
+
+    `then` may cost much: where no lane of a vector asks for it, a dialect may leave it out.
+    """
+    return condition.apply("rarely", then, otherwise)
 
 
 def copysign(magnitude: Expr | float, sign: Expr) -> Expr:

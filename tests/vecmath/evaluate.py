@@ -75,6 +75,7 @@ def _halves(x: Array) -> tuple[Array, Array]:
 
 _OPS: dict[str, Callable[..., Array]] = {
     "select": np.where,
+    "rarely": np.where,
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,

@@ -8,7 +8,7 @@ from fusekit import vecmath
 from fusekit.ir import DType, parse_graph, print_graph
 
 SIMPLE = {
-    *("const", "cast", "bitcast", "select", "add", "sub", "mul", "div", "fma", "neg", "abs"),
+    *("const", "cast", "bitcast", "select", "rarely", "add", "sub", "mul", "div", "fma", "neg", "abs"),
     *("copysign", "round", "sqrt", "and", "or", "xor", "not", "shl", "shr"),
     *("eq", "ne", "lt", "le", "gt", "ge", "isnan"),
 }

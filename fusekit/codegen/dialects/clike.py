@@ -54,6 +54,7 @@ LIBRARY: Mapping[str, int] = {
 _ANY: Mapping[str, str] = {
     "copy": "{0}",
     "select": "{0} ? {1} : {2}",
+    "rarely": "{0} ? {1} : {2}",
     "eq": "{0} == {1}",
     "ne": "{0} != {1}",
     "lt": "{0} < {1}",
@@ -321,7 +322,7 @@ class CLike(abc.ABC):
         outer, depth = self._body, self.depth
         self._body, self.depth = [], 1
         names = [f"n{i}" for i in function.inputs]
-        returned = emit_function(function, names, self)
+        (returned,) = emit_function(function, names, self)
         body = [line for line, _ in self._body]
         self._body, self.depth = outer, depth
         result = self.types[function.dtype(function.outputs[0])]

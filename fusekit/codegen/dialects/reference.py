@@ -255,6 +255,7 @@ _OPERATORS: Mapping[str, Callable[..., torch.Tensor]] = {
     "trigamma": lambda x: torch.polygamma(1, x),
     "copy": torch.clone,
     "select": torch.where,
+    "rarely": torch.where,
     "fma": _fma,
     "fmod": _fmod,
     "philox": _philox,
@@ -271,6 +272,7 @@ _OPERATORS: Mapping[str, Callable[..., torch.Tensor]] = {
 _UNSIGNED: Mapping[str, Callable[..., np.ndarray]] = {
     "copy": np.copy,
     "select": np.where,
+    "rarely": np.where,
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
