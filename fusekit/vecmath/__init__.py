@@ -20,6 +20,7 @@ from fusekit.vecmath import (
     logarithm,
     philox,
     power,
+    tabled,
     trigonometric,
 )
 from fusekit.vecmath.expression import Expr
@@ -73,20 +74,22 @@ def functions() -> tuple[str, ...]:
     return tuple(sorted(FUNCTIONS))
 
 
-_TABLES: Mapping[DType, Mapping[str, Callable[..., Expr]]] = {
+_BY_DTYPE: Mapping[DType, Mapping[str, Callable[..., Expr]]] = {
     DType.F32: {**FUNCTIONS, **_WIDENED},
     DType.I64: INTEGER_FUNCTIONS,
 }
 
 
 @functools.cache
-def function(op: str, dtype: DType) -> Graph | None:
+def function(op: str, dtype: DType, *, tables: bool = False) -> Graph | None:
     """The graph "<op>_<dtype>": tensor inputs of shape None, one output; None where there is none.
 
-    None means the dialect's own spelling, or the library: float64 always, and float32 for ops
+    With `tables`, it may look numbers up. None means the dialect's own spelling, or the library: float64 always, and float32 for ops
     absent from `FUNCTIONS`.
     """
-    made = _TABLES.get(dtype, {}).get(op)
+    made = _BY_DTYPE.get(dtype, {}).get(op)
+    if tables and dtype is DType.F32:
+        made = tabled.FUNCTIONS.get(op, made)
     if made is None:
         return None
     builder = GraphBuilder(f"{op}_{dtype.value}")

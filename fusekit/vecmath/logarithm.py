@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 
 from fusekit.ir import DType
-from fusekit.vecmath.expression import Expr, copysign, fma, poly, rarely, where
+from fusekit.vecmath.expression import Expr, copysign, estrin, fma, rarely, where
 
 __all__ = ["log", "log1p", "log1p_of_sum", "log2", "log10", "split"]
 
@@ -146,12 +146,12 @@ def _in_units(unit: float, halves: tuple[Expr, Expr]) -> tuple[Expr, float, Expr
 
 def _natural(f: Expr) -> Expr:
     """log(1 + f) = f - f**2/2 + f**3 * q(f)."""
-    return fma(f * f, fma(f, poly(f, LOG1P), -0.5), f)
+    return fma(f * f, fma(f, estrin(f, LOG1P), -0.5), f)
 
 
 def _tail(f: Expr) -> Expr:
     """log(1 + f) - f."""
-    return f * f * fma(f, poly(f, LOG1P), -0.5)
+    return f * f * fma(f, estrin(f, LOG1P), -0.5)
 
 
 def _at_edges(x: Expr, result: Expr) -> Expr:

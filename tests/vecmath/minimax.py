@@ -222,6 +222,14 @@ FITS: dict[str, Fit] = {
     "cos": Fit(
         lambda r: mpmath.cos(HALF_PI * r), range(0, 10, 2), 0, 0.625, single=False, fixed=(1.0,)
     ),
+    "sin_near": odd(mpmath.sin, 3, 0.79),
+    "cos_near": Fit(
+        lambda r: (mpmath.cos(r) - 1) / r**2,
+        range(0, 8, 2),
+        0,
+        0.79,
+        lambda r: r**2 / mpmath.cos(r),
+    ),
     "asin": odd(mpmath.asin, 5, 0.5),
     "atan": odd(mpmath.atan, 9, 1),
     "tanh": odd(mpmath.tanh, 5, 0.6),
@@ -242,6 +250,59 @@ FITS: dict[str, Fit] = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+    """A function on intervals of one width, each with a polynomial of its own: tabled.py.
+
+    Attributes:
+        f: an odd function that rounds to 1 from (entries - 1.5) * step on.
+        step: the intervals' width; number k lies around k * step.
+        entries: intervals; the last one has the constant 1.
+        terms: coefficients after the first, f(centre + t) = f(centre) + t * q(t).
+        lead: what q leaves out at the origin: f(t) = lead * t + t * q(t).
+    """
+
+    f: Function
+    step: float
+    entries: int
+    terms: int
+    lead: float = 0.0
+
+    def solve(self) -> tuple[list[list[float]], float]:
+        """Centres, values there, then coefficients, an entry for each interval; their error."""
+        rows, errors = zip(*(self._row(k) for k in range(self.entries - 1)), strict=True)
+        last = [self.step * (self.entries - 1), 1.0] + [0.0] * self.terms
+        return [list(column) for column in zip(*rows, last, strict=True)], max(errors)
+
+    def _row(self, k: int) -> tuple[list[float], float]:
+        reach = self.step / 2 * 1.002
+        centre, value = self._centre(k * self.step) if k else (0.0, 0.0)
+
+        def rest(t: mpf) -> mpf:
+            return (self.f(centre + t) - value) / t - (0 if k else self.lead)
+
+        def weight(t: mpf) -> mpf:
+            return t / self.f(centre + t)
+
+        fit = Fit(rest, range(self.terms), -reach if k else 1e-6, reach, weight)
+        coefficients, error = solve(fit, points=80)
+        return [centre, value, *coefficients], error
+
+    def _centre(self, middle: float) -> tuple[float, float]:
+        """The float32 near the middle whose result is nearest to one, and that (Gal's method)."""
+        start = np.float32(middle)
+        near = [float(start + np.float32(i) * np.spacing(start)) for i in range(-400, 401)]
+        rounded = [_round(self.f(mpf(x)), single=True) for x in near]
+        best = min(zip(near, rounded, strict=True), key=lambda p: abs(self.f(mpf(p[0])) - p[1]))
+        return best[0], float(best[1])
+
+
+PIECES = {
+    "tabled_erf": Pieces(mpmath.erf, 277 / 1024, 16, 5, lead=1.0),
+    "tabled_tanh": Pieces(mpmath.tanh, 303 / 1024, 32, 6),
+}
+
+
 def reductions() -> Iterator[tuple[float, float]]:
     """(2**s * 2/pi mod 4) / 2**s, |...| <= 2, in two float64 parts: trigonometric._RANGES."""
     with mpmath.workprec(400):
@@ -253,7 +314,12 @@ def reductions() -> Iterator[tuple[float, float]]:
 
 def main(names: list[str]) -> None:
     """Print the coefficients of the fits that are named, or of all."""
-    for name in names or FITS:
+    for name in PIECES.keys() & names if names else PIECES:
+        columns, error = PIECES[name].solve()
+        print(f"{name}: weighted error 2**{np.log2(error):.2f}")
+        for column in columns:
+            print(f"    ({', '.join(f'{c:.9g}' for c in column)}),")
+    for name in FITS.keys() & names if names else FITS:
         coefficients, error = solve(FITS[name])
         digits = 9 if FITS[name].single else 17
         print(f"{name}: weighted error 2**{np.log2(error):.2f}")

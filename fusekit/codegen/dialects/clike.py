@@ -137,6 +137,7 @@ class CLike(abc.ABC):
     inline: ClassVar[str] = "static inline"
     internal: ClassVar[str] = "static"
     own_functions: ClassVar[bool] = False
+    has_tables: ClassVar[bool] = False
     own_routines: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self) -> None:
@@ -188,6 +189,17 @@ class CLike(abc.ABC):
         """One line that reads the same bits differently."""
         del source  # the compiler of the text knows it
         return self.assign(target, result, f"bits_as<{self.types[target]}>({operand})")
+
+    def lookup(self, operand: str, table: Sequence[Literal], dtype: DType, result: int) -> str:
+        """One line, a choice for each bit of the number."""
+        return self.assign(dtype, result, self._entry(operand, table, dtype))
+
+    def _entry(self, number: str, table: Sequence[Literal], dtype: DType) -> str:
+        if len(table) == 1:
+            return self.literal(table[0], dtype)
+        half = len(table) // 2
+        low, high = (self._entry(number, part, dtype) for part in (table[:half], table[half:]))
+        return f"({number} & {half} ? {high} : {low})"
 
     def apply(self, op: str, operands: Sequence[str], dtype: DType, result: int) -> str:
         """One line with the op's template filled in."""

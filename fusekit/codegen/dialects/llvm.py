@@ -14,6 +14,7 @@ from fusekit.codegen.dialects import llvm_casts as casts
 from fusekit.codegen.dialects import llvm_division as division
 from fusekit.codegen.dialects import llvm_functions as functions
 from fusekit.codegen.dialects import llvm_library as library
+from fusekit.codegen.dialects import llvm_lookups as lookups
 from fusekit.codegen.dialects import llvm_ops as ops
 from fusekit.codegen.dialects import llvm_routines
 from fusekit.codegen.dialects import llvm_threads as threads
@@ -61,6 +62,11 @@ class LlvmDialect:
         self._code = self._kernel
         self._helpers: dict[str, list[str]] = dict(self._loops.helpers)
         self._half_instructions = not _HALVES.isdisjoint(target.features.split(","))
+
+    @property
+    def has_tables(self) -> bool:
+        """True where a permutation of a register takes its lanes from a register or two."""
+        return lookups.fits(self._lanes, self._target)
 
     def begin(self) -> None:
         """Nothing to do: the text is put together at the end."""
@@ -116,6 +122,11 @@ class LlvmDialect:
         """The same bits."""
         into = types.vector(target, self._lanes)
         return self._code.fill("% = bitcast {t} {x} to {r}", result, source, [operand], r=into)
+
+    def lookup(self, operand: str, table: Sequence[Literal], dtype: DType, result: int) -> str:
+        """A permutation of the table, a register at a time."""
+        row = lookups.row(table, self._lanes)
+        return self._code.fill(row, result, DType.U32, [operand], r=types.vector(dtype, self._lanes))
 
     def apply(self, op: str, operands: Sequence[str], dtype: DType, result: int) -> str:
         """A row of a table, or a helper function."""
