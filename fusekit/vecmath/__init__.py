@@ -1,8 +1,12 @@
 """Float32 transcendental functions, and random bits, as IR graphs over basic arithmetic.
 
-Every function is branch-free and uses only const, cast, bitcast, select, + - * / fma neg abs
-copysign round sqrt, bit operations and comparisons, so each dialect emits it as a helper function
-that its compiler vectorises. Multiplication and addition are contracted nowhere but in `fma` nodes.
+Every function uses only const, cast, bitcast, select, rarely, + - * / fma neg abs copysign round
+sqrt, bit operations and comparisons (and lookup, where the dialect is good at that), so each dialect
+emits it as a helper function that its compiler vectorises. Multiplication and addition are
+contracted nowhere but in `fma` nodes.
+
+A function may end in `rarely`: what its few operands out of range need is then no part of a kernel's
+loop, where a dialect knows how to leave it out. Other functions take the same time for all operands.
 """
 
 from __future__ import annotations
@@ -84,8 +88,8 @@ _BY_DTYPE: Mapping[DType, Mapping[str, Callable[..., Expr]]] = {
 def function(op: str, dtype: DType, *, tables: bool = False) -> Graph | None:
     """The graph "<op>_<dtype>": tensor inputs of shape None, one output; None where there is none.
 
-    With `tables`, it may look numbers up. None means the dialect's own spelling, or the library: float64 always, and float32 for ops
-    absent from `FUNCTIONS`.
+    None means the dialect's own spelling, or the library: float64 always, and float32 for ops
+    absent from `FUNCTIONS`. With `tables`, a function may look numbers up.
     """
     made = _BY_DTYPE.get(dtype, {}).get(op)
     if tables and dtype is DType.F32:

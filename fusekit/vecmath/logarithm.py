@@ -126,7 +126,7 @@ def _split_normal(x: Expr) -> tuple[Expr, Expr]:
 
 
 def _raised(x: Expr) -> Expr:
-    """e in the place of the exponent, where x = 2**e * m."""
+    """The e of x = 2**e * m, in the place of an exponent."""
     return (x.bits(DType.I32) - _ROOT_HALF) & _EXPONENT
 
 

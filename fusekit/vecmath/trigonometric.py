@@ -1,13 +1,13 @@
 """sin, cos and tan in float32, for every finite x.
 
-sin and cos below 2**17, where nearly all x are: x = n * pi/2 + r, where pi/2 is taken in three parts
-of float32. The first product and its difference from x are exact inside an fma: n times 22 bits,
-and what is left is below 1 and a multiple of 2**-24. The third part counts where these cancel.
+sin and cos below 2**17, where nearly all x are: x = n * pi/2 + r, with pi/2 in three float32 parts.
+The first product and its difference from x are exact inside an fma, because what is left is below 1
+and a multiple of 2**-24. The third part counts where the two others cancel.
 
-For larger x, and for tan, through float64. Range reduction: x * 2/pi = q + r, |r| <= 5/8, and sin x is sin or cos of r quarter turns, with a
-sign, by q mod 4. The product is taken in two parts, 106 bits of 2/pi, of which each binade of x
-needs about 80: what matters is the product mod 4. So for large x, which are multiples of a power
-2**s, the leading part of 2/pi is left out:
+For larger x, and for tan, through float64: x * 2/pi = q + r, |r| <= 5/8, and sin x is sin or cos of
+r quarter turns, with a sign, by q mod 4. The product is taken in two parts, 106 bits of 2/pi, of
+which each binade of x needs about 80: what matters is the product mod 4. So for large x, which are
+multiples of a power 2**s, the leading part of 2/pi is left out:
 
     x * 2/pi = (x / 2**s) * (2**s * 2/pi)  and  2**s * 2/pi = K (mod 4)  with  |K| <= 2
 

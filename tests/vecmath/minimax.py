@@ -275,8 +275,8 @@ class Pieces:
         return [list(column) for column in zip(*rows, last, strict=True)], max(errors)
 
     def _row(self, k: int) -> tuple[list[float], float]:
-        reach = self.step / 2 * 1.002
-        centre, value = self._centre(k * self.step) if k else (0.0, 0.0)
+        middle, reach = k * self.step, self.step / 2 * 1.002
+        centre, value = self._centre(middle) if k else (0.0, 0.0)
 
         def rest(t: mpf) -> mpf:
             return (self.f(centre + t) - value) / t - (0 if k else self.lead)
@@ -284,17 +284,33 @@ class Pieces:
         def weight(t: mpf) -> mpf:
             return t / self.f(centre + t)
 
-        fit = Fit(rest, range(self.terms), -reach if k else 1e-6, reach, weight)
+        low, high = middle - reach - centre, middle + reach - centre
+        fit = Fit(rest, range(self.terms), low if k else 1e-6, high, weight)
         coefficients, error = solve(fit, points=80)
         return [centre, value, *coefficients], error
 
     def _centre(self, middle: float) -> tuple[float, float]:
-        """The float32 near the middle whose result is nearest to one, and that (Gal's method)."""
-        start = np.float32(middle)
-        near = [float(start + np.float32(i) * np.spacing(start)) for i in range(-400, 401)]
-        rounded = [_round(self.f(mpf(x)), single=True) for x in near]
-        best = min(zip(near, rounded, strict=True), key=lambda p: abs(self.f(mpf(p[0])) - p[1]))
-        return best[0], float(best[1])
+        """A float32 near the middle whose result is all but one, and that (Gal's method).
+
+        Where the function is flat, such are rare, and further away.
+        """
+        for share in _SHARES:
+            width = share * self.step
+            found = min(map(self._rounded, np.linspace(middle - width, middle + width, 1001)))
+            if found[0] < _ALL_BUT:
+                break
+        return found[1:]
+
+    def _rounded(self, x: float) -> tuple[float, float, float]:
+        """(how far the result at x, as float32, is from one; that x; that float32)."""
+        near = float(np.float32(x))
+        exact = self.f(mpf(near))
+        value = float(_round(exact, single=True))
+        return abs(float(exact - value)), near, value
+
+
+_SHARES = (0.01, 0.05, 0.2, 0.5, 0.8)
+_ALL_BUT = 2.0**-30
 
 
 PIECES = {

@@ -192,13 +192,13 @@ class CLike(abc.ABC):
 
     def lookup(self, operand: str, table: Sequence[Literal], dtype: DType, result: int) -> str:
         """One line, a choice for each bit of the number."""
-        return self.assign(dtype, result, self._entry(operand, table, dtype))
+        return self.assign(dtype, result, self._entry_of(operand, table, dtype))
 
-    def _entry(self, number: str, table: Sequence[Literal], dtype: DType) -> str:
+    def _entry_of(self, number: str, table: Sequence[Literal], dtype: DType) -> str:
         if len(table) == 1:
             return self.literal(table[0], dtype)
         half = len(table) // 2
-        low, high = (self._entry(number, part, dtype) for part in (table[:half], table[half:]))
+        low, high = (self._entry_of(number, part, dtype) for part in (table[:half], table[half:]))
         return f"({number} & {half} ? {high} : {low})"
 
     def apply(self, op: str, operands: Sequence[str], dtype: DType, result: int) -> str:

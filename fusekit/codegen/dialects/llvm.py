@@ -126,7 +126,9 @@ class LlvmDialect:
     def lookup(self, operand: str, table: Sequence[Literal], dtype: DType, result: int) -> str:
         """A permutation of the table, a register at a time."""
         row = lookups.row(table, self._lanes)
-        return self._code.fill(row, result, DType.U32, [operand], r=types.vector(dtype, self._lanes))
+        return self._code.fill(
+            row, result, DType.U32, [operand], r=types.vector(dtype, self._lanes)
+        )
 
     def apply(self, op: str, operands: Sequence[str], dtype: DType, result: int) -> str:
         """A row of a table, or a helper function."""

@@ -32,7 +32,8 @@ def fits(lanes: int, target: Target) -> bool:
 
 def row(table: Sequence[Literal], lanes: int) -> str:
     """The row for a table of 16 or 32 float32 numbers; its result has the type {r}."""
-    parts = [f"%.{part}" for part in range(lanes // _WIDTH)]
+    count = lanes // _WIDTH
+    parts = [f"%.{part}" for part in range(count)] if count > 1 else ["%"]
     return "\n".join([*_looked_up(table, parts), *_joined(parts, _WIDTH)])
 
 
@@ -51,15 +52,13 @@ def _looked_up(table: Sequence[Literal], parts: Sequence[str]) -> Iterator[str]:
 def _joined(parts: Sequence[str], width: int) -> Iterator[str]:
     """The parts side by side, pair by pair; the last name is the row's result."""
     if len(parts) == 1:
-        yield f"% = shufflevector {_floats(width)} {parts[0]}, {_floats(width)} poison, {_mask(width)}"
         return
     pairs = list(zip(parts[::2], parts[1::2], strict=True))
-    names = ["%"] if len(pairs) == 1 else [f"{first}.and" for first, _ in pairs]
+    names = [f"{first}.and" for first, _ in pairs] if len(pairs) > 1 else ["%"]
     for name, (first, second) in zip(names, pairs, strict=True):
         operands = f"{_floats(width)} {first}, {_floats(width)} {second}"
         yield f"{name} = shufflevector {operands}, {_mask(2 * width)}"
-    if len(pairs) > 1:
-        yield from _joined(names, 2 * width)
+    yield from _joined(names, 2 * width)
 
 
 def _floats(width: int) -> str:
