@@ -36,7 +36,7 @@ _OF_FLOATS = frozenset(
 )
 """Operators of two tensors that take integers as floats."""
 
-_OPERANDS = ("self", "other", "exponent", "tensor1", "tensor2")
+_OPERANDS = ("self", "other", "exponent", "tensor1", "tensor2", "min", "max", "target")
 
 
 def layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
@@ -92,9 +92,9 @@ def _tensors(name: str, given: dict[str, Any]) -> list[torch.Tensor]:
 
 def _as_read(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """The arguments as the loop reads them: on the CPU, those that it converts are copied first."""
-    operands = {key: given[key] for key in _OPERANDS if key in given}
+    operands = {key: given[key] for key in _OPERANDS if given.get(key) is not None}
     tensors = {key: x for key, x in operands.items() if isinstance(x, torch.Tensor)}
-    if len(operands) < 2 or None in operands.values() or not _on_cpu(tensors.values()):
+    if len(operands) < 2 or not _on_cpu(tensors.values()):
         return given
     with torch._C._DisableTorchDispatch():  # noqa: SLF001  twins are for no mode to see
         common = _common_dtype(list(operands.values()))
