@@ -119,8 +119,9 @@ class Identities(TorchFunctionMode):
             # of the tensors that it would return out of place, the layout is another
             return args[0].copy_(torch.Tensor.masked_fill(*args, **(kwargs or {})))
         made = func(*args, **(kwargs or {}))
-        if func in _EXPANDING and made.numel() == args[0].numel():
-            return args[0][(None,) * (made.dim() - args[0].dim())]
+        if func in _EXPANDING:
+            view = args[0][(None,) * (made.dim() - args[0].dim())]
+            return view if view.shape == made.shape else made
         given = {id(_wrapped(x)): x for x in tensors_in(args) if _is_wrapper(x)}
         if not given:
             return made

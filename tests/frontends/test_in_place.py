@@ -259,6 +259,12 @@ def expanded_to_its_own_shape(x, y):
     return torch.broadcast_to(y, (1, 1, 4, 4)).sub_(x)
 
 
+def nothing_many_times(x, y):
+    none = y[:, :0].expand(2, 4, 0)
+    y.mul_(2)
+    return none.mul_(2), none.sum(0).reshape(4, 0)
+
+
 def one_of_many_that_are_the_same(x, y):
     z = y * 1
     many = z.expand(3, 4, 4)
@@ -284,6 +290,7 @@ def what_was_expanded(x, y):
     ("function", "is_fused"),
     [
         (expanded_to_its_own_shape, True),
+        (nothing_many_times, True),
         (one_of_many_that_are_the_same, False),
         (one_row_of_many_that_are_the_same, False),
         (what_was_expanded, True),
