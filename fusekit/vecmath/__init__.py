@@ -1,12 +1,12 @@
 """Float32 transcendental functions, and random bits, as IR graphs over basic arithmetic.
 
 Every function uses only const, cast, bitcast, select, rarely, + - * / fma neg abs copysign round
-sqrt, bit operations and comparisons (and lookup, where the dialect is good at that), so each dialect
+sqrt, bit operations and comparisons, and lookup where the dialect is good at that. So each dialect
 emits it as a helper function that its compiler vectorises. Multiplication and addition are
 contracted nowhere but in `fma` nodes.
 
-A function may end in `rarely`: what its few operands out of range need is then no part of a kernel's
-loop, where a dialect knows how to leave it out. Other functions take the same time for all operands.
+A function may end in `rarely`: what few operands need is then no part of a kernel's loop, where the
+dialect knows how to leave it out. All others take the same time for all operands.
 """
 
 from __future__ import annotations
