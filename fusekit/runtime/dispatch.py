@@ -38,7 +38,6 @@ from fusekit.runtime.plan import MISS, Plan, make_plan, recording
 from fusekit.runtime.program import Program, build
 from fusekit.runtime.reasons import exhausted
 from fusekit.runtime.recent import Recent, Run
-from fusekit.runtime.recipe import Recipe
 from fusekit.runtime.renewed import renewed
 from fusekit.runtime.resize import layouts_of, pattern_of, template_of
 from fusekit.runtime.seeded import Drawing, Seeded
@@ -216,13 +215,12 @@ class Dispatcher:
     def _remember(self, call: Call, run: Run) -> None:
         """Have calls like this one tried on `run`, if their leaves are found without a pytree."""
         args, kwargs, leaves = call.args, call.kwargs, call.leaves
-        form, found = spread(args, kwargs)
-        if len(found) != len(leaves) or not all(map(operator.is_, found, leaves)):
-            return
-        if any(type(item) in (list, tuple) for item in (*args, *kwargs.values())):
+        form: Hashable = (len(args), *kwargs) if kwargs else len(args)
+        if not _are_same((*args, *kwargs.values()), leaves):
+            form, found = spread(args, kwargs)
+            if not _are_same(found, leaves):
+                return
             self._takes_lists = True
-        else:
-            form = (len(args), *kwargs) if kwargs else len(args)
         self._recent.remember(form, leaves, run)
 
     def _found(self, call: Call) -> Entry:
@@ -250,8 +248,8 @@ class Dispatcher:
         program, captured = None, True
         leaves = call.leaves
         try:
-            program, captured, known = self._program(call, key)
-            entry = self._entry(program, call, known)
+            program, captured, held = self._program(call, key)
+            entry = self._entry(program, call, held)
         except FusionDeclined as declined:
             pinned = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, int | float))
             entry = Entry(None, declined.decline, program, pinned)
@@ -278,14 +276,13 @@ class Dispatcher:
         )
         return renewed(entry, made=made, described=described)
 
-    def _program(self, call: Call, sized: Key) -> tuple[Program, bool, list[Recipe] | None]:
-        """Captured now (True), or for other sizes earlier (False); and the recipes made of it."""
+    def _program(self, call: Call, sized: Key) -> tuple[Program, bool, Generic | None]:
+        """Captured now (True), or for other sizes earlier (False); and as one for any sizes."""
         leaves = call.leaves
         layouts = layouts_of(leaves)
         found = None if layouts is None else self.resized(sized, layouts, leaves)
         if found is not None:
-            held, program = found
-            return program, False, held.recipes
+            return found[1], False, found[0]
         captured = self._capture(call.args, call.kwargs)
         program = build(captured, current().max_arguments, self.planned)
         template = template_of(program, leaves)
@@ -294,7 +291,7 @@ class Dispatcher:
             held = Generic(Entry(None, None, program, pinned, guards, outside=outside), template)
             key = generic_key(sized, pattern_of(template.layouts))
             self.generic.add(key, held)
-            return program, True, held.recipes
+            return program, True, held
         return program, True, None
 
     def resized(
@@ -311,12 +308,15 @@ class Dispatcher:
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
         return capture(self.function, args, kwargs, name=self.name, dynamic=self.dynamic)
 
-    def _entry(self, program: Program, call: Call, known: list[Recipe] | None) -> Entry:
+    def _entry(self, program: Program, call: Call, held: Generic | None) -> Entry:
         found, leaves, spec = program.capture, call.leaves, call.spec
         engine = choose(self.engine, found.device.type)
         if isinstance(engine, Decline):
             raise FusionDeclined(engine)
-        pinned, guards, outside = conditions(program, leaves)
+        if held is None:
+            pinned, guards, outside = conditions(program, leaves)
+        else:
+            pinned, guards, outside = held.entry.pinned, held.entry.guards, held.entry.outside
         if not program.kernels:
             raise FusionDeclined(Decline(Reason.NOTHING_TO_FUSE))
 
@@ -327,7 +327,7 @@ class Dispatcher:
         records = torch.is_grad_enabled() and requires_grad(program, leaves)
         if records:
             check_differentiable(program)
-        plan = make_plan(program, engine, leaves, fallback, known)
+        plan = make_plan(program, engine, leaves, fallback, held.recipes if held else None)
         if not records:
             wrapped: Callable[[Sequence[Any]], list[Any]] | None = None
         elif any(is_seed(node) for node in program.graph.nodes):
@@ -380,6 +380,10 @@ class Dispatcher:
             recorder=self.recorder,
             labels=labels,
         )
+
+
+def _are_same(found: Sequence[Any], leaves: Sequence[Any]) -> bool:
+    return len(found) == len(leaves) and all(map(operator.is_, found, leaves))
 
 
 _dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()

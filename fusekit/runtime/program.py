@@ -194,15 +194,17 @@ def rebind(program: Program, device: str = "") -> Program:
 
 def _stored_in_place(program: Program, own: Mapping[int, Place], device: str) -> Program:
     """The program with values in places of their own, but for what it may write in place."""
-    moved = moved_in_place(
-        program.graph,
-        list(zip(program.partition.steps, program.stages, strict=True)),
-        own,
-        program.results,
-        program.writes,
-    )
+    moved: Mapping[int, Place] = {}
+    if program.writes:
+        moved = moved_in_place(
+            program.graph,
+            list(zip(program.partition.steps, program.stages, strict=True)),
+            own,
+            program.results,
+            program.writes,
+        )
     graph, places = program.graph, _located(own, moved)
-    groups = {group.index: group for group in program.partition.groups}
+    groups = {step.index: step for step in program.partition.steps if isinstance(step, Group)}
     kernels = []
     for call in program.kernels:
         group = groups[call.group.index]

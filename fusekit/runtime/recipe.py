@@ -114,17 +114,18 @@ class Recipe:
         That is this program at other sizes, or another of its like, and so are the leaves: what
         does not depend on extents is not looked at.
         """
-        old = self.program
         return (
             engine is self.engine
             and self.forgotten == compiled.n_forgotten()
-            and len(program.launches) == len(old.launches)
-            and all(map(_is_alike, program.launches, old.launches))
-            and all(map(operator.is_, program.graph.nodes, old.graph.nodes))
-            and _bases(program) == _bases(old)
+            and _lines_of(program) == self._lines
+            and all(map(operator.is_, program.graph.nodes, self.program.graph.nodes))
             and all(is_large(program, i) == large for i, large in self.allocated.items())
             and self.guard.is_like(leaves)
         )
+
+    @functools.cached_property
+    def _lines(self) -> list[object]:
+        return _lines_of(self.program)
 
     @functools.cached_property
     def _n_opaque(self) -> int:
@@ -135,24 +136,19 @@ class Recipe:
         return tuple(self.kernels[index] for index in sorted(self.kernels))
 
 
-def _is_alike(launch: Sequence[KernelCall], old: Sequence[KernelCall]) -> bool:
-    """True if a single call of one kernel has the lines that another had."""
-    new, before = launch[0], old[0]
-    return (
-        len(launch) == 1
-        and new.group.index == before.group.index
-        and new.binding.args == before.binding.args
-        and _moved(new) == _moved(before)
-    )
+def _lines_of(program: Program) -> list[object]:
+    """What the lines about launches depend on, of launches with one call each.
 
-
-def _moved(call: KernelCall) -> list[bool]:
-    """For each tensor, whether it begins elsewhere than the memory that it is in."""
-    return [place.offset != 0 for place in call.places]
-
-
-def _bases(program: Program) -> list[tuple[int, int]]:
-    return [(value, place.base) for value, place in program.moved.items()]
+    That is which call it is, of which kernel, and which tensors begin where their memory does not;
+    and which results are stored in which arguments.
+    """
+    calls = [launch[0] for launch in program.launches if len(launch) == 1]
+    found: list[object] = [
+        (call.group.index, call.binding.args, [place.offset != 0 for place in call.places])
+        for call in calls
+    ]
+    stored = [(value, place.base) for value, place in program.moved.items()]
+    return [len(program.launches), *found, *stored]
 
 
 def is_large(program: Program, value_id: int) -> bool:

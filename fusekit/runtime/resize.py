@@ -122,10 +122,12 @@ def _bound(program: Program, graph: Graph, captured: Graph, extents: Extents) ->
     """The program with these graphs in place of its own."""
     nodes = dict(zip(map(id, program.graph.nodes), graph.nodes, strict=True))
     steps = tuple(
-        renewed(step, shape=extents.shape(step.shape))
-        if isinstance(step, Group)
-        else nodes[id(step)]
-        for step in program.partition.steps
+        [
+            renewed(step, shape=extents.shape(step.shape))
+            if isinstance(step, Group)
+            else nodes[id(step)]
+            for step in program.partition.steps
+        ]
     )
     return rebind(
         renewed(
@@ -231,6 +233,7 @@ _VIEWS = frozenset(
     (
         *("transpose", "t", "permute", "unsqueeze", "squeeze", "slice", "select", "split"),
         *("expand", "view", "_unsafe_view", "split_with_sizes"),
+        *("flatten", "reshape"),
     )
 )
 
