@@ -58,6 +58,9 @@ def conda() -> dict[str, SpecifierSet]:
     return found
 
 
+PINNED = requirements("dev", "bench")
+
+
 def pins() -> dict[str, Version]:
     """Return what constraints.txt pins."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
@@ -79,12 +82,12 @@ def test_conda_asks_for_the_same_python() -> None:
 
 
 def test_constraints_pin_every_direct_dependency() -> None:
-    assert set(pins()) == set(requirements("dev")) | THROUGH_EXTRAS
+    assert set(pins()) == set(PINNED) | THROUGH_EXTRAS
 
 
-@pytest.mark.parametrize("name", sorted(requirements("dev")))
+@pytest.mark.parametrize("name", sorted(PINNED))
 def test_pins_lie_within_the_ranges(name: str) -> None:
-    assert pins()[name] in requirements("dev")[name].specifier
+    assert pins()[name] in PINNED[name].specifier
 
 
 @pytest.mark.parametrize("extra", ["lab", "cuda", "dask", "png", "docs"])

@@ -21,12 +21,12 @@ def relu(op: Lowering) -> Expr:
 
 def threshold(op: Lowering) -> Expr:
     x = op.tensor("self")
-    return where(x <= op.tensor("threshold"), op.tensor("value"), x)
+    return where(x <= op.scalar("threshold"), op.scalar("value"), x)
 
 
 def leaky_relu(op: Lowering) -> Expr:
     x = op.tensor("self")
-    return where(x > 0.0, x, x * op.tensor("negative_slope"))
+    return where(x > 0.0, x, x * op.scalar("negative_slope"))
 
 
 def rrelu(op: Lowering) -> Expr | None:
@@ -41,8 +41,8 @@ def rrelu(op: Lowering) -> Expr | None:
 def hardtanh(op: Lowering) -> Expr | None:
     if not op.compute.is_float:
         return None
-    x = op.tensor("self").apply("maximum", op.tensor("min_val"))
-    return x.apply("minimum", op.tensor("max_val"))
+    x = op.tensor("self").apply("maximum", op.scalar("min_val"))
+    return x.apply("minimum", op.scalar("max_val"))
 
 
 def _relu6_of_plus_3(x: Expr) -> Expr:
@@ -61,14 +61,14 @@ def hardswish(op: Lowering) -> Expr:
 
 def elu(op: Lowering) -> Expr:
     """The product of scale and (x if x > 0 else alpha * expm1(x * input_scale))."""
-    x, scale = op.tensor("self"), op.tensor("scale")
-    negative = (x * op.tensor("input_scale")).apply("expm1") * (op.tensor("alpha") * scale)
+    x, scale = op.tensor("self"), op.scalar("scale")
+    negative = (x * op.scalar("input_scale")).apply("expm1") * (op.scalar("alpha") * scale)
     return where(x > 0.0, x * scale, negative)
 
 
 def shrink_backward(op: Lowering) -> Expr:
     """The gradient passes where the shrunk number was not 0."""
-    gradient, x, bound = (op.tensor(name) for name in (_gradient(op), "self", "lambd"))
+    gradient, x, bound = op.tensor(_gradient(op)), op.tensor("self"), op.scalar("lambd")
     return where((x >= -bound) & (x <= bound), 0.0, gradient)
 
 
@@ -77,7 +77,7 @@ def _gradient(op: Lowering) -> str:
 
 
 def celu(op: Lowering) -> Expr:
-    x, alpha = op.tensor("self"), op.tensor("alpha")
+    x, alpha = op.tensor("self"), op.scalar("alpha")
     return where(x > 0.0, x, (x / alpha).apply("expm1") * alpha)
 
 
@@ -110,9 +110,9 @@ def mish(op: Lowering) -> Expr:
 
 
 def softplus(op: Lowering) -> Expr:
-    x, beta = op.tensor("self"), op.tensor("beta")
+    x, beta = op.tensor("self"), op.scalar("beta")
     scaled = x * beta
-    return where(scaled > op.tensor("threshold"), x, scaled.apply("exp").apply("log1p") / beta)
+    return where(scaled > op.scalar("threshold"), x, scaled.apply("exp").apply("log1p") / beta)
 
 
 RULES: Mapping[str, Rule] = {

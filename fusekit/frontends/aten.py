@@ -88,7 +88,8 @@ def _rounding(ir: str) -> Rule:
 def _binary(ir: str) -> Rule:
     def rule(op: Lowering) -> Expr | None:
         spelling = _ON_BOOL.get(ir, ir) if op.result is DType.BOOL else ir
-        return op.tensor("self").apply(spelling, op.tensor("other"))
+        other = op.factor("other") if ir == "mul" else op.tensor("other")
+        return op.tensor("self").apply(spelling, other)
 
     return rule
 
@@ -125,7 +126,15 @@ def _xlogy(op: Lowering) -> Expr:
 
 
 def _logical(ir: str) -> Rule:
-    return lambda op: formulas.truth(op, "self").apply(ir, formulas.truth(op, "other"))
+    def rule(op: Lowering) -> Expr | None:
+        common = op.common("self", "other")
+        if common is None:
+            return None
+        # in the promoted dtype a 0-dim operand may be zero, or wrap around to it
+        left, right = (op.tensor(name, common).cast(DType.BOOL) for name in ("self", "other"))
+        return left.apply(ir, right)
+
+    return rule
 
 
 RULES: Mapping[str, Rule] = {

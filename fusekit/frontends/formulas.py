@@ -18,37 +18,32 @@ from fusekit.frontends.strides import counted
 from fusekit.ir import DType
 from fusekit.vecmath.expression import Expr, fma, where
 
-__all__ = ["RULES", "truth"]
-
-
-def truth(op: Lowering, name: str) -> Expr:
-    """The argument as a bool: != 0."""
-    return op.tensor(name, DType.BOOL)
+__all__ = ["RULES"]
 
 
 def add(op: Lowering) -> Expr | None:
-    return _scaled_sum(op, op.tensor("self"), "other", "add")
+    return _scaled_sum(op, "self", "other", "add")
 
 
 def sub(op: Lowering) -> Expr | None:
-    return _scaled_sum(op, op.tensor("self"), "other", "sub")
+    return _scaled_sum(op, "self", "other", "sub")
 
 
 def rsub(op: Lowering) -> Expr | None:
     """The difference other - alpha * self."""
-    return _scaled_sum(op, op.tensor("other"), "self", "sub")
+    return _scaled_sum(op, "other", "self", "sub")
 
 
-def _scaled_sum(op: Lowering, x: Expr, name: str, ir: str) -> Expr | None:
+def _scaled_sum(op: Lowering, first: str, second: str, ir: str) -> Expr | None:
     """X +- alpha * y; PyTorch's vector code fuses the product into the sum."""
-    y, alpha = op.tensor(name), op.get("alpha", 1)
+    x, y, alpha = op.term(first), op.term(second), op.get("alpha", 1)
     if op.result is DType.BOOL:
         if ir != "add":
             return None
         return x.apply("or", y) if op.number("alpha") else x.apply("copy")
     if isinstance(alpha, int | float) and alpha == 1:
         return x.apply(ir, y)
-    factor = op.operand(alpha, op.compute)
+    factor = op.term("alpha")
     if not op.compute.is_float:
         return x.apply(ir, y * factor)
     return fma(y, factor if ir == "add" else -factor, x)
@@ -60,25 +55,30 @@ def div(op: Lowering) -> Expr | None:
         return floor_divide(op)
     quotient = op.tensor("self")
     if mode == "trunc":
-        ir = "div" if op.compute.is_float else "truncdiv"
-        quotient = quotient.apply(ir, op.tensor("other"))
-        return quotient.apply("trunc") if op.compute.is_float else quotient
-    return quotient / op.tensor("other") if mode is None else None
+        if not op.compute.is_float:
+            return quotient.apply("truncdiv", op.tensor("other"))
+        return _step(op, quotient / op.factor("other")).apply("trunc")
+    return quotient / op.factor("other") if mode is None else None
+
+
+def _step(op: Lowering, x: Expr) -> Expr:
+    """Part of a quotient, which PyTorch computes in the result's dtype unless it is by a scalar."""
+    return x if op.is_scaled("other") else x.cast(op.result).cast(op.compute)
 
 
 def floor_divide(op: Lowering) -> Expr | None:
     """Python's `//`: c10/util/generic_math.h, div_floor_floating."""
-    x, y = op.tensor("self"), op.tensor("other")
+    x, y = op.tensor("self"), op.factor("other")
     if op.result is DType.BOOL:
         return None
     if not op.compute.is_float:
         return x.apply("floordiv", y)
     rest = x.apply("fmod", y)
-    quotient = (x - rest) / y
+    quotient = _step(op, _step(op, x - rest) / y)
     opposite = rest.differs(0.0) & ((y < 0.0) ^ (rest < 0.0))
-    quotient = where(opposite, quotient - 1.0, quotient)
+    quotient = where(opposite, _step(op, quotient - 1.0), quotient)
     floor = quotient.apply("floor")
-    floor = where(quotient - floor > 0.5, floor + 1.0, floor)
+    floor = where(_step(op, quotient - floor) > 0.5, floor + 1.0, floor)
     result = where(quotient.equals(0.0), op.const(0.0).apply("copysign", x / y), floor)
     return where(y.equals(0.0), x / y, result)
 
@@ -96,10 +96,10 @@ def remainder(op: Lowering) -> Expr | None:
 
 def pow_(op: Lowering) -> Expr | None:
     """The exponents that PyTorch replaces by products and roots are replaced here too."""
-    base, exponent = op["self"], op["exponent"]
+    exponent = op["exponent"]
     if op.result is DType.BOOL:
         return None
-    x = op.operand(base, op.compute)
+    x = op.tensor("self")
     if not isinstance(exponent, torch.Tensor):
         value = float(op.number("exponent"))
         short = _short_power(x, value, op)
@@ -108,7 +108,7 @@ def pow_(op: Lowering) -> Expr | None:
         exponent = op.number("exponent")
         if not op.compute.is_float and exponent < 0:
             return None  # eager raises
-    return x.apply("pow", op.operand(exponent, op.compute))
+    return x.apply("pow", op.promoted(exponent))
 
 
 def _short_power(x: Expr, exponent: float, op: Lowering) -> Expr | None:
@@ -208,7 +208,8 @@ def frac(op: Lowering) -> Expr:
 
 def lerp(op: Lowering) -> Expr:
     """From the nearer end, so that weight 1 gives `end` exactly."""
-    start, end, weight = op.tensor("self"), op.tensor("end"), op.tensor("weight")
+    start, end = op.tensor("self"), op.tensor("end")
+    weight = (op.tensor if isinstance(op["weight"], torch.Tensor) else op.scalar)("weight")
     near = abs(weight) < 0.5
     return fma(where(near, weight, weight - 1.0), end - start, where(near, start, end))
 
@@ -216,7 +217,7 @@ def lerp(op: Lowering) -> Expr:
 def addcmul(op: Lowering) -> Expr | None:
     if op.result is DType.BOOL:
         return None
-    left, right = op.tensor("value") * op.tensor("tensor1"), op.tensor("tensor2")
+    left, right = op.scalar("value") * op.tensor("tensor1"), op.tensor("tensor2")
     if not op.compute.is_float:
         return op.tensor("self") + left * right
     return fma(left, right, op.tensor("self"))
@@ -225,7 +226,7 @@ def addcmul(op: Lowering) -> Expr | None:
 def addcdiv(op: Lowering) -> Expr | None:
     if not op.compute.is_float:
         return None
-    return op.tensor("self") + op.tensor("value") * op.tensor("tensor1") / op.tensor("tensor2")
+    return op.tensor("self") + op.scalar("value") * op.tensor("tensor1") / op.tensor("tensor2")
 
 
 def fma_(op: Lowering) -> Expr:
@@ -291,7 +292,7 @@ def signbit(op: Lowering) -> Expr:
 
 
 def logical_not(op: Lowering) -> Expr:
-    return ~truth(op, "self")
+    return ~op.tensor("self", DType.BOOL)
 
 
 def to_copy(op: Lowering) -> Expr:

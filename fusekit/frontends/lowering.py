@@ -9,6 +9,12 @@ A rule is a function `(op: Lowering) -> Expr | None`, written like the formula i
 Operands arrive cast to the operator's compute dtype (float32 for the halves, as in PyTorch's own
 kernels) and the result is cast to the dtype that torch gave the real operator's output. None means
 "not these arguments": PyTorch runs the operator.
+
+Where the result is a half, PyTorch first rounds what else takes part to that half: integers,
+numbers and 0-dim tensors of other dtypes. What its kernels take as scalars they read unrounded:
+`scalar`, `factor` and `term` tell these apart. Source: in aten/src/ATen/native,
+cpu/BinaryOpsKernel.cpp (`binary_kernel_reduced_floating_vec_opmath_support`) and cuda/Loops.cuh
+(`opmath_symmetric_gpu_kernel_with_scalars`).
 """
 
 from __future__ import annotations
@@ -62,8 +68,41 @@ class Lowering:
         return self.arguments.get(name, default)
 
     def tensor(self, name: str, dtype: DType | None = None) -> Expr:
-        """The argument as an operand of `dtype` (the compute dtype if not given)."""
-        return self.operand(self.arguments[name], dtype or self.compute)
+        """An operand, which may be a number, as `dtype`.
+
+        Without one, as the compute dtype, but rounded to the result's before.
+        """
+        value = self.arguments[name]
+        return self.operand(value, dtype) if dtype else self.promoted(value)
+
+    def scalar(self, name: str) -> Expr:
+        """An argument that the kernel takes as a scalar, as the compute dtype."""
+        return self.operand(self.arguments[name], self.compute)
+
+    def factor(self, name: str) -> Expr:
+        """The second operand of a product or a quotient."""
+        return self.scalar(name) if self.is_scaled(name) else self.tensor(name)
+
+    def is_scaled(self, name: str) -> bool:
+        """True if kernels of products and quotients take this operand as a scalar.
+
+        A number is one everywhere, a tensor of one element on the CPU.
+        """
+        value = self.arguments[name]
+        return not isinstance(value, torch.Tensor) or (value.numel() == 1 and not self._on_gpu)
+
+    def term(self, name: str) -> Expr:
+        """An operand of a sum, or what multiplies it: a number is a scalar on a GPU."""
+        is_tensor = isinstance(self.arguments[name], torch.Tensor)
+        return self.scalar(name) if self._on_gpu and not is_tensor else self.tensor(name)
+
+    @property
+    def _on_gpu(self) -> bool:
+        return any(isinstance(x, torch.Tensor) and x.is_cuda for x in self.arguments.values())
+
+    def promoted(self, value: Any) -> Expr:
+        """A tensor or number, rounded to the result's dtype, as the compute dtype."""
+        return self.operand(value, self.result).cast(self.compute)
 
     def operand(self, value: Any, dtype: DType) -> Expr:
         """A tensor, number or symbolic scalar, as an operand of `dtype`."""

@@ -1,9 +1,10 @@
 """The rest of a function that writes in place, run on fake tensors without writing it down.
 
 Functionalisation accepts writes that eager PyTorch rejects (a float result into an integer tensor),
-and loses some (into a tensor that an operator returned as it was, `x.type_as(x)`). A rehearsal
-runs the real in-place operators, so that torch checks them, and notes who is written; `Identities`
-keeps the wrappers of functionalisation apart.
+loses some (into a tensor that an operator returned as it was, `x.type_as(x)`), and rounds what is
+written through an expanded tensor (it adds the difference to what was there). A rehearsal runs the
+real in-place operators, so that torch checks them, and notes who is written; `Identities` keeps the
+wrappers of functionalisation apart.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
 
+from fusekit.errors import FusionDeclined
 from fusekit.frontends.aten import RULES
-from fusekit.frontends.calls import map_leaves, map_tensors, name_of, tensors_in
+from fusekit.frontends.calls import is_view, map_leaves, map_tensors, name_of, tensors_in
 from fusekit.frontends.fake import is_supported
 from fusekit.frontends.lines import user_line
 from fusekit.frontends.scalars import concrete
 from fusekit.ir import Loc
+from fusekit.specs import Decline, Reason
 
 __all__ = ["Identities", "MutationError", "Rehearsal", "is_recorded"]
 
@@ -46,6 +49,20 @@ class Rehearsal:
         self.first: tuple[Any, Loc | None] | None = None
         self._adopt = adopt
         self._written: set[int] = set()
+        self._repeated: list[torch.Tensor] = []
+        """Views whose elements stand for several others', and views of these."""
+
+    def see(self, func: Any, args: tuple[Any, ...], made: Any) -> None:
+        """Take note of a view that repeats elements, as expand does."""
+        if func is torch.ops.aten.expand.default:
+            repeats = made.numel() > args[0].numel() or self._repeats(args[0])
+        else:
+            repeats = bool(self._repeated) and is_view(func) and self._repeats(args[0])
+        if repeats:
+            self._repeated.extend(tensors_in(made))
+
+    def _repeats(self, tensor: torch.Tensor) -> bool:
+        return any(tensor is other for other in self._repeated)
 
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The operator's result, under torch's own fake tensor mode."""
@@ -63,19 +80,35 @@ class Rehearsal:
             if argument.alias_info is not None and argument.alias_info.is_write:
                 given = args[index] if index < len(args) else kwargs.get(argument.name)
                 self._written.update(map(_memory, tensors_in(given)))
+                if any(map(self._repeats, tensors_in(given))):
+                    raise FusionDeclined(_through_repeats(func))
         if name_of(func).removesuffix("_") in RULES and not is_supported(func, args, kwargs):
             raise TypeError(f"{func} does not take these dtypes")  # the meta kernel would
-        return func(*args, **kwargs)
+        made = func(*args, **kwargs)
+        self.see(func, args, made)
+        return made
 
     def wrote(self, fake: torch.Tensor) -> bool:
         """True if a write went into the memory of this fake tensor."""
         return _memory(fake) in self._written
 
 
+def _through_repeats(func: Any) -> Decline:
+    detail = "it is a view of an expanded tensor, so that other elements change with it"
+    advice = "write to the tensor that was expanded"
+    return Decline(Reason.MUTATION, detail, str(func), user_line(), advice)
+
+
+_EXPANDING = frozenset(
+    (torch.Tensor.expand, torch.Tensor.expand_as, torch.Tensor.broadcast_to, torch.broadcast_to)
+)
+
+
 class Identities(TorchFunctionMode):
     """Under functionalisation, operators that return an argument as it is return that very object.
 
     torch wraps what `x.type_as(x)` returns anew, and the wrappers then miss each other's writes.
+    What expands nothing is a plain view, through which a write is exact.
     """
 
     def __torch_function__(
@@ -86,6 +119,9 @@ class Identities(TorchFunctionMode):
             # of the tensors that it would return out of place, the layout is another
             return args[0].copy_(torch.Tensor.masked_fill(*args, **(kwargs or {})))
         made = func(*args, **(kwargs or {}))
+        if func in _EXPANDING:
+            view = args[0][(None,) * (made.dim() - args[0].dim())]
+            return view if view.shape == made.shape else made
         given = {id(_wrapped(x)): x for x in tensors_in(args) if _is_wrapper(x)}
         if not given:
             return made

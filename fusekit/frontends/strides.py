@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -36,7 +36,7 @@ _OF_FLOATS = frozenset(
 )
 """Operators of two tensors that take integers as floats."""
 
-_OPERANDS = ("self", "other", "exponent", "tensor1", "tensor2")
+_OPERANDS = ("self", "other", "exponent", "tensor1", "tensor2", "min", "max", "target")
 
 
 def layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
@@ -51,9 +51,7 @@ def layout(func: Any, given: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int
     if "size" in given:
         size = tuple(given["size"])
         return size, contiguous_strides(size)
-    tensors = list(tensors_in(tuple(given.values())))
-    if name_of(func) == "aten.rsub":  # sub(other, self)
-        tensors.reverse()
+    tensors = _tensors(name_of(func), given)
     shape = broadcast_shapes([tuple(t.shape) for t in tensors])
     if shape is None:
         return None
@@ -76,7 +74,7 @@ def _strides(
     is_like = name in _LIKE or (name == "aten.isinf" and not tensors[0].is_floating_point())
     if is_like and (_is_dense(tensors[0]) or not tensors[0].numel()):
         return tensors[0].stride()
-    tensors = _as_read(name, given, tensors)
+    tensors = _tensors(name, _as_read(name, given))
     # eager makes 0-dim tensors of numbers among the operands
     numbers = any(isinstance(given.get(key), bool | int | float) for key in ("self", "other"))
     strides = elementwise_strides(shape, tensors, of_one_shape=not numbers)
@@ -86,26 +84,37 @@ def _strides(
     return strides
 
 
-def _as_read(name: str, given: dict[str, Any], tensors: list[torch.Tensor]) -> list[torch.Tensor]:
-    """The operands as the loop reads them: on the CPU, those that it converts are copied first."""
-    operands = [given[key] for key in _OPERANDS if key in given]
-    if len(operands) < 2 or None in operands or tensors[0].device.type != "cpu":
-        return tensors
+def _tensors(name: str, given: dict[str, Any]) -> list[torch.Tensor]:
+    """In the order in which the loop takes them."""
+    found = list(tensors_in(tuple(given.values())))
+    return found[::-1] if name == "aten.rsub" else found  # it is sub(other, self)
+
+
+def _as_read(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments as the loop reads them: on the CPU, those that it converts are copied first."""
+    operands = {key: given[key] for key in _OPERANDS if given.get(key) is not None}
+    tensors = {key: x for key, x in operands.items() if isinstance(x, torch.Tensor)}
+    if len(operands) < 2 or not _on_cpu(tensors.values()):
+        return given
     with torch._C._DisableTorchDispatch():  # noqa: SLF001  twins are for no mode to see
-        common = _common_dtype(operands)
+        common = _common_dtype(list(operands.values()))
         if name in _OF_FLOATS and not given.get("rounding_mode") and not common.is_floating_point:
             common = torch.get_default_dtype()
-        return [
-            tensor
-            if tensor.dtype == common
-            or tensor is given.get("condition")
-            or _is_dense(tensor)
-            or not tensor.numel()
-            else torch.empty_strided(
-                tensor.shape, elementwise_strides(tuple(tensor.shape), [tensor]), device="meta"
-            )
-            for tensor in tensors
-        ]
+        return given | {
+            key: _copied(tensor) for key, tensor in tensors.items() if tensor.dtype != common
+        }
+
+
+def _on_cpu(tensors: Iterable[torch.Tensor]) -> bool:
+    return all(tensor.device.type == "cpu" for tensor in tensors)
+
+
+def _copied(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy's layout: what is dense keeps its own."""
+    if _is_dense(tensor) or not tensor.numel():
+        return tensor
+    strides = elementwise_strides(tuple(tensor.shape), [tensor])
+    return torch.empty_strided(tensor.shape, strides, device="meta")
 
 
 def _common_dtype(operands: Sequence[Any]) -> torch.dtype:

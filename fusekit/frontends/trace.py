@@ -329,6 +329,7 @@ class Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs = [record.new_value(tensor) for tensor in tensors_in(fake)]
         op = "view" if is_view(func) and len(inputs) == 1 else "call"
         record.builder.call(qualified(func), *encoded, inputs, outputs, op=op)
+        self.rehearsal.see(func, args, fake)
         if record.builder.nodes[-1].is_allocation or record.builder.nodes[-1].is_sum:
             record.own(fake)
         return fake

@@ -50,7 +50,22 @@ def test_a_first_trace_imports_neither_torch_compile_nor_sympy() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("function", [torch.add, torch.atan2, torch.true_divide, torch.gt])
+def bounded(x, y):
+    return torch.clamp(x, max=y)
+
+
+def chosen_by_itself(x, y):
+    return torch.where(x.bool(), x, y)
+
+
+def error(x, y):
+    return torch.nn.functional.mse_loss(x, y.float(), reduction="none")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [torch.add, torch.atan2, torch.true_divide, torch.gt, bounded, chosen_by_itself, error],
+)
 @pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float64])
 def test_what_is_converted_first_has_the_strides_of_a_copy(function, dtype):
     """A copy of an expanded tensor is dense: it decides the order of the result's dimensions."""

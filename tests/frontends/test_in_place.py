@@ -247,3 +247,63 @@ def test_views_in_place_of_what_was_computed(function):
         assert ours.stride() == theirs.stride()
     assert torch.equal(given, twin)
     assert fused.explain(given).fused
+
+
+SPECIAL = torch.tensor([1e30, -1.5, -torch.inf, 1.0, torch.nan, torch.inf, 0.0, -0.0] * 2).view(
+    4, 4
+)
+
+
+def expanded_to_its_own_shape(x, y):
+    y.expand_as(x).mul_(2)
+    return torch.broadcast_to(y, (1, 1, 4, 4)).sub_(x)
+
+
+def nothing_many_times(x, y):
+    none = y[:, :0].expand(2, 4, 0)
+    y.mul_(2)
+    return none.mul_(2), none.sum(0).reshape(4, 0)
+
+
+def one_of_many_that_are_the_same(x, y):
+    z = y * 1
+    many = z.expand(3, 4, 4)
+    many[0].mul_(2)
+    return many, z
+
+
+def one_row_of_many_that_are_the_same(x, y):
+    z = y[:1] * 1
+    row = z.expand(3, 4)[1]
+    row.add_(x[0])
+    return row, z
+
+
+def what_was_expanded(x, y):
+    z = y * 1
+    many = z.expand(3, 4, 4)
+    z.mul_(2)
+    return many + x, z
+
+
+@pytest.mark.parametrize(
+    ("function", "is_fused"),
+    [
+        (expanded_to_its_own_shape, True),
+        (nothing_many_times, True),
+        (one_of_many_that_are_the_same, False),
+        (one_row_of_many_that_are_the_same, False),
+        (what_was_expanded, True),
+    ],
+    ids=lambda case: getattr(case, "__name__", None),
+)
+def test_writes_through_expanded_tensors_are_exact(function, is_fused):
+    """Functionalisation adds the difference, which is NaN at infinities and rounds elsewhere."""
+    x, mine, eagers = torch.randn(4, 4), SPECIAL.clone(), SPECIAL.clone()
+    fused = fusekit.fuse(function)
+    leaves, expected = pytree.tree_leaves(fused(x, mine)), pytree.tree_leaves(function(x, eagers))
+    for one, other in zip([*leaves, mine], [*expected, eagers], strict=True):
+        bits = [tensor.contiguous().view(torch.int32) for tensor in (one, other)]
+        assert torch.equal(*bits)
+        assert one.stride() == other.stride()
+    assert bool(fused.explain(x, SPECIAL.clone()).groups) == is_fused
