@@ -284,6 +284,8 @@ class Stride(enum.Enum):
     UNIT = 1
     STRIDED = 2
 
+    __hash__ = object.__hash__  # members are single; an enum's own hash is that of the name
+
     def __repr__(self) -> str:
         """One letter: 0, 1 or s."""
         return "01s"[self.value]

@@ -43,6 +43,12 @@ _NOT_STRIDES = frozenset({"aten.as_strided", "aten.view_as_real", "aten.view_as_
 """Views that depend on more than their argument's strides, or change the dtype."""
 
 
+_is_alias_of: Callable[[torch.Tensor, torch.Tensor], bool] = torch._C._is_alias_of  # type: ignore[attr-defined]  # noqa: SLF001  no public spelling
+
+_MAY_COPY = frozenset({"aten.flatten.using_ints", "aten.reshape.default"})
+"""Operators that are views where strides allow it."""
+
+
 class UnknownTensorError(FusekitError):
     """The trace met something it cannot replay: a stranger among tensors or arguments."""
 
@@ -203,6 +209,8 @@ def _viewed(attrs: tuple[Attr, ...], geometry: Geometry) -> list[Geometry]:
     positional, named = call_arguments(args, kwargs, lambda _: base)
     made = resolve(str(target))(*positional, **named)
     views = made if isinstance(made, list | tuple) else (made,)
+    if str(target) in _MAY_COPY and not _is_alias_of(base, made):
+        raise RuntimeError(f"{target} copies a tensor of {shape} with strides {strides}")
     return [(tuple(v.shape), v.stride(), v.storage_offset()) for v in views]
 
 

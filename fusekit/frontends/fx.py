@@ -202,7 +202,7 @@ class _Attempt:
         self.record.device = self.device = tensors[0].device
         fakes = [self._leaf(index, leaf) for index, leaf in enumerate(self.leaves)]
         with Undisturbed(*DISPATCHING) as interrupts:
-            self.questions = SizeQuestions(interrupts.deliver)
+            self.questions = SizeQuestions(self.record.restate, interrupts.deliver)
             made = self._call(fakes)
         if self.tracer.rehearsal.active:
             self.written = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from torch.overrides import TorchFunctionMode
@@ -10,6 +10,9 @@ from torch.overrides import TorchFunctionMode
 from fusekit.frontends.aten import RULES
 
 __all__ = ["SizeQuestions"]
+
+
+Restate = Callable[[Any, Any, str, tuple[Any, ...]], bool]
 
 
 class SizeQuestions(TorchFunctionMode):
@@ -22,9 +25,15 @@ class SizeQuestions(TorchFunctionMode):
         stated: the numbers from 2 on that it gave to those.
     """
 
-    def __init__(self, after: Callable[[], None] = lambda: None) -> None:
-        """Nothing asked yet; `after` is called when an operator is done."""
+    def __init__(self, restate: Restate, after: Callable[[], None] = lambda: None) -> None:
+        """Nothing asked yet; `after` is called when an operator is done.
+
+        `restate` is given what a function of `_MERGING` made, of which tensor, the operator that
+        has the function's numbers as they are, and its arguments. It returns True if that operator
+        now stands in the graph, in place of a view to the extents that torch found.
+        """
         super().__init__()
+        self._restate = restate
         self.asked = False
         self.is_verbatim = True
         self.stated: set[int] = set()
@@ -41,11 +50,47 @@ class SizeQuestions(TorchFunctionMode):
         self.asked = self.asked or name in _QUESTIONS
         if name in _SHAPING:
             self.stated.update(n for n in map(abs, _integers((args, kwargs))) if n > 1)
-        elif _POINTWISE.isdisjoint((name, name.rstrip("_"))):
+        elif name not in _MERGING and _POINTWISE.isdisjoint((name, name.rstrip("_"))):
             self.is_verbatim = False
         made = func(*args, **(kwargs or {}))
+        if name in _MERGING and not self._is_restated(name, made, args, kwargs or {}):
+            self.is_verbatim = False
         self._after()
         return made
+
+    def _is_restated(self, name: str, made: Any, args: Any, kwargs: Any) -> bool:
+        """True if the graph has the numbers of a function that merges dimensions, not extents."""
+        source, *numbers = args or (None,)
+        target, spelled = _MERGING[name]
+        given = spelled(*numbers, **kwargs)
+        if given is None:
+            return False
+        self.stated.update(n for n in map(abs, _integers(given)) if n > 1)
+        return self._restate(made, source, target, given)
+
+
+def _flattened(start_dim: Any = 0, end_dim: Any = -1, **others: Any) -> tuple[Any, ...] | None:
+    """The arguments of `aten.flatten`; None for dimensions that are no plain integers."""
+    given = (start_dim, end_dim)
+    return None if others or any(type(n) is not int for n in given) else given
+
+
+def _reshaped(*shape: Any, **others: Any) -> tuple[Any, ...] | None:
+    """The arguments of `aten.reshape`, however they are spelled; None if it states no integers."""
+    shape = others.pop("shape", shape)
+    if len(shape) == 1 and isinstance(shape[0], list | tuple):
+        (shape,) = shape
+    return None if others or any(type(n) is not int for n in shape) else (tuple(shape),)
+
+
+Spelled = Callable[..., tuple[Any, ...] | None]
+
+_MERGING: Mapping[str, tuple[str, Spelled]] = {
+    "flatten": ("aten.flatten.using_ints", _flattened),
+    "reshape": ("aten.reshape.default", _reshaped),
+}
+"""Functions that hand torch's view the extents that they found: the operator that takes their
+numbers as they are, and these."""
 
 
 def _integers(value: Any) -> Iterator[int]:

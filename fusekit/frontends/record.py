@@ -14,7 +14,8 @@ from fusekit.frontends.fake import Fakes
 from fusekit.frontends.lines import user_line
 from fusekit.frontends.names import Names
 from fusekit.frontends.scalars import ScalarNode, pinned_tree
-from fusekit.ir import DType, GraphBuilder
+from fusekit.ir import DType, GraphBuilder, Ref
+from fusekit.ir.graph import Attr
 from fusekit.specs import Decline
 
 __all__ = ["Mark", "Record"]
@@ -99,6 +100,24 @@ class Record:
             dtype = DType.F64 if node.is_float() else DType.BOOL if node.is_bool() else DType.I64
             self.scalars[node.expression] = self.builder.scalar(dtype)
         return self.scalars[node.expression]
+
+    def restate(self, made: Any, source: Any, target: str, given: tuple[Attr, ...]) -> bool:
+        """Have the view that has just made a tensor be another operator that gives the same.
+
+        Returns:
+            False if the last node is no such view; it then stays as it is.
+        """
+        node = self.builder.nodes[-1] if self.builder.nodes else None
+        if node is None or node.op != "view" or not (self._knows(made) and self._knows(source)):
+            return False
+        if (node.inputs, node.outputs) != ((self.identify(source),), (self.identify(made),)):
+            return False
+        attrs = (("args", (Ref(node.inputs[0]), *given)), ("kwargs", ()), ("target", target))
+        self.builder.nodes[-1] = dataclasses.replace(node, attrs=attrs)
+        return True
+
+    def _knows(self, tensor: Any) -> bool:
+        return isinstance(tensor, torch.Tensor) and self.names.knows(tensor)
 
     def finish(self, value_id: int, first: int, fake: torch.Tensor) -> None:
         """Give a result its own value, with the shape and strides that torch states.

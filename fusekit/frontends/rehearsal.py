@@ -104,11 +104,31 @@ _EXPANDING = frozenset(
 )
 
 
+def _at_least(least: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A tensor as it is, or the view of it that has so many dimensions."""
+
+    def viewed(x: torch.Tensor) -> torch.Tensor:
+        if x.dim() >= least:
+            return x
+        behind = (None,) * (least > 2 and x.dim() > 0)
+        return x[(*(None,) * (least - x.dim() - len(behind)), ..., *behind)]
+
+    return viewed
+
+
+_AT_LEAST = {
+    torch.atleast_1d: _at_least(1),
+    torch.atleast_2d: _at_least(2),
+    torch.atleast_3d: _at_least(3),
+}
+
+
 class Identities(TorchFunctionMode):
     """Under functionalisation, operators that return an argument as it is return that very object.
 
     torch wraps what `x.type_as(x)` returns anew, and the wrappers then miss each other's writes.
-    What expands nothing is a plain view, through which a write is exact.
+    What expands nothing is a plain view, through which a write is exact. What adds dimensions
+    of one element is a view, too, though its schema hides that, and torch forgets what it is of.
     """
 
     def __torch_function__(
@@ -118,6 +138,9 @@ class Identities(TorchFunctionMode):
         if func is torch.Tensor.masked_fill_:
             # of the tensors that it would return out of place, the layout is another
             return args[0].copy_(torch.Tensor.masked_fill(*args, **(kwargs or {})))
+        if func in _AT_LEAST:
+            viewed = map_tensors(_AT_LEAST[func], args[0] if len(args) == 1 else args)
+            return tuple(viewed) if isinstance(viewed, list) else viewed
         made = func(*args, **(kwargs or {}))
         if func in _EXPANDING:
             view = args[0][(None,) * (made.dim() - args[0].dim())]

@@ -17,7 +17,12 @@ class Kind(enum.Enum):
 
 
 class DType(enum.Enum):
-    """An element type; the value is its spelling in the text form."""
+    """An element type; the value is its spelling in the text form.
+
+    Attributes:
+        bits: storage width (a bool takes a byte in memory).
+        itemsize: bytes per element in memory.
+    """
 
     BOOL = "bool"
     U8 = "u8"
@@ -33,20 +38,20 @@ class DType(enum.Enum):
     F32 = "f32"
     F64 = "f64"
 
+    bits: int
+    itemsize: int
+
+    def __init__(self, text: str) -> None:
+        """Read the width off the name."""
+        self.bits = 8 if text == "bool" else int(text.lstrip("abcdefghijklmnopqrstuvwxyz"))
+        self.itemsize = self.bits // 8
+
+    __hash__ = object.__hash__  # members are single; an enum's own hash is that of the name
+
     @property
     def kind(self) -> Kind:
         """Which family of arithmetic this dtype belongs to."""
         return _KIND[self.value.rstrip("0123456789")]
-
-    @property
-    def bits(self) -> int:
-        """Storage width in bits (a bool takes a byte in memory)."""
-        return 8 if self is DType.BOOL else int(self.value.lstrip("abcdefghijklmnopqrstuvwxyz"))
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes per element in memory."""
-        return self.bits // 8
 
     @property
     def is_float(self) -> bool:
@@ -65,7 +70,7 @@ class DType(enum.Enum):
 
     def __repr__(self) -> str:
         """The text-form spelling, which is what messages should show."""
-        return self.value
+        return str(self.value)
 
 
 _KIND = {

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import functools
 import math
+import operator
 from collections.abc import Sequence
 
 from fusekit.codegen.layout import layout_words
@@ -43,6 +45,8 @@ def expand_strides(
     shape: Sequence[int], strides: Sequence[int], target: Sequence[int]
 ) -> tuple[int, ...]:
     """Strides over `target`, to which `shape` broadcasts: 0 where it has one element for many."""
+    if shape == target:
+        return tuple(strides)
     missing = len(target) - len(shape)
     own = tuple(
         0 if extent == 1 and full != 1 else stride
@@ -84,34 +88,40 @@ def bind(
 
 def _layout(args: ArgSpec, dims: Sequence[Dim], indices: Sequence[Operand]) -> tuple[int, ...]:
     """What `layout_words` asks for; `dims` count outputs, then inputs, then indices."""
+    extents = [extent for extent, _ in dims]
+    stated = [
+        dims[dim][1][position] if dim >= 0 else indices[position].offset
+        for dim, position in _stated(args)
+    ]
+    return (*extents, *stated)
+
+
+@functools.lru_cache(maxsize=1024)
+def _stated(args: ArgSpec) -> tuple[tuple[int, int], ...]:
+    """The words after the extents: (dimension, operand as `dims` count them); or (-1, index)."""
     n_inputs, n_tensors = len(args.inputs), len(args.tensors)
-    layout = []
-    for word in layout_words(args):
+    found = []
+    for word in layout_words(args)[args.ndim :]:
         position = word.tensor
-        if position is None:
-            layout.append(dims[word.dim][0])
-        elif word.kind == "start":
-            layout.append(indices[position - n_tensors].offset)
+        assert position is not None
+        if word.kind == "start":
+            found.append((-1, position - n_tensors))
         else:
             if position < n_tensors:
                 position = (position + n_tensors - n_inputs) % n_tensors
-            layout.append(dims[word.dim][1][position])
-    return tuple(layout)
+            found.append((word.dim, position))
+    return tuple(found)
 
 
 def _collapse(shape: Sequence[int], strides: Sequence[tuple[int, ...]]) -> list[Dim]:
     """(extent, stride of each operand) for each dimension that is left, outermost first."""
-    dims = [
-        (extent, tuple(each[dim] for each in strides))
-        for dim, extent in enumerate(shape)
-        if extent != 1
-    ]
-    dims.sort(key=lambda dim: dim[1], reverse=True)
+    dims = [dim for dim in zip(shape, zip(*strides, strict=True), strict=True) if dim[0] != 1]
+    dims.sort(key=operator.itemgetter(1), reverse=True)
     merged: list[Dim] = []
     for extent, steps in dims:
         if merged:
             outer, outer_steps = merged[-1]
-            if all(far == near * extent for far, near in zip(outer_steps, steps, strict=True)):
+            if outer_steps == tuple([step * extent for step in steps]):
                 merged[-1] = (outer * extent, steps)
                 continue
         merged.append((extent, steps))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import math
 from collections.abc import Hashable, Sequence
 
 from fusekit.codegen.cpu_walks import LEAST_SIDE, LONGEST_PERIOD, MOST_PERIODIC
-from fusekit.runtime.operand import Dim, Operand, Operands, Walked, stride_class
-from fusekit.specs import ArgSpec, KernelSpec, TensorDesc
+from fusekit.runtime.operand import Dim, Operands, Walked, stride_class
+from fusekit.specs import ArgSpec, KernelSpec, Stride, TensorDesc
 
 __all__ = ["args_of_batch", "batch_key", "walk_on_cpu"]
 
@@ -27,18 +27,15 @@ def walk_on_cpu(dims: list[Dim], operands: Operands) -> Walked:
     rows = _rows_of_blocks(dims, inputs)
     if rows is not None:
         dims = [*dims[:rows], *dims[rows + 1 : -1], dims[rows], dims[-1]]
+    short = _has_short_rows(dims, operands)
     descs = []
     for position, operand in enumerate(operands.all):
-        steps = [strides[position] for _, strides in dims]
+        steps = tuple([strides[position] for _, strides in dims])
         turned = rows is not None and position in inputs and _lies_across(steps, -2)
-        desc = _described(operand, steps, turned=turned)
-        if position in inputs and not turned and steps and steps[-1] in _PICKED:
-            desc = dataclasses.replace(desc, step=steps[-1])
-        descs.append(desc)
-    if _has_short_rows(dims, operands):
-        descs = [
-            dataclasses.replace(desc, flat=bool(dims[0][1][i])) for i, desc in enumerate(descs)
-        ]
+        picked = position in inputs and not turned and steps and steps[-1] in _PICKED
+        flat, step = short and steps[0] != 0, steps[-1] if picked else 0
+        dtype = operand.dtype
+        descs.append(_desc(dtype, _classes(steps, turned), dtype.itemsize, flat, step))
     return Walked(dims, descs)
 
 
@@ -60,6 +57,8 @@ def _rows_of_blocks(dims: Sequence[Dim], inputs: range) -> int | None:
     """The dimension along which most of the transposed inputs lie; None if there are none."""
     if len(dims) < 2 or dims[-1][0] < LEAST_SIDE:
         return None
+    if max(dims[-1][1][inputs.start : inputs.stop], default=0) <= 1:
+        return None  # all run along the results
     counts = {
         dim: sum(_lies_across([steps[i] for _, steps in dims], dim) for i in inputs)
         for dim in range(len(dims) - 2, -1, -1)
@@ -74,13 +73,13 @@ def _lies_across(steps: Sequence[int], dim: int) -> bool:
     return steps[dim] == 1 and steps[-1] > 1
 
 
-def _described(operand: Operand, steps: Sequence[int], *, turned: bool) -> TensorDesc:
-    last = len(steps) - 1
-    strides = tuple(
-        stride_class(step, may_be_unit=dim == last or (turned and dim == last - 1))
-        for dim, step in enumerate(steps)
-    )
-    return TensorDesc(operand.dtype, strides, operand.dtype.itemsize)
+def _classes(steps: Sequence[int], turned: bool) -> tuple[Stride, ...]:  # noqa: FBT001  often
+    """What a kernel knows of strides; those of a `turned` input may be 1 in two places."""
+    first = len(steps) - 1 - turned
+    return tuple([stride_class(n, may_be_unit=dim >= first) for dim, n in enumerate(steps)])
+
+
+_desc = functools.lru_cache(maxsize=1024)(TensorDesc)
 
 
 def args_of_batch(_spec: KernelSpec, each: Sequence[ArgSpec], _calls: int) -> ArgSpec:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.utils import _pytree as pytree
 
-from fusekit.frontends.fx import Capture
+from fusekit.frontends.free import Free
 from fusekit.ir.graph import contiguous_strides
 from fusekit.runtime.call import Key
-from fusekit.runtime.signature import CONTEXT, TENSOR, is_tensor_key, leaf_key
+from fusekit.runtime.signature import CONTEXT, TENSOR, is_tensor_key
 
-__all__ = ["Signature", "differences", "form_of", "signature_of", "value_text"]
+__all__ = ["Described", "Signature", "differences", "form_of", "value_text"]
 
 _SHAPE, _STRIDES = TENSOR.index("shape"), TENSOR.index("strides")
 
@@ -52,33 +53,42 @@ def form_of(spec: pytree.TreeSpec) -> str:
     return f"({', '.join(items)})".replace("'*'", "*")
 
 
-def signature_of(
-    names: Sequence[str],
-    leaves: Sequence[Any],
-    key: Key,
-    pinned: Sequence[int],
-    found: Capture | None,
-    *,
-    form: str,
-) -> Signature:
-    """The signature of a call with that key, after its capture; `found` is None if that failed."""
-    given = dict(zip(names, leaves, strict=True))
-    first: dict[int, str] = {}
-    tensors = {name: x for name, x in given.items() if isinstance(x, torch.Tensor)}
-    outside: dict[str, Any] = {}
-    if found is not None:
-        outside = {guard.name: guard.value for guard in found.guards}
-        frees = [source.free for source in found.sources if source.free is not None]
-        outside |= {free.name: leaf_key(free.value) for free in frees}
-    return Signature(
-        leaves=dict(zip(names, key.leaves, strict=True)),
-        numbers={name: x for name, x in given.items() if type(x) in (int, float)},
-        pinned=frozenset(names[i] for i in pinned if i < len(names)),
-        aliases={name: first.setdefault(id(x), name) for name, x in tensors.items()},
-        outside=outside,
-        context=key.context,
-        form=form,
-    )
+class Described:
+    """The signature of a call, put together when somebody looks: sizes come by the thousand."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        leaves: Sequence[Any],
+        key: Key,
+        *,
+        pinned: Sequence[int],
+        guards: Sequence[Free],
+        outside: Sequence[tuple[Free, Hashable]],
+        form: str,
+    ) -> None:
+        """Of a call with that key; the rest is what an entry for it has."""
+        self._names, self._key, self._form = names, key, form
+        self._numbers = [x if type(x) in (int, float) else None for x in leaves]
+        self._pinned, self._guards, self._outside = pinned, guards, outside
+
+    @functools.cached_property
+    def signature(self) -> Signature:
+        """For people."""
+        names, keys = self._names, self._key.leaves
+        tensors = [name for name, key in zip(names, keys, strict=True) if is_tensor_key(key)]
+        firsts = self._key.aliases or range(len(tensors))
+        outside = {guard.name: guard.value for guard in self._guards}
+        numbers = zip(names, self._numbers, strict=True)
+        return Signature(
+            leaves=dict(zip(names, keys, strict=True)),
+            numbers={name: number for name, number in numbers if number is not None},
+            pinned=frozenset(names[i] for i in self._pinned if i < len(names)),
+            aliases={name: tensors[i] for name, i in zip(tensors, firsts, strict=True)},
+            outside=outside | {free.name: key for free, key in self._outside},
+            context=self._key.context,
+            form=self._form,
+        )
 
 
 def differences(old: Signature, new: Signature) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ whole signature; those seen for the first time are captured.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import operator
 import time
 import weakref
@@ -29,16 +28,17 @@ from fusekit.fusion import Plan as FusionPlan
 from fusekit.locks import rlock
 from fusekit.runtime.bounded import Bounded
 from fusekit.runtime.call import Call, Key, call_of, generic_key
-from fusekit.runtime.differences import form_of, signature_of
+from fusekit.runtime.differences import Described
 from fusekit.runtime.engines import choose, switches
 from fusekit.runtime.entry import Entry, Generic, conditions
 from fusekit.runtime.gradient import Differentiable, check_differentiable, frees_of, requires_grad
 from fusekit.runtime.history import Recorder
-from fusekit.runtime.leaf_names import leaf_names
+from fusekit.runtime.labels import Labels
 from fusekit.runtime.plan import MISS, Plan, make_plan, recording
 from fusekit.runtime.program import Program, build
 from fusekit.runtime.reasons import exhausted
 from fusekit.runtime.recent import Recent, Run
+from fusekit.runtime.renewed import renewed
 from fusekit.runtime.resize import layouts_of, pattern_of, template_of
 from fusekit.runtime.seeded import Drawing, Seeded
 from fusekit.runtime.signature import (
@@ -110,9 +110,8 @@ class Dispatcher:
         self.name = name
         self.dynamic = dynamic
         self.recorder = recorder or Recorder(name)
-        self._labels = labels
+        self._labels = Labels(self.original, labels)
         self._recent = Recent()
-        self._names: dict[str, tuple[Sequence[str], str]] = {}
         self._takes_lists = False
         self._pinned: tuple[Entry, ...] = ()
         self.prepared = Bounded[Entry](_MAX_ENTRIES, _MAX_VARIANTS, self.is_pinned)
@@ -216,13 +215,12 @@ class Dispatcher:
     def _remember(self, call: Call, run: Run) -> None:
         """Have calls like this one tried on `run`, if their leaves are found without a pytree."""
         args, kwargs, leaves = call.args, call.kwargs, call.leaves
-        form, found = spread(args, kwargs)
-        if len(found) != len(leaves) or not all(map(operator.is_, found, leaves)):
-            return
-        if any(type(item) in (list, tuple) for item in (*args, *kwargs.values())):
+        form: Hashable = (len(args), *kwargs) if kwargs else len(args)
+        if not _are_same((*args, *kwargs.values()), leaves):
+            form, found = spread(args, kwargs)
+            if not _are_same(found, leaves):
+                return
             self._takes_lists = True
-        else:
-            form = (len(args), *kwargs) if kwargs else len(args)
         self._recent.remember(form, leaves, run)
 
     def _found(self, call: Call) -> Entry:
@@ -250,58 +248,51 @@ class Dispatcher:
         program, captured = None, True
         leaves = call.leaves
         try:
-            program, captured = self._program(call, key)
-            entry = self._entry(program, call)
+            program, captured, held = self._program(call, key)
+            entry = self._entry(program, call, held)
         except FusionDeclined as declined:
             pinned = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, int | float))
             entry = Entry(None, declined.decline, program, pinned)
+            guards, outside = conditions(program, leaves)[1:] if program else ((), ())
         else:
-            seconds = time.perf_counter() - start
-            calls = sum(node.op == "call" for node in program.graph.nodes)
-            events.emit(events.Traced(self.name, len(program.kernels), calls, seconds))
-        names, form = self._labelled(call)
-        signature = signature_of(
-            *(names, leaves, key, [i for i, _ in entry.pinned]),
-            program.capture if program else None,
+            guards, outside = entry.guards, entry.outside
+            if events.are_heard():
+                seconds = time.perf_counter() - start
+                calls = sum(node.op == "call" for node in program.graph.nodes)
+                events.emit(events.Traced(self.name, len(program.kernels), calls, seconds))
+        names, form = self._labels.of(call)
+        described = Described(
+            *(names, leaves, key),
+            pinned=[i for i, _ in entry.pinned],
+            guards=guards,
+            outside=outside,
             form=form,
         )
         made = self.recorder.specialised(
-            *(self.name, signature),
+            *(self.name, described),
             captured=captured,
             groups=len(program.kernels) if program else 0,
             decline=entry.decline,
         )
-        return dataclasses.replace(entry, made=made, signature=signature)
+        return renewed(entry, made=made, described=described)
 
-    def _labelled(self, call: Call) -> tuple[Sequence[str], str]:
-        """What to call the argument leaves, and how they are put together."""
-        known = self._names.get(call.structure)
-        if known is None:
-            if self._labels is None:
-                names = leaf_names(self.original, call.args, call.kwargs)
-            else:
-                more = len(call.leaves) - len(self._labels)
-                names = [*self._labels, *(f"gradient[{i}]" for i in range(more))]
-                names = names[: len(call.leaves)]
-            known = self._names[call.structure] = names, form_of(call.spec)
-        return known
-
-    def _program(self, call: Call, sized: Key) -> tuple[Program, bool]:
-        """Captured now (True), or for other sizes earlier (False)."""
+    def _program(self, call: Call, sized: Key) -> tuple[Program, bool, Generic | None]:
+        """Captured now (True), or for other sizes earlier (False); and as one for any sizes."""
         leaves = call.leaves
         layouts = layouts_of(leaves)
         found = None if layouts is None else self.resized(sized, layouts, leaves)
         if found is not None:
-            return found[1], False
+            return found[1], False, found[0]
         captured = self._capture(call.args, call.kwargs)
         program = build(captured, current().max_arguments, self.planned)
         template = template_of(program, leaves)
         if template is not None:
             pinned, guards, outside = conditions(program, leaves)
-            held = Entry(None, None, program, pinned, guards, outside=outside)
+            held = Generic(Entry(None, None, program, pinned, guards, outside=outside), template)
             key = generic_key(sized, pattern_of(template.layouts))
-            self.generic.add(key, Generic(held, template))
-        return program, True
+            self.generic.add(key, held)
+            return program, True, held
+        return program, True, None
 
     def resized(
         self, sized: Key, layouts: Sequence[Layout], leaves: Sequence[Any]
@@ -317,12 +308,15 @@ class Dispatcher:
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
         return capture(self.function, args, kwargs, name=self.name, dynamic=self.dynamic)
 
-    def _entry(self, program: Program, call: Call) -> Entry:
+    def _entry(self, program: Program, call: Call, held: Generic | None) -> Entry:
         found, leaves, spec = program.capture, call.leaves, call.spec
         engine = choose(self.engine, found.device.type)
         if isinstance(engine, Decline):
             raise FusionDeclined(engine)
-        pinned, guards, outside = conditions(program, leaves)
+        if held is None:
+            pinned, guards, outside = conditions(program, leaves)
+        else:
+            pinned, guards, outside = held.entry.pinned, held.entry.guards, held.entry.outside
         if not program.kernels:
             raise FusionDeclined(Decline(Reason.NOTHING_TO_FUSE))
 
@@ -333,11 +327,11 @@ class Dispatcher:
         records = torch.is_grad_enabled() and requires_grad(program, leaves)
         if records:
             check_differentiable(program)
-        plan = make_plan(program, engine, leaves, fallback)
+        plan = make_plan(program, engine, leaves, fallback, held.recipes if held else None)
         if not records:
             wrapped: Callable[[Sequence[Any]], list[Any]] | None = None
         elif any(is_seed(node) for node in program.graph.nodes):
-            wrapped = Drawing(self._seeded(self._labelled(call)[0]), found.device, spec)
+            wrapped = Drawing(self._seeded(self._labels.of(call)[0]), found.device, spec)
         else:
             wrapped = self._differentiable(plan, program, call)
         run = plan.run if wrapped is None else recording(program, leaves, wrapped)
@@ -348,7 +342,7 @@ class Dispatcher:
         return self._variant(Seeded(self.function), self.name, ("seed", *labels))
 
     def _differentiable(self, plan: Plan, program: Program, call: Call) -> Differentiable:
-        leaves, spec, names = call.leaves, call.spec, self._labelled(call)[0]
+        leaves, spec, names = call.leaves, call.spec, self._labels.of(call)[0]
 
         def function(*given: Any) -> Any:
             args, kwargs = pytree.tree_unflatten(list(given), spec)
@@ -386,6 +380,10 @@ class Dispatcher:
             recorder=self.recorder,
             labels=labels,
         )
+
+
+def _are_same(found: Sequence[Any], leaves: Sequence[Any]) -> bool:
+    return len(found) == len(leaves) and all(map(operator.is_, found, leaves))
 
 
 _dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()

@@ -8,11 +8,12 @@ from typing import Any
 
 from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import Free
-from fusekit.runtime.differences import Signature
+from fusekit.runtime.differences import Described, Signature
 from fusekit.runtime.history import Specialisation
 from fusekit.runtime.plan import Plan
 from fusekit.runtime.program import Program
 from fusekit.runtime.recent import Run
+from fusekit.runtime.recipe import Recipe
 from fusekit.runtime.resize import Template
 from fusekit.runtime.signature import is_still, leaf_key
 from fusekit.specs import Decline, Reason
@@ -34,7 +35,7 @@ class Entry:
         outside: tensors that the function closes over, and what they have to look like.
         run: serves a call with the argument leaves; MISS if they are not of this signature.
         made: why it was prepared; None where nothing was.
-        signature: what it was prepared for, for people; None where nothing was.
+        described: what it was prepared for; None where nothing was.
     """
 
     plan: Plan | None
@@ -46,7 +47,12 @@ class Entry:
     outside: tuple[tuple[Free, Hashable], ...] = ()
     run: Run | None = None
     made: Specialisation | None = None
-    signature: Signature | None = None
+    described: Described | None = None
+
+    @property
+    def signature(self) -> Signature | None:
+        """What it was prepared for, for people; None where nothing was."""
+        return None if self.described is None else self.described.signature
 
     def fits(self, leaves: Sequence[Any]) -> bool:
         """True if pinned values and guards still hold, and closed-over tensors look the same."""
@@ -77,10 +83,17 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Generic:
-    """A size-generic program: `entry` says for which other arguments."""
+    """A size-generic program.
+
+    Attributes:
+        entry: says for which arguments but for their sizes.
+        template: the program.
+        recipes: of the plans that were made of it.
+    """
 
     entry: Entry
     template: Template
+    recipes: list[Recipe] = dataclasses.field(default_factory=list, compare=False)
 
 
 def conditions(

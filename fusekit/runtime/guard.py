@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from fusekit.frontends.free import Free
 from fusekit.runtime.program import Program
 from fusekit.specs import Decline, Reason
 
@@ -20,33 +21,54 @@ class Guard:
 
     Attributes:
         lines: Python, which returns MISS for arguments of another signature.
-        names: the globals that the lines use.
+        names: the globals that the lines use, but for `check`.
         variables: graph input -> the variable that holds the tensor.
-        tensors: the variables of tensors whose identity the caller chooses.
+        tensors: the variables of tensors whose identity the caller chooses, and where each comes
+            from: the argument leaf of that index, or what the function closes over.
+        same: for each of them, the position of the first that is the same tensor.
     """
 
     lines: list[str] = dataclasses.field(default_factory=list)
     names: dict[str, Any] = dataclasses.field(default_factory=dict)
     variables: dict[int, str] = dataclasses.field(default_factory=dict)
-    tensors: list[str] = dataclasses.field(default_factory=list)
+    tensors: dict[str, int | Free] = dataclasses.field(default_factory=dict)
+    same: Sequence[int] = ()
+
+    def check(self, leaves: Sequence[Any]) -> Callable[..., bool]:
+        """What the name `check` stands for, if arguments have to be like these."""
+        found = self.examples(leaves)
+        return _tensor_guard([found[i] for i in dict.fromkeys(self.same)])
+
+    def is_like(self, leaves: Sequence[Any]) -> bool:
+        """True if those tensors are the same ones that are among the tensors of these arguments."""
+        return self.same == _firsts(self.examples(leaves))
+
+    def examples(self, leaves: Sequence[Any]) -> list[torch.Tensor]:
+        """These tensors, for such arguments."""
+        return [leaves[x] if isinstance(x, int) else x.fetch() for x in self.tensors.values()]
+
+
+def _firsts(tensors: Sequence[torch.Tensor]) -> Sequence[int]:
+    """For each, the position of the first that is the same tensor."""
+    numbers = list(map(id, tensors))
+    return list(map(numbers.index, numbers))
 
 
 def write_guard(program: Program, leaves: Sequence[Any], *, recording: bool = False) -> Guard:
     """The guard for argument leaves like these, while gradients are recorded or are not."""
     guard = Guard()
     guard.lines.append(f"{unpack([f'a{i}' for i in range(len(leaves))])} = a")
-    examples = {f"a{i}": x for i, x in enumerate(leaves) if isinstance(x, torch.Tensor)}
+    guard.tensors = {f"a{i}": i for i, x in enumerate(leaves) if isinstance(x, torch.Tensor)}
     conditions = [
         _leaf_condition(guard, program, i, leaf)
         for i, leaf in enumerate(leaves)
         if not isinstance(leaf, torch.Tensor)
     ]
-    examples |= _bind_inputs(guard, program)
-    guard.tensors = list(examples)
+    _bind_inputs(guard, program)
     if program.capture.guards:
         guard.names["holds"] = [free.holds for free in program.capture.guards]
         conditions.append("all(h() for h in holds)")
-    conditions += _tensor_conditions(guard, examples, recording=recording)
+    conditions += _tensor_conditions(guard, leaves, recording=recording)
     guard.lines += [f"if not ({' and '.join(conditions)}):", "    return MISS"]
     return guard
 
@@ -67,9 +89,8 @@ def _leaf_condition(guard: Guard, program: Program, index: int, leaf: Any) -> st
     return f"type(a{index}) is t{index} and a{index} == c{index}"
 
 
-def _bind_inputs(guard: Guard, program: Program) -> dict[str, torch.Tensor]:
-    """Give every tensor input its variable; the tensors that are fetched, by variable."""
-    fetched = {}
+def _bind_inputs(guard: Guard, program: Program) -> None:
+    """Give every tensor input its variable, and add those that are fetched."""
     sources = zip(program.graph.tensor_inputs, program.capture.sources, strict=True)
     for value_id, source in sources:
         name = f"a{source.leaf}" if source.leaf is not None else f"f{value_id}"
@@ -77,26 +98,22 @@ def _bind_inputs(guard: Guard, program: Program) -> dict[str, torch.Tensor]:
         if source.free is not None:
             guard.names[f"fetch{value_id}"] = source.free.fetch
             guard.lines.append(f"{name} = fetch{value_id}()")
-            fetched[name] = source.free.fetch()
+            guard.tensors[name] = source.free
         elif source.leaf is None:
             guard.names[name] = source.constant
-    return fetched
 
 
-def _tensor_conditions(
-    guard: Guard, examples: dict[str, torch.Tensor], *, recording: bool
-) -> list[str]:
+def _tensor_conditions(guard: Guard, leaves: Sequence[Any], *, recording: bool) -> list[str]:
     """The C++ check takes different tensors; the signature says which arguments are one."""
-    first: dict[int, str] = {}
-    conditions = []
-    for name, example in examples.items():
-        other = first.setdefault(id(example), name)
-        if other != name:
-            conditions.append(f"{name} is {other}")
-    distinct = list(first.values())
-    guard.names["check"] = _tensor_guard([examples[name] for name in distinct])
-    conditions.append(f"check({', '.join(distinct)})")
-    if any(example.requires_grad for example in examples.values()):
+    examples, names = guard.examples(leaves), list(guard.tensors)
+    guard.same = _firsts(examples)
+    conditions = [
+        f"{name} is {names[first]}"
+        for position, (name, first) in enumerate(zip(names, guard.same, strict=True))
+        if first != position
+    ]
+    conditions.append(f"check({', '.join(names[i] for i in dict.fromkeys(guard.same))})")
+    if any(example.requires_grad for example in examples):
         # with gradients recorded, the autograd function calls the plan with recording off
         guard.names["grad_enabled"] = torch.is_grad_enabled
         conditions.append("grad_enabled()" if recording else "not grad_enabled()")

@@ -11,7 +11,7 @@ from fusekit import events
 from fusekit.frontends.lines import user_line
 from fusekit.ir import Loc
 from fusekit.locks import lock
-from fusekit.runtime.differences import Signature, differences
+from fusekit.runtime.differences import Described, differences
 from fusekit.specs import Decline
 
 __all__ = ["LIMIT", "Fallback", "History", "Recorder", "Specialisation"]
@@ -52,7 +52,7 @@ class _Earlier(NamedTuple):
     function: str
     number: int
     captured: bool
-    signature: Signature
+    described: Described
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Specialisation:
         captured: the function was traced; False if a size-generic program served the new sizes.
         groups: kernels it takes.
         decline: why it runs no kernels; None if it does.
-        signature: what it was made for.
+        described: what it was made for.
         earlier: the ones before it that were still kept.
     """
 
@@ -76,7 +76,7 @@ class Specialisation:
     captured: bool
     groups: int
     decline: Decline | None
-    signature: Signature = dataclasses.field(repr=False, compare=False)
+    described: Described = dataclasses.field(repr=False, compare=False)
     earlier: tuple[_Earlier, ...] = dataclasses.field(repr=False, compare=False)
 
     @property
@@ -96,7 +96,7 @@ class Specialisation:
         least = (0, False)
         for known in reversed(self.earlier):
             if known.function == self.function:
-                changes = differences(known.signature, self.signature)
+                changes = differences(known.described.signature, self.described.signature)
                 distance = (len(changes), not known.captured)
                 if found[0] is None or distance < least:
                     found, least = (known.number, changes), distance
@@ -216,7 +216,7 @@ class Recorder:
     def specialised(
         self,
         function: str,
-        signature: Signature,
+        described: Described,
         *,
         captured: bool,
         groups: int,
@@ -227,10 +227,10 @@ class Recorder:
             self._made += 1
             earlier = tuple(self._signatures)
             made = Specialisation(
-                *(function, self._made, captured, groups, decline, signature, earlier)
+                *(function, self._made, captured, groups, decline, described, earlier)
             )
             self._special.append(made)
-            self._signatures.append(_Earlier(function, self._made, captured, signature))
+            self._signatures.append(_Earlier(function, self._made, captured, described))
         if events.are_heard() and made.nearest is not None:
             events.emit(events.Specialised(function, made.number, captured, made.changes))
         return made

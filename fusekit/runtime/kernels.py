@@ -22,7 +22,16 @@ from fusekit.runtime.launch import Launcher
 from fusekit.runtime.stats import counters
 from fusekit.specs import ArgSpec, Decline, KernelSpec, Reason
 
-__all__ = ["Kernel", "forget", "generate", "is_compiled", "kernel_for", "n_compiled", "specs"]
+__all__ = [
+    "Kernel",
+    "forget",
+    "generate",
+    "is_compiled",
+    "kernel_for",
+    "n_compiled",
+    "n_forgotten",
+    "specs",
+]
 
 specs = Store()
 """Every fusion group that is used."""
@@ -80,6 +89,8 @@ _alive: weakref.WeakValueDictionary[Any, Kernel] = weakref.WeakValueDictionary()
 """Every kernel that anybody holds, so that none is ever compiled a second time."""
 
 _lock = lock()
+
+_forgotten = 0
 
 
 def kernel_for(engine: Engine, spec: KernelSpec, args: ArgSpec) -> Kernel:
@@ -148,12 +159,19 @@ def is_compiled(engine: Engine, spec: KernelSpec, args: ArgSpec) -> bool:
 
 def forget(kernel: Kernel) -> None:
     """Have the next request compile it anew: plans that hold it keep it, the disk does not."""
+    global _forgotten  # noqa: PLW0603  a count of what happened to the tables above
     with _lock:
+        _forgotten += 1
         for key in [key for key, slot in _slots.items() if slot.made is kernel]:
             del _slots[key]
         for key in [key for key, made in _alive.items() if made is kernel]:
             del _alive[key]
     cache.remove(kernel.engine.load_compiler().key(kernel.source))
+
+
+def n_forgotten() -> int:
+    """How often a kernel was forgotten: who keeps one to hand it on asks whether it still may."""
+    return _forgotten
 
 
 def generate(

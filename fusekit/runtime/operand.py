@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,8 +14,7 @@ Dim = tuple[int, tuple[int, ...]]
 """An extent, and each operand's stride along it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Operand:
+class Operand(NamedTuple):
     """One tensor of a kernel call; or one index, which is a tensor that holds its own offsets.
 
     Attributes:

@@ -17,9 +17,7 @@ decide. For `relu(x * s)` on float32[8] it reads:
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,58 +25,57 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.frontends.calls import decode, resolve, returns_list, tensors_in
-from fusekit.frontends.dtypes import TO_TORCH
 from fusekit.fusion import Group
 from fusekit.ir import Node, Ref
 from fusekit.ir.graph import Attr
 from fusekit.runtime.devices import kind_of
 from fusekit.runtime.engines import Engine
-from fusekit.runtime.guard import overlap, shares_memory, unpack, write_guard
+from fusekit.runtime.guard import Guard, overlap, shares_memory, unpack, write_guard
 from fusekit.runtime.kernels import Kernel, kernel_for
 from fusekit.runtime.plan_launches import Fallback, LaunchWriter
 from fusekit.runtime.program import KernelCall, Program
 from fusekit.runtime.reasons import text_of
-from fusekit.runtime.stats import CallCounter, counters
+from fusekit.runtime.recipe import MISS, Plan, Recipe, function_of
 from fusekit.specs import ArgSpec, Decline, Reason
 
 __all__ = ["MISS", "Plan", "args_of", "make_plan", "recording"]
 
-MISS = object()
-"""What a plan returns for arguments that are not its own."""
+_MOST_RECIPES = 8
+"""Texts kept of one program: small and large results, rows that are short, alignments."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """A signature's executable form.
-
-    Attributes:
-        program: what it carries out.
-        engine: whose kernels it launches.
-        kernels: compiled, in order; what runs many groups at once, once for each.
-        text: the generated Python.
-        run: called with the argument leaves; MISS if they are not of this signature.
-        counter: its calls.
-    """
-
-    program: Program
-    engine: Engine
-    kernels: tuple[Kernel, ...]
-    text: str
-    run: Callable[[Sequence[Any]], Any]
-    counter: CallCounter
-
-
-def make_plan(program: Program, engine: Engine, leaves: Sequence[Any], fallback: Fallback) -> Plan:
+def make_plan(
+    program: Program,
+    engine: Engine,
+    leaves: Sequence[Any],
+    fallback: Fallback,
+    known: list[Recipe] | None = None,
+) -> Plan:
     """Compile the program's kernels and generate its function.
+
+    Args:
+        program: what to carry out.
+        engine: whose kernels to launch.
+        leaves: arguments to serve, and all that are like them.
+        fallback: what runs a call that a kernel gives up.
+        known: recipes of this program at other sizes, made for leaves and a fallback that differ
+            in nothing else; a new one is added.
 
     Raises:
         FusionDeclined: a kernel did not compile.
     """
+    for recipe in known or ():
+        if recipe.is_of(program, engine, leaves):
+            return recipe.plan(program, leaves)
     compiled: dict[int, Kernel] = {}
     for launch in program.launches if engine.compiler else ():
         kernel = kernel_for(engine, launch[0].spec, args_of(launch, program.device))
         compiled.update((call.group.index, kernel) for call in launch)
-    return _Writer(program, engine, compiled, leaves, fallback).plan()
+    recipe = _Writer(program, engine, compiled, fallback).recipe(leaves)
+    if known is not None and recipe.may_serve_others:
+        known.append(recipe)
+        del known[:-_MOST_RECIPES]
+    return recipe.plan(program, leaves)
 
 
 def args_of(launch: Sequence[KernelCall], device: str) -> ArgSpec:
@@ -99,8 +96,9 @@ def recording(
     guard = write_guard(program, leaves, recording=True)
     spec = program.capture.out_spec
     names = {"MISS": MISS, "attached": attached, "unflatten": pytree.tree_unflatten, "spec": spec}
+    names["check"] = guard.check(leaves)
     last = "attached(a)[0]" if spec == _structure(0) else "unflatten(attached(a), spec)"
-    return _function([*guard.lines, f"return {last}"], guard.names | names)[1]
+    return function_of(_text([*guard.lines, f"return {last}"]), guard.names | names)
 
 
 class _Writer(LaunchWriter):
@@ -111,32 +109,32 @@ class _Writer(LaunchWriter):
         program: Program,
         engine: Engine,
         kernels: Mapping[int, Kernel],
-        leaves: Sequence[Any],
         fallback: Fallback,
     ) -> None:
         super().__init__(program, engine, kernels, fallback)
-        self.leaves = leaves
         self.names |= {"MISS": MISS, "new": _allocator(program.capture.device)}
         self.calls = {call.group.index: call for call in program.kernels}
         self.launches = {launch[0].group.index: launch for launch in program.launches}
         self.needed = _needed_on_host(program)
 
-    def plan(self) -> Plan:
-        opaque = sum(1 for node in self.graph.nodes if node.op == "call")
-        counter = CallCounter(len(self.launches), opaque)
-        counters.add_plan(counter)
-        self.names["tick"] = counter.tick
-        self._write_guard()
+    def recipe(self, leaves: Sequence[Any]) -> Recipe:
+        guard = write_guard(self.program, leaves)
+        self._write_guard(guard)
         self._write_device()
         self.lines.append("tick()")
         self._write_steps()
         self._write_writes()
         self._write_return()
-        text, run = _function(self.lines, self.names)
-        if "elsewhere" in self.names:
-            self.names["run"] = run
-        kernels = tuple(self.kernels[index] for index in sorted(self.kernels))
-        return Plan(self.program, self.engine, kernels, text, run, counter)
+        return Recipe(
+            self.program,
+            self.engine,
+            self.kernels,
+            _text(self.lines),
+            self.names,
+            self.sized,
+            guard,
+            self.allocated,
+        )
 
     def _write_steps(self) -> None:
         last = self._last_steps()
@@ -151,12 +149,11 @@ class _Writer(LaunchWriter):
 
     # arguments
 
-    def _write_guard(self) -> None:
-        guard = write_guard(self.program, self.leaves)
+    def _write_guard(self, guard: Guard) -> None:
         self.lines += guard.lines
         self.names |= guard.names
         self.tensor |= guard.variables
-        self._write_alias_check(guard.tensors)
+        self._write_alias_check(list(guard.tensors))
 
     def _write_alias_check(self, tensors: Sequence[str]) -> None:
         """A tensor that is written must share memory with no other argument."""
@@ -202,14 +199,14 @@ class _Writer(LaunchWriter):
             self._write_call(node)
 
     def _write_call(self, node: Node) -> None:
-        number = node.outputs[0] if node.outputs else len(self.names)
-        self.names[f"op{number}"] = resolve(str(node.attr("target")))
+        name = f"op{node.outputs[0]}" if node.outputs else f"check{len(self.names)}"
+        self.names[name] = resolve(str(node.attr("target")))
         args, kwargs = node.attr("args"), node.attr("kwargs")
         assert isinstance(args, tuple)
         assert isinstance(kwargs, tuple)
         parts = [self._argument(item) for item in args]
         parts += [f"{item[0]}={self._argument(item[1])}" for item in kwargs]  # type: ignore[index]
-        call = f"op{number}({', '.join(parts)})"
+        call = f"{name}({', '.join(parts)})"
         start = len(self.lines)
         results = [f"v{i}" for i in node.outputs]
         self.tensor.update(zip(node.outputs, results, strict=True))
@@ -245,10 +242,7 @@ class _Writer(LaunchWriter):
         read = {place.base for call in self.program.kernels for place in call.reads}
         for value_id in node.outputs:
             if value_id in read:
-                value = self.graph.values[value_id]
-                self.names[f"h{value_id}"] = value.shape
-                self.names[f"s{value_id}"] = value.dense_strides
-                self.names[f"d{value_id}"] = TO_TORCH[self.graph.dtype(value_id)]
+                self.layout_of(value_id)
                 detail = f"{node.origin} returned another layout or dtype than its fake tensor"
                 self.names["surprise"] = functools.partial(
                     self._give_up, Decline(Reason.LAYOUT, detail, node.origin, node.loc)
@@ -319,19 +313,9 @@ class _Writer(LaunchWriter):
         return {value: step for value, step in last.items() if value not in kept}
 
 
-def _function(
-    lines: Sequence[str], names: dict[str, Any]
-) -> tuple[str, Callable[[Sequence[Any]], Any]]:
-    """The text of a function of the argument leaves, and the function over these globals."""
-    text = "def run(a):\n" + "".join(f"    {line}\n" for line in lines)
-    return text, types.FunctionType(_compiled(text), names, "run")
-
-
-@functools.lru_cache(maxsize=1024)
-def _compiled(text: str) -> types.CodeType:
-    """The code of the one function in `text`, which holds nothing but names made here."""
-    module = compile(text, "<fusekit plan>", "exec")
-    return next(item for item in module.co_consts if isinstance(item, types.CodeType))
+def _text(lines: Sequence[str]) -> str:
+    """A function of the argument leaves."""
+    return "def run(a):\n" + "".join(f"    {line}\n" for line in lines)
 
 
 def _structure(value: Any) -> pytree.TreeSpec:

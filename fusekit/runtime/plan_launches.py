@@ -8,7 +8,6 @@ from typing import Any
 
 from fusekit.errors import LaunchError
 from fusekit.frontends.dtypes import TO_TORCH
-from fusekit.ir import DType
 from fusekit.runtime.devices import kind_of
 from fusekit.runtime.engines import Engine
 from fusekit.runtime.kernels import Kernel
@@ -17,6 +16,7 @@ from fusekit.runtime.place import Place
 from fusekit.runtime.pool import pooled
 from fusekit.runtime.program import KernelCall, Program
 from fusekit.runtime.reasons import failure_of
+from fusekit.runtime.recipe import Find, Sized, is_large
 from fusekit.runtime.unaligned import OneByOne, Unaligned
 from fusekit.specs import Decline
 
@@ -31,7 +31,9 @@ class LaunchWriter:
 
     Attributes:
         lines: of the generated function.
-        names: its globals.
+        names: its globals that are the same whatever the sizes.
+        sized: those that are not, and how to find them.
+        allocated: values that the lines allocate, and whether with care because they are large.
         tensor: value that is a tensor of its own -> the variable that holds it.
         pointer: likewise, the one that holds its address.
     """
@@ -49,6 +51,8 @@ class LaunchWriter:
         self.kind = kind_of(self.device.type)
         self.lines: list[str] = []
         self.names: dict[str, Any] = {}
+        self.sized: dict[str, Find] = {}
+        self.allocated: dict[int, bool] = {}
         self.tensor: dict[int, str] = {}
         self.pointer: dict[int, str] = {}
         self._arguments = set(program.graph.inputs)
@@ -89,11 +93,7 @@ class LaunchWriter:
         self._write_checked(launch[0], self._aligned(launch, addresses, slots, text))
 
     def _addresses(self, call: KernelCall) -> list[str]:
-        places = (*call.reads, *call.writes)
-        return [
-            self._address(place, desc.dtype)
-            for place, desc in zip(places, call.binding.args.tensors, strict=True)
-        ]
+        return [self._address(call, position) for position in range(len(call.places))]
 
     def _named(self, text: str) -> str:
         """A variable for what several calls are given."""
@@ -113,15 +113,15 @@ class LaunchWriter:
         index = call.group.index
         scalars = [self._scalar(i) for i in call.scalars]
         if not self.engine.compiler:
-            places = (*call.reads, *call.writes)
             launch = self.engine.load_launcher()(call.spec, call.group.shape, call.counts)
             self.names[f"k{index}"] = launch
-            arguments = ["None", *scalars, *(self._strided(place) for place in places)]
+            arguments = ["None", *scalars, *(self._strided(place) for place in call.places)]
             self._write_checked(call, f"k{index}({', '.join(arguments)})")
             return
         launcher = self.kernels[index].launcher
+        device = self.device.index or 0
         self.names[f"k{index}"] = launcher.function
-        self.names[f"l{index}"] = launcher.layout(call.binding, self.device.index or 0)
+        self.sized[f"l{index}"] = lambda at: launcher.layout(at.calls[index].binding, device)
         addresses = self._addresses(call)
         given = [*scalars, *addresses]
         launch = f"k{index}({', '.join([f'l{index}', *given])})"
@@ -156,9 +156,15 @@ class LaunchWriter:
                     loose.setdefault(desc.alignment, {})[address] = None
         if not loose:
             return launch
-        others = [Unaligned(self.engine, call, self.device.index or 0) for call in calls]
+        indices = [call.group.index for call in calls]
         stores = any(self._stores(call) for call in calls)
-        self.names[f"u{index}"] = OneByOne(others, stores=stores) if others[1:] else others[0]
+
+        def unaligned(at: Sized) -> Unaligned | OneByOne:
+            device = self.device.index or 0
+            others = [Unaligned(self.engine, at.calls[i], device) for i in indices]
+            return OneByOne(others, stores=stores) if others[1:] else others[0]
+
+        self.sized[f"u{index}"] = unaligned
         tests = [f"({' | '.join(each)}) & {alignment - 1}" for alignment, each in loose.items()]
         other = f"u{index}({', '.join(arguments)})"
         return f"{other} if {' or '.join(tests)} else {launch}"
@@ -179,26 +185,36 @@ class LaunchWriter:
     def _allocate(self, value_id: int) -> None:
         if value_id in self.tensor:
             return
-        value = self.graph.values[value_id]
-        assert value.shape is not None
-        self.names[f"h{value_id}"] = value.shape
-        self.names[f"s{value_id}"] = value.dense_strides
-        self.names[f"d{value_id}"] = TO_TORCH[self.graph.dtype(value_id)]
         self.tensor[value_id] = f"v{value_id}"
-        given = f"h{value_id}, s{value_id}, d{value_id}"
-        if value.nbytes >= self.kind.large:
+        given = self.layout_of(value_id)
+        self.allocated[value_id] = is_large(self.program, value_id)
+        if self.allocated[value_id]:
             self.names["new_large"] = pooled(with_huge_pages(self.names["new"]))
-            self.lines.append(f"v{value_id} = new_large({given}, {value.nbytes})")
+            self.sized[f"n{value_id}"] = lambda at: at.program.graph.values[value_id].nbytes
+            self.lines.append(f"v{value_id} = new_large({given}, n{value_id})")
         else:
             self.lines.append(f"v{value_id} = new({given})")
 
-    def _address(self, place: Place, dtype: DType) -> str:
+    def layout_of(self, value_id: int) -> str:
+        """The names of a value's shape, strides and dtype."""
+        self.sized[f"h{value_id}"] = lambda at: at.program.graph.values[value_id].shape
+        self.sized[f"s{value_id}"] = lambda at: at.program.graph.values[value_id].dense_strides
+        self.names[f"d{value_id}"] = TO_TORCH[self.graph.dtype(value_id)]
+        return f"h{value_id}, s{value_id}, d{value_id}"
+
+    def _address(self, call: KernelCall, position: int) -> str:
+        """Where a call's tensor begins: the `position`-th of those it reads, then writes."""
+        index, place = call.group.index, call.places[position]
         base = place.base
         if base not in self.pointer:
             self.pointer[base] = f"p{base}"
             self.lines.append(f"p{base} = {self.tensor[base]}.data_ptr()")
-        offset = place.offset * dtype.itemsize
-        return f"p{base} + {offset}" if offset else f"p{base}"
+        if not place.offset:
+            return f"p{base}"
+        size = call.binding.args.tensors[position].dtype.itemsize
+        name = f"o{index}_{position}"
+        self.sized[name] = lambda at: at.calls[index].places[position].offset * size
+        return f"p{base} + {name}"
 
     def _strided(self, place: Place) -> str:
         tensor = self.tensor[place.base]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import TypedDict
 
 from fusekit.frontends.calls import view_geometry
 from fusekit.frontends.fx import Capture
@@ -28,6 +29,7 @@ from fusekit.runtime.in_place import moved_in_place
 from fusekit.runtime.kernels import specs
 from fusekit.runtime.operand import Operand
 from fusekit.runtime.place import Place
+from fusekit.runtime.renewed import renewed
 from fusekit.specs import ArgSpec, KernelSpec
 
 __all__ = ["KernelCall", "Program", "build", "divide", "places_of", "rebind", "rules_of"]
@@ -66,10 +68,14 @@ class KernelCall:
         """What it shares with the calls of the same compiled kernel."""
         return self.spec, self.binding.args
 
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where the tensors lie: what is loaded, then what is stored."""
+        return self.reads + self.writes
+
     def traffic(self) -> Iterator[tuple[Place, int]]:
         """Each place that is read or written, with its bytes; indices are in no memory."""
-        places = (*self.reads, *self.writes)
-        for place, desc in zip(places, self.binding.args.tensors, strict=True):
+        for place, desc in zip(self.places, self.binding.args.tensors, strict=True):
             yield place, place.footprint * desc.dtype.itemsize
 
 
@@ -109,6 +115,8 @@ class Program:
     @functools.cached_property
     def launches(self) -> tuple[tuple[KernelCall, ...], ...]:
         """The kernels, in order, those together that one launch runs."""
+        if len(self.kernels) == 1:
+            return (self.kernels,) if self.kernels[0].binding.numel else ()
         stage_of = {
             step.index: stage
             for step, stage in zip(self.partition.steps, self.stages, strict=True)
@@ -186,29 +194,23 @@ def rebind(program: Program, device: str = "") -> Program:
 
 def _stored_in_place(program: Program, own: Mapping[int, Place], device: str) -> Program:
     """The program with values in places of their own, but for what it may write in place."""
-    moved = moved_in_place(
-        program.graph,
-        list(zip(program.partition.steps, program.stages, strict=True)),
-        own,
-        program.results,
-        program.writes,
-    )
+    moved: Mapping[int, Place] = {}
+    if program.writes:
+        moved = moved_in_place(
+            program.graph,
+            list(zip(program.partition.steps, program.stages, strict=True)),
+            own,
+            program.results,
+            program.writes,
+        )
     graph, places = program.graph, _located(own, moved)
-    groups = {group.index: group for group in program.partition.groups}
+    groups = {step.index: step for step in program.partition.steps if isinstance(step, Group)}
     kernels = []
     for call in program.kernels:
         group = groups[call.group.index]
-        kernels.append(
-            dataclasses.replace(
-                call,
-                group=group,
-                binding=_binding(graph, group, call.tensors, call.indices, places, device=device),
-                reads=tuple(places[i] for i in call.tensors),
-                writes=tuple(places[i] for i in group.outputs),
-                counts=tuple(places[i] for i in call.indices),
-            )
-        )
-    return dataclasses.replace(program, kernels=tuple(kernels), places=own, moved=moved)
+        placed = _placed(graph, group, call.tensors, call.indices, places, device=device)
+        kernels.append(renewed(call, group=group, **placed))
+    return renewed(program, kernels=tuple(kernels), places=own, moved=moved)
 
 
 def _located(places: Mapping[int, Place], moved: Mapping[int, Place]) -> Mapping[int, Place]:
@@ -313,14 +315,11 @@ def _kernel_call(
     return KernelCall(
         group=group,
         spec=spec,
-        binding=_binding(graph, group, tensors, indices, places, device=device),
         scalars=tuple(i for i in inputs if graph.values[i].scalar),
         tensors=tuple(tensors),
-        reads=tuple(places[i] for i in tensors),
-        writes=tuple(places[i] for i in group.outputs),
         indices=tuple(indices),
-        counts=tuple(places[i] for i in indices),
         numbering=numbering,
+        **_placed(graph, group, tensors, indices, places, device=device),
     )
 
 
@@ -329,7 +328,16 @@ def _is_index(graph: Graph, value_id: int) -> bool:
     return maker is not None and maker.op == "index"
 
 
-def _binding(
+class _Placed(TypedDict):
+    """What a kernel call has where its values have places."""
+
+    binding: Binding
+    reads: tuple[Place, ...]
+    writes: tuple[Place, ...]
+    counts: tuple[Place, ...]
+
+
+def _placed(
     graph: Graph,
     group: Group,
     tensors: Sequence[int],
@@ -337,23 +345,28 @@ def _binding(
     places: Mapping[int, Place],
     *,
     device: str,
-) -> Binding:
-    def operands(values: Iterable[int]) -> list[Operand]:
-        return [_operand(graph, places, i, group.shape) for i in values]
-
-    stored = {places[value].base: position for position, value in enumerate(group.outputs)}
-    in_place = tuple(
-        (position, stored[places[value].base])
-        for position, value in enumerate(tensors)
-        if places[value].base in stored
+) -> _Placed:
+    reads = tuple([places[i] for i in tensors])
+    writes = tuple([places[i] for i in group.outputs])
+    counts = tuple([places[i] for i in indices])
+    stored = {place.base: position for position, place in enumerate(writes)}
+    binding = bind(
+        group.shape,
+        _operands(graph, tensors, reads, group.shape),
+        _operands(graph, group.outputs, writes, group.shape),
+        device,
+        _operands(graph, indices, counts, group.shape),
+        in_place=tuple([(i, stored[p.base]) for i, p in enumerate(reads) if p.base in stored]),
     )
-    inputs, outputs = operands(tensors), operands(group.outputs)
-    return bind(group.shape, inputs, outputs, device, operands(indices), in_place=in_place)
+    return {"binding": binding, "reads": reads, "writes": writes, "counts": counts}
 
 
-def _operand(
-    graph: Graph, places: Mapping[int, Place], value_id: int, target: tuple[int, ...]
-) -> Operand:
-    place = places[value_id]
-    strides = expand_strides(place.shape, place.strides, target)
-    return Operand(graph.dtype(value_id), strides, place.offset)
+def _operands(
+    graph: Graph, values: Sequence[int], places: Sequence[Place], target: tuple[int, ...]
+) -> list[Operand]:
+    return [
+        Operand(
+            graph.dtype(value), expand_strides(place.shape, place.strides, target), place.offset
+        )
+        for value, place in zip(values, places, strict=True)
+    ]

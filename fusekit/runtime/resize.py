@@ -20,6 +20,7 @@ from fusekit.fusion import Group
 from fusekit.ir import Graph, Node, Value
 from fusekit.runtime.place import Place
 from fusekit.runtime.program import Program, rebind
+from fusekit.runtime.renewed import renewed
 from fusekit.runtime.sizes import (
     Extents,
     Layout,
@@ -119,19 +120,21 @@ def _lazily(graph: Graph, extents: Extents) -> Graph:
 
 def _bound(program: Program, graph: Graph, captured: Graph, extents: Extents) -> Program:
     """The program with these graphs in place of its own."""
-    renewed = dict(zip(map(id, program.graph.nodes), graph.nodes, strict=True))
+    nodes = dict(zip(map(id, program.graph.nodes), graph.nodes, strict=True))
     steps = tuple(
-        dataclasses.replace(step, shape=extents.shape(step.shape))
-        if isinstance(step, Group)
-        else renewed[id(step)]
-        for step in program.partition.steps
+        [
+            renewed(step, shape=extents.shape(step.shape))
+            if isinstance(step, Group)
+            else nodes[id(step)]
+            for step in program.partition.steps
+        ]
     )
     return rebind(
-        dataclasses.replace(
+        renewed(
             program,
-            capture=dataclasses.replace(program.capture, graph=captured),
+            capture=renewed(program.capture, graph=captured),
             graph=graph,
-            partition=dataclasses.replace(program.partition, graph=graph, steps=steps),
+            partition=renewed(program.partition, graph=graph, steps=steps),
         )
     )
 
@@ -230,6 +233,7 @@ _VIEWS = frozenset(
     (
         *("transpose", "t", "permute", "unsqueeze", "squeeze", "slice", "select", "split"),
         *("expand", "view", "_unsafe_view", "split_with_sizes"),
+        *("flatten", "reshape"),
     )
 )
 

@@ -31,6 +31,8 @@ __all__ = [
 
 _DEVICES = ("cpu", "cuda")
 
+_CPU = torch.device("cpu")
+
 n_function_modes = torch._C._len_torch_function_stack  # noqa: SLF001  no public spelling
 
 _function_mode = torch._C._get_function_stack_at  # noqa: SLF001  likewise
@@ -57,8 +59,8 @@ def context_key() -> tuple[Hashable, ...]:
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),
         torch.get_default_dtype(),
-        torch.get_default_device(),
-        *(torch.is_autocast_enabled(d) and torch.get_autocast_dtype(d) for d in _DEVICES),
+        torch.get_default_device() if n_function_modes() else _CPU,  # a default is such a mode
+        *[torch.is_autocast_enabled(d) and torch.get_autocast_dtype(d) for d in _DEVICES],
         options.engine,
         options.fast,
         options.max_arguments,

@@ -86,9 +86,8 @@ class Counters:
     def __init__(self) -> None:
         """All zero."""
         self._lock = lock()
-        self._live: dict[int, _Tally] = {}
-        self._dead: collections.deque[int] = collections.deque()
-        self._numbers = itertools.count()
+        self._live: dict[weakref.ref[CallCounter], _Tally] = {}
+        self._dead: collections.deque[weakref.ref[CallCounter]] = collections.deque()
         self._retired: collections.Counter[str] = collections.Counter()
         self._fallbacks: collections.Counter[str] = collections.Counter()
         self.kernels = 0
@@ -99,12 +98,11 @@ class Counters:
     def add_plan(self, counter: CallCounter) -> None:
         """Include a plan's counter in the sums, also after the plan is gone."""
         tally = _Tally(counter.count, counter.launches, counter.opaque_calls)
+        # garbage collection may call this while our lock is held: it must not take it
+        alive = weakref.ref(counter, self._dead.append)
         with self._lock:
             self._bury()
-            number = next(self._numbers)
-            self._live[number] = tally
-        # garbage collection may run this while our lock is held: it must not take it
-        weakref.finalize(counter, self._dead.append, number)
+            self._live[alive] = tally
 
     def _bury(self) -> None:
         """Add up the tallies of plans that are gone; the lock is held."""

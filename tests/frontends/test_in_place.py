@@ -307,3 +307,25 @@ def test_writes_through_expanded_tensors_are_exact(function, is_fused):
         assert torch.equal(*bits)
         assert one.stride() == other.stride()
     assert bool(fused.explain(x, SPECIAL.clone()).groups) == is_fused
+
+
+@pytest.mark.parametrize("at_least", [torch.atleast_1d, torch.atleast_2d, torch.atleast_3d])
+@pytest.mark.parametrize("shape", [(), (3,), (3, 4), (2, 3, 4)], ids=len)
+def test_what_has_dimensions_added_sees_later_writes(at_least, shape):
+    def alone(x):
+        seen = at_least(x)
+        x.add_(1)
+        return seen * 2, x
+
+    def several(x):
+        seen = at_least(x, x * 3)
+        seen[0].mul_(2)
+        return seen[1] + seen[0], x
+
+    for function in (alone, several):
+        x = torch.randn(shape)
+        mine, eagers = x.clone(), x.clone()
+        found, expected = fusekit.fuse(function)(mine), function(eagers)
+        for one, other in zip((*found, mine), (*expected, eagers), strict=True):
+            assert torch.equal(one, other)
+            assert one.stride() == other.stride()

@@ -70,6 +70,8 @@ torch.cat([{x}, {y}], {d})|torch.stack([{x}, {x} + 1], {d})|{x}.view(-1, {k})|{x
 torch.softmax({x}, {d})|{x}.contiguous()|{x}.reshape(-1, {k})|{x}.flatten()|{x}.expand_as({y})
 {x}.view({k}, -1)|{x}[:, None]|torch.nn.functional.layer_norm({x}, ({k},))|{x}.mean(-1)|{x}[{k}]
 torch.nn.functional.linear({x}, {y})|{x}.repeat(1, {k})|{x}.unflatten(0, ({k}, -1))|{x}.tril()
+{x}.flatten({d})|{x}[:, None].flatten(1)|torch.stack([{x}, {y}]).flatten(end_dim=-2)
+{x}.reshape({k}, -1)|torch.reshape({x}, (-1,))|{x}[None].reshape(-1, 2, {k})|{x}.t().flatten()
 torch.cat([{x}[:, :{k}], {y}], 0)|{x}.diagonal()|{x}.roll({k}, 0)|{x}.cumsum({d})|{x}.swapaxes(0, 1)
 {x} + {y}|{x} * 2 + 1|torch.relu({x})|{x} - {y}.t()|{x} * {y}[0]|torch.where({x} > 0, {x}, {y})"""
 
