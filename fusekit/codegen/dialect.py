@@ -33,6 +33,10 @@ class Dialect(Protocol[V]):
     language: str
     own_functions: ClassVar[bool]
 
+    @property
+    def has_tables(self) -> bool:
+        """True where `lookup` is about as cheap as an addition: vecmath then uses it."""
+
     def begin(self) -> None:
         """Open the kernel and the loops."""
 
@@ -53,6 +57,9 @@ class Dialect(Protocol[V]):
 
     def bitcast(self, operand: V, source: DType, target: DType, result: int) -> V:
         """The same bits as another dtype of the same width."""
+
+    def lookup(self, operand: V, table: Sequence[Literal], dtype: DType, result: int) -> V:
+        """The entry of `table` whose number is the low bits of a u32."""
 
     def apply(self, op: str, operands: Sequence[V], dtype: DType, result: int) -> V:
         """Any other pointwise op; `dtype` is its last operand's (select: that of the branches)."""

@@ -33,11 +33,11 @@ def emit(spec: KernelSpec, dialect: Dialect[V]) -> KernelSource:
     return dialect.end()
 
 
-def emit_function(graph: Graph, operands: Sequence[V], dialect: Dialect[V]) -> V:
-    """The body of a vecmath function, given its operands; the value it returns."""
+def emit_function(graph: Graph, operands: Sequence[V], dialect: Dialect[V]) -> list[V]:
+    """The body of a vecmath function, given its operands; its outputs."""
     values = dict(zip(graph.inputs, operands, strict=True))
     emit_nodes(graph, values, dialect)
-    return values[graph.outputs[0]]
+    return [values[i] for i in graph.outputs]
 
 
 def emit_nodes(graph: Graph, values: dict[int, V], dialect: Dialect[V]) -> None:
@@ -57,7 +57,11 @@ def _emit_node(graph: Graph, node: Node, operands: Sequence[V], dialect: Dialect
         return dialect.cast(operands[0], source, graph.dtype(result), result)
     if node.op == "bitcast":
         return dialect.bitcast(operands[0], source, graph.dtype(result), result)
-    function = None if _has_own(dialect, source) else vecmath.function(node.op, source)
+    if node.op == "lookup":
+        return dialect.lookup(operands[0], node.table, graph.dtype(result), result)
+    function = None
+    if not _has_own(dialect, source):
+        function = vecmath.function(node.op, source, tables=dialect.has_tables)
     if function is not None:
         return dialect.call(function, operands, source, result)
     return dialect.apply(node.op, operands, source, result)

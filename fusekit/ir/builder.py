@@ -114,6 +114,11 @@ class GraphBuilder:
         """`operand`'s bits as `dtype`, which must be as wide."""
         return self._add("bitcast", (operand,), dtype, shape, {"dtype": dtype})
 
+    def lookup(self, operand: int, table: Sequence[float], dtype: DType) -> int:
+        """The entry of `table` whose number is the low bits of `operand`, a u32."""
+        spelled = ",".join(_spell(_as_kind(entry, dtype)) for entry in table)
+        return self._add("lookup", (operand,), dtype, None, {"dtype": dtype, "table": spelled})
+
     def chunk(self, operand: int, chunks: int, dim: int) -> tuple[int, ...]:
         """The `chunks` equal pieces of an input along `dim` (negative counts from the end)."""
         results = tuple(self.value(self.values[operand].dtype) for _ in range(chunks))

@@ -221,6 +221,11 @@ class Node:
         """What a `const` node stands for, as a Python value."""
         return parse_literal(str(self.attr("value")))
 
+    @property
+    def table(self) -> tuple[Literal, ...]:
+        """The entries of a `lookup` node."""
+        return tuple(parse_literal(entry) for entry in str(self.attr("table")).split(","))
+
 
 @dataclasses.dataclass(frozen=True)
 class Graph:

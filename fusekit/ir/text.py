@@ -186,7 +186,7 @@ def _parse_node(line: str) -> tuple[Node, list[Value]]:
 def _parse_plain(name: str, text: str) -> Attr:
     if name == "dtype":
         return DType(text)
-    return text if name == "value" else int(text)
+    return text if name in ("value", "table") else int(text)
 
 
 def _parse_note(note: str | None) -> tuple[Loc | None, str]:

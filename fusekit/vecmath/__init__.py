@@ -1,8 +1,12 @@
 """Float32 transcendental functions, and random bits, as IR graphs over basic arithmetic.
 
-Every function is branch-free and uses only const, cast, bitcast, select, + - * / fma neg abs
-copysign round sqrt, bit operations and comparisons, so each dialect emits it as a helper function
-that its compiler vectorises. Multiplication and addition are contracted nowhere but in `fma` nodes.
+Every function uses only const, cast, bitcast, select, rarely, + - * / fma neg abs copysign round
+sqrt, bit operations and comparisons, and lookup where the dialect is good at that. So each dialect
+emits it as a helper function that its compiler vectorises. Multiplication and addition are
+contracted nowhere but in `fma` nodes.
+
+A function may end in `rarely`: what few operands need is then no part of a kernel's loop, where the
+dialect knows how to leave it out. All others take the same time for all operands.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from fusekit.vecmath import (
     logarithm,
     philox,
     power,
+    tabled,
     trigonometric,
 )
 from fusekit.vecmath.expression import Expr
@@ -73,20 +78,22 @@ def functions() -> tuple[str, ...]:
     return tuple(sorted(FUNCTIONS))
 
 
-_TABLES: Mapping[DType, Mapping[str, Callable[..., Expr]]] = {
+_BY_DTYPE: Mapping[DType, Mapping[str, Callable[..., Expr]]] = {
     DType.F32: {**FUNCTIONS, **_WIDENED},
     DType.I64: INTEGER_FUNCTIONS,
 }
 
 
 @functools.cache
-def function(op: str, dtype: DType) -> Graph | None:
+def function(op: str, dtype: DType, *, tables: bool = False) -> Graph | None:
     """The graph "<op>_<dtype>": tensor inputs of shape None, one output; None where there is none.
 
     None means the dialect's own spelling, or the library: float64 always, and float32 for ops
-    absent from `FUNCTIONS`.
+    absent from `FUNCTIONS`. With `tables`, a function may look numbers up.
     """
-    made = _TABLES.get(dtype, {}).get(op)
+    made = _BY_DTYPE.get(dtype, {}).get(op)
+    if tables and dtype is DType.F32:
+        made = tabled.FUNCTIONS.get(op, made)
     if made is None:
         return None
     builder = GraphBuilder(f"{op}_{dtype.value}")

@@ -13,7 +13,7 @@ Constants: minimax fits of tests/vecmath/minimax.py; worst errors in docs/accura
 from __future__ import annotations
 
 from fusekit.ir import DType
-from fusekit.vecmath.expression import Expr, fma, poly, where
+from fusekit.vecmath.expression import Expr, fma, poly, rarely, where
 
 __all__ = ["EXPM1", "LN2_HIGH", "LN2_LOW", "LOG2E", "ROUND", "exp", "exp2", "expm1", "sigmoid"]
 
@@ -34,6 +34,12 @@ EXP2 = (0.693147182, 0.240226477, 0.0555035956, 0.00961849932, 0.00133909693, 0.
 
 EXPM1 = (0.49999997, 0.166665465, 0.0416674428, 0.00836625323, 0.00138699578)
 """(e**r - 1 - r) / r**2 on |r| <= ln2/2; relative error of r + r*r*q: 2**-26.1 ("expm1")."""
+
+_EXP_OF_MINUS = tuple(c if i % 2 else -c for i, c in enumerate(EXP))
+"""(e**-s - 1) / s, by the same polynomial."""
+
+_PLAIN = 87.0
+"""Below this e**x and e**-x are normal numbers."""
 
 
 def exp(x: Expr) -> Expr:
@@ -71,7 +77,19 @@ def expm1(x: Expr) -> Expr:
 
 
 def sigmoid(x: Expr) -> Expr:
-    """1 / (1 + e**-x), with e**-x = first * second * (1 + tail).
+    """1 / (1 + e**-x) with e**-x = scale * (1 + tail): what 1 + scale loses is added at the end."""
+    shifted = fma(x, -LOG2E, ROUND + 127.0)
+    n = shifted - (ROUND + 127.0)
+    minus_r = fma(n, LN2_LOW, fma(n, LN2_HIGH, x))
+    scale = _exponent_field(shifted)
+    above = scale + 1.0
+    lost = 1.0 - (above - scale)
+    near = 1.0 / (above + fma(minus_r * poly(minus_r, _EXP_OF_MINUS), scale, lost))
+    return rarely(~(abs(x) < _PLAIN), _far_sigmoid(x), near)
+
+
+def _far_sigmoid(x: Expr) -> Expr:
+    """The same with e**-x = first * second * (1 + tail).
 
     Numerator and denominator are divided by `first`, about 2**(n/2): so nothing overflows, and
     results down to the denormals come out of one division.

@@ -10,13 +10,14 @@ contracted: `x * y + z` rounds twice, `fma(x, y, z)` once.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from fusekit.ir import DType, GraphBuilder
 
-__all__ = ["Expr", "Number", "copysign", "fma", "horner", "poly", "where"]
+__all__ = ["Expr", "Number", "copysign", "estrin", "fma", "horner", "poly", "rarely", "where"]
 
 Number = bool | int | float
 
@@ -51,6 +52,10 @@ class Expr:
     def bits(self, dtype: DType) -> Expr:
         """The same bits as another dtype."""
         return Expr(self.builder, self.builder.bitcast(self.id, dtype))
+
+    def lookup(self, table: Sequence[float]) -> Expr:
+        """The float32 of a table whose number is the low bits of this u32."""
+        return Expr(self.builder, self.builder.lookup(self.id, table, DType.F32))
 
     def __add__(self, other: Expr | Number) -> Expr:
         return self.apply("add", other)
@@ -161,6 +166,14 @@ def where(condition: Expr, then: Expr | Number, otherwise: Expr | Number) -> Exp
     return condition.apply("select", *branches)
 
 
+def rarely(condition: Expr, then: Expr, otherwise: Expr) -> Expr:
+    """Like `where`, for the result of a function whose condition seldom holds.
+
+    `then` may cost much: where no lane of a vector asks for it, a dialect may leave it out.
+    """
+    return condition.apply("rarely", then, otherwise)
+
+
 def copysign(magnitude: Expr | float, sign: Expr) -> Expr:
     """|magnitude| with the sign bit of `sign`."""
     first = magnitude if isinstance(magnitude, Expr) else sign.const(magnitude)
@@ -170,6 +183,16 @@ def copysign(magnitude: Expr | float, sign: Expr) -> Expr:
 def poly(x: Expr, coefficients: Sequence[float]) -> Expr:
     """sum(c[i] * x**i) by Horner's rule: the fewest operations, one fma each."""
     return horner(x, [x.const(c) for c in coefficients])
+
+
+def estrin(x: Expr, coefficients: Sequence[float]) -> Expr:
+    """The same polynomial pair by pair: some multiplications more, a path of half the length."""
+    terms: list[Expr] = [x.const(c) for c in coefficients]
+    while len(terms) > 1:
+        pairs = itertools.zip_longest(terms[::2], terms[1::2])
+        terms = [low if high is None else fma(high, x, low) for low, high in pairs]
+        x = x * x if len(terms) > 1 else x
+    return terms[0]
 
 
 def horner(x: Expr, coefficients: Sequence[Expr]) -> Expr:

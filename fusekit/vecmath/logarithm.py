@@ -11,9 +11,10 @@ Constants: minimax fits of tests/vecmath/minimax.py; worst errors in docs/accura
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from fusekit.ir import DType
-from fusekit.vecmath.expression import Expr, fma, poly, where
+from fusekit.vecmath.expression import Expr, copysign, estrin, fma, rarely, where
 
 __all__ = ["log", "log1p", "log1p_of_sum", "log2", "log10", "split"]
 
@@ -41,31 +42,51 @@ _ONE = 0x3F800000
 _ROOT_HALF = 0x3F3504F3
 _EXPONENT = 0xFF800000 - (1 << 32)
 _SMALLEST_NORMAL = 2.0**-126
+_UNIT = 2.0**-23
+
+_NORMAL = 0x00800000
+"""The bits of the smallest normal number."""
+_NORMALS = 0x7F000000
+"""How many positive normal numbers there are."""
+
+_SCALED_EXACTLY = (125 + 127) << 23
+"""The bits of 2**125: numbers below it are not so large that 2**-e is denormal."""
 
 
 def log(x: Expr) -> Expr:
     """The sum e*ln2 + (f - f**2/2 + f**3 * q(f))."""
-    exponent, f = split(x)
-    return _at_edges(x, fma(exponent, _LN2, _natural(f)))
+    return _by_parts(x, lambda exponent, unit, f: fma(exponent, _LN2 * unit, _natural(f)))
 
 
 def log2(x: Expr) -> Expr:
     """The sum of e and log(1 + f)/ln2."""
-    exponent, f = split(x)
-    low = fma(_tail(f), _LOG2E, f * _LOG2E_LOW)
-    return _at_edges(x, exponent + fma(f, _LOG2E, low))
+
+    def formula(exponent: Expr, unit: float, f: Expr) -> Expr:
+        low = fma(_tail(f), _LOG2E, f * _LOG2E_LOW)
+        return fma(exponent, unit, fma(f, _LOG2E, low))
+
+    return _by_parts(x, formula)
 
 
 def log10(x: Expr) -> Expr:
     """The sum of e and log(1 + f)/ln2, scaled to base 10."""
-    exponent, f = split(x)
-    low = fma(_tail(f), _LOG10E, fma(exponent, _LOG10_2_LOW, f * _LOG10E_LOW))
-    return _at_edges(x, fma(exponent, _LOG10_2, fma(f, _LOG10E, low)))
+
+    def formula(exponent: Expr, unit: float, f: Expr) -> Expr:
+        low = fma(exponent, _LOG10_2_LOW * unit, f * _LOG10E_LOW)
+        return fma(exponent, _LOG10_2 * unit, fma(f, _LOG10E, fma(_tail(f), _LOG10E, low)))
+
+    return _by_parts(x, formula)
 
 
 def log1p(x: Expr) -> Expr:
-    """The logarithm of 1 + x; x itself near 0, where it may be denormal or -0."""
-    return where(abs(x) < 2.0**-25, x, log1p_of_sum(x))
+    """The logarithm of 1 + x, with the sign of x: near 0 it is x itself, denormals and -0 too."""
+    total = x + 1.0
+    raised = _raised(total)
+    scale = (_ONE - raised).bits(DType.F32)
+    f = fma(x, scale, scale - 1.0)
+    near = copysign(fma(raised.cast(DType.F32), _LN2 * _UNIT, _natural(f)), x)
+    positive = (total.bits(DType.U32) - 1) < _SCALED_EXACTLY
+    return rarely(~positive, log1p_of_sum(x), near)
 
 
 def log1p_of_sum(high: Expr, low: Expr | None = None, doublings: Expr | None = None) -> Expr:
@@ -75,7 +96,7 @@ def log1p_of_sum(high: Expr, low: Expr | None = None, doublings: Expr | None = N
     a denormal when high is about 2**128: hence the quarters.
     """
     total = high + 1.0
-    raised = (total.bits(DType.I32) - _ROOT_HALF) & _EXPONENT
+    raised = _raised(total)
     four_scales = ((_ONE + (2 << 23)) - raised).bits(DType.F32)
     scale = four_scales * 0.25
     f = fma(high * 0.25, four_scales, scale - 1.0)
@@ -84,7 +105,7 @@ def log1p_of_sum(high: Expr, low: Expr | None = None, doublings: Expr | None = N
     else:
         share = low * scale
         natural = f + (_tail(f) + fma(-f, share, share))  # log(1 + f + share) to first order
-    exponent = raised.cast(DType.F32) * 2.0**-23
+    exponent = raised.cast(DType.F32) * _UNIT
     if doublings is not None:
         exponent = exponent + doublings
     return _at_edges(total, fma(exponent, _LN2, natural))
@@ -93,21 +114,44 @@ def log1p_of_sum(high: Expr, low: Expr | None = None, doublings: Expr | None = N
 def split(x: Expr) -> tuple[Expr, Expr]:
     """(e, f) with x = 2**e * (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), for positive finite x."""
     tiny = x < _SMALLEST_NORMAL
-    bits = where(tiny, x * 2.0**23, x).bits(DType.I32)
-    raised = (bits - _ROOT_HALF) & _EXPONENT
-    mantissa = (bits - raised).bits(DType.F32)
-    exponent = fma(raised.cast(DType.F32), 2.0**-23, where(tiny, x.const(-23.0), 0.0))
-    return exponent, mantissa - 1.0
+    exponent, f = _split_normal(where(tiny, x * 2.0**23, x))
+    return fma(exponent, _UNIT, where(tiny, x.const(-23.0), 0.0)), f
+
+
+def _split_normal(x: Expr) -> tuple[Expr, Expr]:
+    """(e / _UNIT, f) for normal x."""
+    raised = _raised(x)
+    mantissa = (x.bits(DType.I32) - raised).bits(DType.F32)
+    return raised.cast(DType.F32), mantissa - 1.0
+
+
+def _raised(x: Expr) -> Expr:
+    """The e of x = 2**e * m, in the place of an exponent."""
+    return (x.bits(DType.I32) - _ROOT_HALF) & _EXPONENT
+
+
+def _by_parts(x: Expr, formula: Callable[[Expr, float, Expr], Expr]) -> Expr:
+    """A logarithm from (e / unit, unit, f): for normal x, and for 0, without what is rare."""
+    near = formula(*_in_units(_UNIT, _split_normal(x)))
+    far = formula(*_in_units(1.0, split(x)))
+    zero = x.equals(0.0)
+    usual = zero | ((x.bits(DType.U32) - _NORMAL) < _NORMALS)
+    return rarely(~usual, _at_edges(x, far), where(zero, -math.inf, near))
+
+
+def _in_units(unit: float, halves: tuple[Expr, Expr]) -> tuple[Expr, float, Expr]:
+    exponent, f = halves
+    return exponent, unit, f
 
 
 def _natural(f: Expr) -> Expr:
     """log(1 + f) = f - f**2/2 + f**3 * q(f)."""
-    return fma(f * f, fma(f, poly(f, LOG1P), -0.5), f)
+    return fma(f * f, fma(f, estrin(f, LOG1P), -0.5), f)
 
 
 def _tail(f: Expr) -> Expr:
     """log(1 + f) - f."""
-    return f * f * fma(f, poly(f, LOG1P), -0.5)
+    return f * f * fma(f, estrin(f, LOG1P), -0.5)
 
 
 def _at_edges(x: Expr, result: Expr) -> Expr:

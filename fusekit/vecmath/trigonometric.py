@@ -1,9 +1,13 @@
-"""sin, cos and tan in float32, for every finite x, through float64.
+"""sin, cos and tan in float32, for every finite x.
 
-Range reduction: x * 2/pi = q + r, |r| <= 5/8, and sin x is sin or cos of r quarter turns, with a
-sign, by q mod 4. The product is taken in two parts, 106 bits of 2/pi, of which each binade of x
-needs about 80: what matters is the product mod 4. So for large x, which are multiples of a power
-2**s, the leading part of 2/pi is left out:
+sin and cos below 2**17, where nearly all x are: x = n * pi/2 + r, with pi/2 in three float32 parts.
+The first product and its difference from x are exact inside an fma, because what is left is below 1
+and a multiple of 2**-24. The third part counts where the two others cancel.
+
+For larger x, and for tan, through float64: x * 2/pi = q + r, |r| <= 5/8, and sin x is sin or cos of
+r quarter turns, with a sign, by q mod 4. The product is taken in two parts, 106 bits of 2/pi, of
+which each binade of x needs about 80: what matters is the product mod 4. So for large x, which are
+multiples of a power 2**s, the leading part of 2/pi is left out:
 
     x * 2/pi = (x / 2**s) * (2**s * 2/pi)  and  2**s * 2/pi = K (mod 4)  with  |K| <= 2
 
@@ -21,7 +25,8 @@ Constants: minimax fits of tests/vecmath/minimax.py; worst errors in docs/accura
 from __future__ import annotations
 
 from fusekit.ir import DType
-from fusekit.vecmath.expression import Expr, fma, poly, where
+from fusekit.vecmath.exponential import ROUND as _ROUND_SINGLE
+from fusekit.vecmath.expression import Expr, fma, poly, rarely, where
 
 __all__ = ["cos", "sin", "tan"]
 
@@ -49,18 +54,37 @@ _RANGES = (
 
 _ROUND = 1.5 * 2.0**52
 _SIGN_SHIFT = 30
+_SIGN = 1 << 31
+
+_NEAR = 2.0**17
+
+_HALF_PI = (1.57079625, 7.54978942e-08, 5.39030253e-15)
+"""pi/2 in three float32 parts, all positive, so that x = 0 leaves r = 0 and not -0."""
+
+_SIN_NEAR = (-0.166666538, 0.00833210628, -0.00019507877)
+"""(sin(r)/r - 1) / r**2 in powers of r*r, |r| <= 0.79; relative error 2**-27.8 ("sin_near")."""
+
+_COS_NEAR = (-0.5, 0.0416666456, -0.00138873036, 2.44312014e-05)
+"""(cos(r) - 1) / r**2 in powers of r*r, |r| <= 0.79; relative error 2**-32.9 ("cos_near")."""
 
 
 def sin(x: Expr) -> Expr:
-    """The sine or cosine of r quarter turns, with its sign; x itself at 0, for the sake of -0."""
-    r, quadrant = _reduce(x)
-    return where(x.equals(0.0), x, _wave(r, quadrant))
+    """The sine of |x| with the sign of x, so that -0 keeps its own."""
+    magnitude = abs(x)
+    sine, cosine, quadrant = _near(magnitude)
+    signs = (quadrant << _SIGN_SHIFT) ^ x.bits(DType.U32)
+    near = _signed(where((quadrant & 1).differs(0), cosine, sine), signs)
+    return rarely(~(magnitude < _NEAR), _wave(*_reduce(x)), near)
 
 
 def cos(x: Expr) -> Expr:
     """The sine a quarter turn further on."""
+    magnitude = abs(x)
+    sine, cosine, quadrant = _near(magnitude)
+    signs = (quadrant + 1) << _SIGN_SHIFT
+    near = _signed(where((quadrant & 1).differs(0), sine, cosine), signs)
     r, quadrant = _reduce(x)
-    return _wave(r, quadrant + 1)
+    return rarely(~(magnitude < _NEAR), _wave(r, quadrant + 1), near)
 
 
 def tan(x: Expr) -> Expr:
@@ -70,6 +94,23 @@ def tan(x: Expr) -> Expr:
     odd = (quadrant & 1).differs(0)
     quotient = where(odd, -cosine, sine) / where(odd, sine, cosine)
     return where(x.equals(0.0), x, quotient.cast(DType.F32))
+
+
+def _near(magnitude: Expr) -> tuple[Expr, Expr, Expr]:
+    """(sin r, cos r, a u32 whose two low bits are n mod 4) for |x| below _NEAR."""
+    shifted = fma(magnitude, _TWO_OVER_PI[0], _ROUND_SINGLE)
+    n = shifted - _ROUND_SINGLE
+    r = magnitude
+    for part in _HALF_PI:
+        r = fma(n, -part, r)
+    square = r * r
+    sine = fma(r * square, poly(square, _SIN_NEAR), r)
+    return sine, fma(square, poly(square, _COS_NEAR), 1.0), shifted.bits(DType.U32)
+
+
+def _signed(magnitude: Expr, signs: Expr) -> Expr:
+    """The number with its sign flipped where the highest bit of `signs` is set."""
+    return (magnitude.bits(DType.U32) ^ (signs & _SIGN)).bits(DType.F32)
 
 
 def _reduce(x: Expr) -> tuple[Expr, Expr]:

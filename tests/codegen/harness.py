@@ -79,7 +79,7 @@ def kernel_spec(graph: Graph) -> KernelSpec:
 def single(op: str, dtype: DType) -> Graph:
     """The graph of one op with as many inputs of `dtype` as it takes."""
     builder = GraphBuilder(op)
-    if op == "select":
+    if op in ("select", "rarely"):
         operands = [builder.input(DType.BOOL), builder.input(dtype), builder.input(dtype)]
     else:
         operands = [builder.input(dtype) for _ in range(OPS[op].arity)]

@@ -150,7 +150,7 @@ def tensor(values: list, dtype: DType) -> torch.Tensor:
 
 def operands(op: str, dtype: DType) -> list[torch.Tensor]:
     """Operands of the op: every combination of special values."""
-    if op == "select":
+    if op in ("select", "rarely"):
         numbers = [0, 1, 2, 3, 1] * 20
         return [torch.arange(100) % 3 == 0, tensor(numbers, dtype), tensor(numbers[::-1], dtype)]
     if dtype is DType.BOOL:

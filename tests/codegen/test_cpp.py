@@ -30,8 +30,8 @@ COMPUTED = [dtype for dtype in DType if not dtype.is_storage_only]
 DIVISIONS = ("floordiv", "truncdiv", "remainder", "fmod")
 EXACT = frozenset({
     "abs", "add", "ceil", "copy", "copysign", "div", "eq", "floor", "fma", "fmod", "ge", "gt",
-    "isfinite", "isinf", "isnan", "le", "lt", "maximum", "minimum", "mul", "ne", "neg", "remainder",
-    "round", "select", "signbit", "sqrt", "sub", "trunc",
+    "isfinite", "isinf", "isnan", "le", "lt", "maximum", "minimum", "mul", "ne", "neg", "rarely",
+    "remainder", "round", "select", "signbit", "sqrt", "sub", "trunc",
 })  # fmt: skip
 
 

@@ -211,3 +211,19 @@ def test_division_by_a_scalar_that_is_zero():
     graph = builder.finish([builder.apply("add", x, shared)])
     assert launch(graph, torch.arange(10), 7, 0).status == 1
     assert torch.equal(run(graph, torch.arange(10), 7, 2)[0], torch.arange(10) + 3)
+
+
+@pytest.mark.parametrize("pieces", [3, 5])
+def test_many_rows_with_gaps_are_asked_for_ahead(pieces):
+    builder = GraphBuilder()
+    inputs = [builder.input(DType.F32) for _ in range(pieces)]
+    total = inputs[0]
+    for value in inputs[1:]:
+        total = builder.apply("add", total, value)
+    whole = torch.randn(37, 100 * pieces)
+    result = launch(builder.finish([total]), *whole.chunk(pieces, dim=1))
+    want = whole[:, :100].clone()
+    for piece in whole.chunk(pieces, dim=1)[1:]:
+        want += piece
+    assert torch.equal(result.outputs[0], want)
+    assert ("@llvm.prefetch" in result.source.text) == (pieces == 5)

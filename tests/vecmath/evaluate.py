@@ -40,6 +40,9 @@ def _node(node: Node, operands: list[Array]) -> Array:
         return _NUMPY[node.attr("dtype")](node.literal)
     if node.op == "cast":
         return _cast(operands[0], node.attr("dtype"))
+    if node.op == "lookup":
+        entries = np.array(node.table, _NUMPY[node.attr("dtype")])
+        return entries[operands[0] & (len(entries) - 1)]
     if node.op == "bitcast":
         return operands[0].view(_NUMPY[node.attr("dtype")])
     return _OPS[node.op](*operands)
@@ -75,6 +78,7 @@ def _halves(x: Array) -> tuple[Array, Array]:
 
 _OPS: dict[str, Callable[..., Array]] = {
     "select": np.where,
+    "rarely": np.where,
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,

@@ -222,6 +222,14 @@ FITS: dict[str, Fit] = {
     "cos": Fit(
         lambda r: mpmath.cos(HALF_PI * r), range(0, 10, 2), 0, 0.625, single=False, fixed=(1.0,)
     ),
+    "sin_near": odd(mpmath.sin, 3, 0.79),
+    "cos_near": Fit(
+        lambda r: (mpmath.cos(r) - 1) / r**2,
+        range(0, 8, 2),
+        0,
+        0.79,
+        lambda r: r**2 / mpmath.cos(r),
+    ),
     "asin": odd(mpmath.asin, 5, 0.5),
     "atan": odd(mpmath.atan, 9, 1),
     "tanh": odd(mpmath.tanh, 5, 0.6),
@@ -242,6 +250,75 @@ FITS: dict[str, Fit] = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+    """A function on intervals of one width, each with a polynomial of its own: tabled.py.
+
+    Attributes:
+        f: an odd function that rounds to 1 from (entries - 1.5) * step on.
+        step: the intervals' width; number k lies around k * step.
+        entries: intervals; the last one has the constant 1.
+        terms: coefficients after the first, f(centre + t) = f(centre) + t * q(t).
+        lead: what q leaves out at the origin: f(t) = lead * t + t * q(t).
+    """
+
+    f: Function
+    step: float
+    entries: int
+    terms: int
+    lead: float = 0.0
+
+    def solve(self) -> tuple[list[list[float]], float]:
+        """Centres, values there, then coefficients, an entry for each interval; their error."""
+        rows, errors = zip(*(self._row(k) for k in range(self.entries - 1)), strict=True)
+        last = [self.step * (self.entries - 1), 1.0] + [0.0] * self.terms
+        return [list(column) for column in zip(*rows, last, strict=True)], max(errors)
+
+    def _row(self, k: int) -> tuple[list[float], float]:
+        middle, reach = k * self.step, self.step / 2 * 1.002
+        centre, value = self._centre(middle) if k else (0.0, 0.0)
+
+        def rest(t: mpf) -> mpf:
+            return (self.f(centre + t) - value) / t - (0 if k else self.lead)
+
+        def weight(t: mpf) -> mpf:
+            return t / self.f(centre + t)
+
+        low, high = middle - reach - centre, middle + reach - centre
+        fit = Fit(rest, range(self.terms), low if k else 1e-6, high, weight)
+        coefficients, error = solve(fit, points=80)
+        return [centre, value, *coefficients], error
+
+    def _centre(self, middle: float) -> tuple[float, float]:
+        """A float32 near the middle whose result is all but one, and that (Gal's method).
+
+        Where the function is flat, such are rare, and further away.
+        """
+        for share in _SHARES:
+            width = share * self.step
+            found = min(map(self._rounded, np.linspace(middle - width, middle + width, 1001)))
+            if found[0] < _ALL_BUT:
+                break
+        return found[1:]
+
+    def _rounded(self, x: float) -> tuple[float, float, float]:
+        """(how far the result at x, as float32, is from one; that x; that float32)."""
+        near = float(np.float32(x))
+        exact = self.f(mpf(near))
+        value = float(_round(exact, single=True))
+        return abs(float(exact - value)), near, value
+
+
+_SHARES = (0.01, 0.05, 0.2, 0.5, 0.8)
+_ALL_BUT = 2.0**-30
+
+
+PIECES = {
+    "tabled_erf": Pieces(mpmath.erf, 277 / 1024, 16, 5, lead=1.0),
+    "tabled_tanh": Pieces(mpmath.tanh, 303 / 1024, 32, 6),
+}
+
+
 def reductions() -> Iterator[tuple[float, float]]:
     """(2**s * 2/pi mod 4) / 2**s, |...| <= 2, in two float64 parts: trigonometric._RANGES."""
     with mpmath.workprec(400):
@@ -253,7 +330,12 @@ def reductions() -> Iterator[tuple[float, float]]:
 
 def main(names: list[str]) -> None:
     """Print the coefficients of the fits that are named, or of all."""
-    for name in names or FITS:
+    for name in PIECES.keys() & names if names else PIECES:
+        columns, error = PIECES[name].solve()
+        print(f"{name}: weighted error 2**{np.log2(error):.2f}")
+        for column in columns:
+            print(f"    ({', '.join(f'{c:.9g}' for c in column)}),")
+    for name in FITS.keys() & names if names else FITS:
         coefficients, error = solve(FITS[name])
         digits = 9 if FITS[name].single else 17
         print(f"{name}: weighted error 2**{np.log2(error):.2f}")

@@ -10,6 +10,7 @@ import torch
 
 from fusekit import vecmath
 from fusekit.ir import OPS, DType
+from fusekit.vecmath import tabled
 from tests.vecmath.evaluate import evaluate, ulps
 
 TINY, NORMAL, LARGEST = 2.0**-149, 2.0**-126, float(np.finfo(np.float32).max)
@@ -42,8 +43,8 @@ def operands(op: str) -> tuple[np.ndarray, ...]:
     return x.ravel(), y.ravel()
 
 
-def ours(op: str, *values: np.ndarray) -> np.ndarray:
-    graph = vecmath.function(op, DType.F32)
+def ours(op: str, *values: np.ndarray, tables: bool = False) -> np.ndarray:
+    graph = vecmath.function(op, DType.F32, tables=tables)
     assert graph is not None
     return evaluate(graph, *values)
 
@@ -81,6 +82,14 @@ def test_special_results_are_those_of_eager(op):
     assert differences(ours(op, *values), eager(op, np.float32, *values), values) == []
 
 
+@pytest.mark.parametrize("op", tabled.FUNCTIONS)
+def test_special_results_by_tables(op):
+    got = ours(op, VALUES, tables=True)
+    assert differences(got, eager(op, np.float32, VALUES), (VALUES,)) == []
+    assert ulps(got, eager(op, np.float64, VALUES)).max() <= 1.4
+    assert (got[np.abs(VALUES) >= 17.0] == np.sign(VALUES[np.abs(VALUES) >= 17.0])).all()
+
+
 @pytest.mark.parametrize("op", vecmath.functions())
 def test_the_values_around_them(op):
     values = operands(op)
@@ -90,10 +99,11 @@ def test_the_values_around_them(op):
 @pytest.mark.parametrize(
     "op", ["asin", "asinh", "atan", "atanh", "erf", "expm1", "log1p", "sin", "sinh", "tan", "tanh"]
 )
-def test_denormals_come_out_as_denormals(op):
+@pytest.mark.parametrize("tables", [False, True])
+def test_denormals_come_out_as_denormals(op, tables):
     x = np.arange(-2000, 2000, dtype=np.float32) * np.float32(TINY)
     want = eager(op, np.float64, x).astype(np.float32)
-    assert ours(op, x).tolist() == want.tolist()
+    assert ours(op, x, tables=tables).tolist() == want.tolist()
 
 
 def test_whole_powers_of_two_are_exact():

@@ -6,6 +6,7 @@ import functools
 
 from fusekit import vecmath
 from fusekit.ir import OPS, DType, Graph
+from fusekit.vecmath import rare
 
 __all__ = ["cost_of", "operations_of"]
 
@@ -17,13 +18,16 @@ _FMA = 2
 def cost_of(op: str, dtype: DType) -> int:
     """Operations of one op on one element of `dtype`.
 
-    Functions that are computed by an expression of ours cost what its ops cost; all others, the
-    row's `flops` of the op table.
+    Functions that are computed by an expression of ours cost what its ops cost, without those for
+    rare operands; all others, the row's `flops` of the op table.
     """
     if op == "fma":
         return _FMA
     made = vecmath.function(op, dtype)
-    return OPS[op].flops if made is None else operations_of(made)
+    if made is None:
+        return OPS[op].flops
+    apart = rare.parts(made)
+    return operations_of(apart.usual if apart else made)
 
 
 def operations_of(graph: Graph) -> int:

@@ -54,6 +54,7 @@ LIBRARY: Mapping[str, int] = {
 _ANY: Mapping[str, str] = {
     "copy": "{0}",
     "select": "{0} ? {1} : {2}",
+    "rarely": "{0} ? {1} : {2}",
     "eq": "{0} == {1}",
     "ne": "{0} != {1}",
     "lt": "{0} < {1}",
@@ -136,6 +137,7 @@ class CLike(abc.ABC):
     inline: ClassVar[str] = "static inline"
     internal: ClassVar[str] = "static"
     own_functions: ClassVar[bool] = False
+    has_tables: ClassVar[bool] = False
     own_routines: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self) -> None:
@@ -187,6 +189,17 @@ class CLike(abc.ABC):
         """One line that reads the same bits differently."""
         del source  # the compiler of the text knows it
         return self.assign(target, result, f"bits_as<{self.types[target]}>({operand})")
+
+    def lookup(self, operand: str, table: Sequence[Literal], dtype: DType, result: int) -> str:
+        """One line, a choice for each bit of the number."""
+        return self.assign(dtype, result, self._entry_of(operand, table, dtype))
+
+    def _entry_of(self, number: str, table: Sequence[Literal], dtype: DType) -> str:
+        if len(table) == 1:
+            return self.literal(table[0], dtype)
+        half = len(table) // 2
+        low, high = (self._entry_of(number, part, dtype) for part in (table[:half], table[half:]))
+        return f"({number} & {half} ? {high} : {low})"
 
     def apply(self, op: str, operands: Sequence[str], dtype: DType, result: int) -> str:
         """One line with the op's template filled in."""
@@ -321,7 +334,7 @@ class CLike(abc.ABC):
         outer, depth = self._body, self.depth
         self._body, self.depth = [], 1
         names = [f"n{i}" for i in function.inputs]
-        returned = emit_function(function, names, self)
+        (returned,) = emit_function(function, names, self)
         body = [line for line, _ in self._body]
         self._body, self.depth = outer, depth
         result = self.types[function.dtype(function.outputs[0])]

@@ -12,7 +12,9 @@ from typing import ClassVar
 from fusekit import routines
 from fusekit.codegen.dialects import llvm_casts as casts
 from fusekit.codegen.dialects import llvm_division as division
+from fusekit.codegen.dialects import llvm_functions as functions
 from fusekit.codegen.dialects import llvm_library as library
+from fusekit.codegen.dialects import llvm_lookups as lookups
 from fusekit.codegen.dialects import llvm_ops as ops
 from fusekit.codegen.dialects import llvm_routines
 from fusekit.codegen.dialects import llvm_threads as threads
@@ -60,6 +62,11 @@ class LlvmDialect:
         self._code = self._kernel
         self._helpers: dict[str, list[str]] = dict(self._loops.helpers)
         self._half_instructions = not _HALVES.isdisjoint(target.features.split(","))
+
+    @property
+    def has_tables(self) -> bool:
+        """True where a permutation of a register takes its lanes from a register or two."""
+        return lookups.fits(self._lanes, self._target)
 
     def begin(self) -> None:
         """Nothing to do: the text is put together at the end."""
@@ -116,6 +123,13 @@ class LlvmDialect:
         into = types.vector(target, self._lanes)
         return self._code.fill("% = bitcast {t} {x} to {r}", result, source, [operand], r=into)
 
+    def lookup(self, operand: str, table: Sequence[Literal], dtype: DType, result: int) -> str:
+        """A permutation of the table, a register at a time."""
+        row = lookups.row(table, self._lanes)
+        return self._code.fill(
+            row, result, DType.U32, [operand], r=types.vector(dtype, self._lanes)
+        )
+
     def apply(self, op: str, operands: Sequence[str], dtype: DType, result: int) -> str:
         """A row of a table, or a helper function."""
         row = ops.row(op, dtype)
@@ -134,7 +148,7 @@ class LlvmDialect:
     def call(self, function: Graph, operands: Sequence[str], dtype: DType, result: int) -> str:
         """A call of a helper function."""
         if function.name not in self._helpers:
-            self._helpers[function.name] = self._function(function)
+            self._helpers.update(functions.definitions(function, self._lanes, self._function))
         return self._call(function.name, operands, dtype, result)
 
     def store(self, tensor: int, value: str) -> None:
@@ -217,22 +231,12 @@ class LlvmDialect:
         row = f"% = call {{t}} @{name}({arguments})"
         return self._code.fill(row, result, dtype, operands)
 
-    def _function(self, function: Graph) -> list[str]:
-        """A vecmath function as a function of vectors."""
+    def _function(self, function: Graph) -> tuple[list[str], list[str]]:
+        """The instructions of a vecmath function, and its outputs."""
         outer, self._code = self._code, Code(self._lanes, loops=False)
-        parameters = [f"%n{i}" for i in function.inputs]
-        value = emit_function(function, parameters, self)
+        outputs = emit_function(function, [f"%n{i}" for i in function.inputs], self)
         body, self._code = self._code.body, outer
-        given = ", ".join(
-            f"{types.vector(function.dtype(i), self._lanes)} %n{i}" for i in function.inputs
-        )
-        result = types.vector(function.dtype(function.outputs[0]), self._lanes)
-        return [
-            f"define internal {result} @{function.name}({given}) alwaysinline {{",
-            *body,
-            f"  ret {result} {value}",
-            "}",
-        ]
+        return body, outputs
 
     def _need(self, op: str, dtype: DType) -> None:
         """Make sure of the helper function that computes `op`: by a library, or a routine."""

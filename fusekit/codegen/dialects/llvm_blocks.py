@@ -16,15 +16,13 @@ from collections.abc import Iterator
 from fusekit.codegen.cpu_walks import LEAST_SIDE, transposed
 from fusekit.codegen.dialects import llvm_transposition as transposition
 from fusekit.codegen.dialects.llvm_loops import Loops
+from fusekit.codegen.dialects.llvm_prefetch import LINE, prefetch
 from fusekit.codegen.dialects.llvm_tensors import Tensor
 from fusekit.codegen.dialects.llvm_threads import blocks_along
 from fusekit.codegen.schedule import Schedule
 from fusekit.specs import ArgSpec, Stride
 
 __all__ = ["BlockLoops"]
-
-_LINE = 64
-"""Bytes of a cache line."""
 
 
 class BlockLoops(Loops):
@@ -48,7 +46,7 @@ class BlockLoops(Loops):
 
     def _pitch(self, itemsize: int) -> int:
         """Elements from one row on the stack to the next: in other sets of the cache."""
-        return self._block[1] + _LINE // itemsize
+        return self._block[1] + LINE // itemsize
 
     def _on_stack(self, tensor: Tensor) -> Tensor:
         """A transposed tensor as the rows of a block see it."""
@@ -221,8 +219,8 @@ class BlockLoops(Loops):
 
 def _fetched(tensor: Tensor, base: str, begin: str, size: int) -> Iterator[str]:
     """Fetch so many bytes from element `begin` on."""
-    for line in range(-(-size // _LINE)):
+    for line in range(-(-size // LINE)):
         place = f"{begin}.line{line}"
-        yield f"  {place}.at = add i64 {begin}, {line * _LINE // tensor.dtype.itemsize}"
+        yield f"  {place}.at = add i64 {begin}, {line * LINE // tensor.dtype.itemsize}"
         yield f"  {place} = getelementptr {tensor.element}, ptr {base}, i64 {place}.at"
-        yield f"  call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 3, i32 1)"
+        yield prefetch(place)

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fusekit.codegen.dialects import llvm_indices as indices
 from fusekit.codegen.dialects import llvm_lanes as lanes
 from fusekit.codegen.dialects.llvm_picks import picked
+from fusekit.codegen.dialects.llvm_prefetch import next_rows
 from fusekit.codegen.dialects.llvm_streams import Streams
 from fusekit.codegen.dialects.llvm_tensors import Tensor, extents, read_layout, tensors
 from fusekit.codegen.schedule import Schedule
@@ -246,12 +247,12 @@ class Loops:
         yield ""
         yield "direct:"
         for tensor in (*self.inputs, *self.outputs):
-            if tensor.inner is Stride.UNIT:
-                yield from tensor.place(self._base(tensor), ["%col"], f"%{tensor.name}.direct")
-            elif tensor.step:
-                place = f"%{tensor.name}.direct"
+            place = f"%{tensor.name}.direct"
+            if tensor.inner is Stride.UNIT or tensor.step:
                 yield from tensor.place(self._base(tensor), ["%col"], place)
+            if tensor.step:
                 yield from picked(tensor, place)
+        yield from next_rows(self.inputs)
         for tensor in self.indices:
             yield from indices.vector(tensor, [*self._outer, "%col"])
         if self._strided_inputs:

@@ -134,6 +134,6 @@ _SELECT = "% = select {b} {x}, {t} {y}, {t} {z}"
 
 def row(op: str, dtype: DType) -> str | None:
     """The row of `op` for operands of `dtype`; None where a row cannot spell it."""
-    if op == "select":
+    if op in ("select", "rarely"):
         return _SELECT
     return _ROWS[dtype.kind].get(op)

@@ -52,6 +52,7 @@ class ReferenceDialect:
 
     language = "ir"
     own_functions: ClassVar[bool] = False
+    has_tables: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -111,6 +112,13 @@ class ReferenceDialect:
         """The same bits."""
         del source
         return self._keep(result, operand.view(_TYPES[target]))
+
+    def lookup(
+        self, operand: torch.Tensor, table: Sequence[Literal], dtype: DType, result: int
+    ) -> torch.Tensor:
+        """By an index tensor."""
+        entries = torch.tensor(table, dtype=_TYPES[dtype], device=self._device)
+        return self._keep(result, entries[operand.long() & (len(table) - 1)])
 
     def apply(
         self, op: str, operands: Sequence[torch.Tensor], dtype: DType, result: int
@@ -255,6 +263,7 @@ _OPERATORS: Mapping[str, Callable[..., torch.Tensor]] = {
     "trigamma": lambda x: torch.polygamma(1, x),
     "copy": torch.clone,
     "select": torch.where,
+    "rarely": torch.where,
     "fma": _fma,
     "fmod": _fmod,
     "philox": _philox,
@@ -271,6 +280,7 @@ _OPERATORS: Mapping[str, Callable[..., torch.Tensor]] = {
 _UNSIGNED: Mapping[str, Callable[..., np.ndarray]] = {
     "copy": np.copy,
     "select": np.where,
+    "rarely": np.where,
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
