@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import gc
+import inspect
 import os
 import random
 import shutil
@@ -17,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ import torch
 
 import fusekit
 from fusekit.bench.measuring import timing
+from fusekit.locks import Undisturbed
 from tests.faults.children import fresh, in_child, plain, right
 
 PACKAGE = str(Path(fusekit.__file__).parent)
@@ -64,11 +66,24 @@ Site = tuple[CodeType, int]
 """A Python function, and which of its calls."""
 
 
+def may_be_final(frame: FrameType) -> bool:
+    if frame.f_code.co_flags & inspect.CO_GENERATOR:
+        return True
+    outer: FrameType | None = frame
+    while outer is not None and outer.f_code.co_name != "__del__":
+        outer = outer.f_back
+    return outer is not None
+
+
 def profiled(work: Callable[[], Any], called: Callable[[CodeType], None]) -> Any:
-    """What `work` returns; `called` is told each Python function that it calls."""
+    """What `work` returns; `called` is told each Python function that it calls.
+
+    Not those of finalizers, nor generators, which are closed by theirs: what is raised there,
+    Python itself loses.
+    """
 
     def profile(frame, event, _):
-        if event == "call":
+        if event == "call" and not may_be_final(frame):
             called(frame.f_code)
 
     sys.setprofile(profile)
@@ -162,6 +177,27 @@ def interrupt_everywhere(kind: str, in_package: int, elsewhere: int, seed: int) 
 def test_an_interrupt_anywhere_leaves_everything_whole(kind, number, seed):
     work = lambda: interrupt_everywhere(kind, number, number // 2, seed)  # noqa: E731
     assert in_child(work, 100) > number
+
+
+def test_an_interrupt_while_ctrl_c_is_taken_over_or_given_back():
+    def inside() -> None:
+        pass
+
+    def work() -> None:
+        with Undisturbed(inside):
+            inside()
+
+    def at_each_call() -> int:
+        calls: collections.Counter[CodeType] = collections.Counter()
+        profiled(work, lambda code: calls.update([code]))
+        before = signal.getsignal(signal.SIGINT)
+        for code, count in calls.items():
+            for number in range(1, count + 1):
+                assert interrupted(work, (code, number)), code
+                assert signal.getsignal(signal.SIGINT) == before, code
+        return calls.total()
+
+    assert in_child(at_each_call) > 5
 
 
 @pytest.mark.slow
