@@ -157,8 +157,8 @@ def is_large(program: Program, value_id: int) -> bool:
     return program.graph.values[value_id].nbytes >= kind.large
 
 
-def function_of(text: str, names: dict[str, Any]) -> Callable[[Sequence[Any]], Any]:
-    """The function of the argument leaves in `text`, over these globals."""
+def function_of(text: str, names: dict[str, Any]) -> Callable[..., Any]:
+    """The function in `text`, over these globals."""
     return types.FunctionType(_code_of(text), names, "run")
 
 

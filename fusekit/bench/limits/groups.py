@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from fusekit.runtime.kernels import kernel_for
 from fusekit.runtime.plan import Plan
 from fusekit.runtime.plan_launches import LaunchWriter
 from fusekit.runtime.program import KernelCall
+from fusekit.runtime.recipe import Sized, function_of
 
 __all__ = ["calls_alone"]
 
@@ -48,10 +48,9 @@ class _Alone(LaunchWriter):
                 self.names[f"t{place.base}"] = self._memory(place.base)
                 self.tensor[place.base] = f"t{place.base}"
         self._write_call_of(kernel)
-        text = "def run():\n" + "".join(f"    {line}\n" for line in self.lines)
-        module = compile(text, "<fusekit kernel alone>", "exec")
-        code = next(item for item in module.co_consts if isinstance(item, types.CodeType))
-        return types.FunctionType(code, self.names, "run")
+        at = Sized(self.program, {kernel.group.index: kernel})
+        names = self.names | {name: find(at) for name, find in self.sized.items()}
+        return function_of("def run():\n" + "".join(f"    {line}\n" for line in self.lines), names)
 
     def _memory(self, value_id: int) -> torch.Tensor:
         value = self.graph.values[value_id]
