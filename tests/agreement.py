@@ -52,7 +52,7 @@ class _Nudged:
             if statement.cancels and self.of_operands:
                 operands = set(re.findall(r"\w+", statement.text)) & set(names)
                 nudged = {key: self.nudged(names[key]) for key in operands}
-                scope = {**names, **nudged}
+                scope = {**names, **nudged, "F": self}
                 exec(statement.text, scope)
                 names[statement.target] = scope[statement.target]
             else:
@@ -61,6 +61,10 @@ class _Nudged:
                 self.nudge(names[statement.target])
         made = eval(self.program.returned, names)
         return [*pytree.tree_leaves(made), *arguments]
+
+    def tanhshrink(self, x: torch.Tensor) -> torch.Tensor:
+        """What F.tanhshrink returns, whose own steps cancel."""
+        return x - self.nudged(torch.tanh(x))
 
     def nudged(self, value: Any) -> Any:
         """A copy of a tensor, nudged; anything else as it is."""
