@@ -88,8 +88,9 @@ def _rounding(ir: str) -> Rule:
 def _binary(ir: str) -> Rule:
     def rule(op: Lowering) -> Expr | None:
         spelling = _ON_BOOL.get(ir, ir) if op.result is DType.BOOL else ir
-        other = op.factor("other") if ir == "mul" else op.tensor("other")
-        return op.tensor("self").apply(spelling, other)
+        if ir == "mul":  # of which a GPU takes either side as a scalar
+            return op.term("self").apply(spelling, op.factor("other"))
+        return op.tensor("self").apply(spelling, op.tensor("other"))
 
     return rule
 
@@ -185,9 +186,11 @@ def expansion_of(
 
 @functools.cache
 def _is_composite(func: Any) -> bool:
-    """True for what torch itself runs as other operators (seen here in inference mode only)."""
-    key = "CompositeImplicitAutograd"
+    """True for what torch itself runs as other operators (seen here in inference mode only).
+
+    The derivatives of silu and mish could be, but have kernels, which keep float32 throughout.
+    """
     has = torch._C._dispatch_has_kernel_for_dispatch_key  # noqa: SLF001  no public spelling
     if func.namespace != "aten" or name_of(func) in RULES:
         return False
-    return bool(has(func.name(), key))
+    return has(func.name(), "CompositeImplicitAutograd") and not has(func.name(), "CPU")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -67,18 +68,22 @@ def _step(op: Lowering, x: Expr) -> Expr:
 
 
 def floor_divide(op: Lowering) -> Expr | None:
-    """Python's `//`: c10/util/generic_math.h, div_floor_floating."""
+    """Python's `//`: c10/util/generic_math.h, div_floor_floating.
+
+    On a GPU its `fmod` of two halves is a float32, and so is all that follows from it.
+    """
     x, y = op.tensor("self"), op.factor("other")
     if op.result is DType.BOOL:
         return None
     if not op.compute.is_float:
         return x.apply("floordiv", y)
+    step = (lambda x: x) if op.on_gpu else partial(_step, op)
     rest = x.apply("fmod", y)
-    quotient = _step(op, _step(op, x - rest) / y)
+    quotient = step(step(x - rest) / y)
     opposite = rest.differs(0.0) & ((y < 0.0) ^ (rest < 0.0))
-    quotient = where(opposite, _step(op, quotient - 1.0), quotient)
+    quotient = where(opposite, step(quotient - 1.0), quotient)
     floor = quotient.apply("floor")
-    floor = where(_step(op, quotient - floor) > 0.5, floor + 1.0, floor)
+    floor = where(step(quotient - floor) > 0.5, floor + 1.0, floor)
     result = where(quotient.equals(0.0), op.const(0.0).apply("copysign", x / y), floor)
     return where(y.equals(0.0), x / y, result)
 

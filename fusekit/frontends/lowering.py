@@ -89,15 +89,16 @@ class Lowering:
         A number is one everywhere, a tensor of one element on the CPU.
         """
         value = self.arguments[name]
-        return not isinstance(value, torch.Tensor) or (value.numel() == 1 and not self._on_gpu)
+        return not isinstance(value, torch.Tensor) or (value.numel() == 1 and not self.on_gpu)
 
     def term(self, name: str) -> Expr:
-        """An operand of a sum, or what multiplies it: a number is a scalar on a GPU."""
+        """An operand of a sum, or what multiplies one: a number is a scalar on a GPU."""
         is_tensor = isinstance(self.arguments[name], torch.Tensor)
-        return self.scalar(name) if self._on_gpu and not is_tensor else self.tensor(name)
+        return self.scalar(name) if self.on_gpu and not is_tensor else self.tensor(name)
 
     @property
-    def _on_gpu(self) -> bool:
+    def on_gpu(self) -> bool:
+        """True if GPU kernels of PyTorch's are what this operator is compared with."""
         return any(isinstance(x, torch.Tensor) and x.is_cuda for x in self.arguments.values())
 
     def promoted(self, value: Any) -> Expr:
