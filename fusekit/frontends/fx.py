@@ -153,6 +153,10 @@ _CONSTANTS = (
 """What a function may return beside tensors: the same object at every call."""
 
 
+_COMPRESSED = (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+"""Layouts of which torch's own guard ends the process."""
+
+
 class _Writes(enum.Enum):
     """What becomes of a function's writes into its arguments."""
 
@@ -223,6 +227,8 @@ class _Attempt:
         if isinstance(real, FakeTensor) or type(real) not in (torch.Tensor, torch.nn.Parameter):
             detail = f"an argument is a {type(real).__name__}"
             raise FusionDeclined(Decline(Reason.LAYOUT, detail))
+        if real.layout in _COMPRESSED:
+            raise FusionDeclined(Decline(Reason.LAYOUT, f"an argument is {real.layout}"))
         fake = self.fakes.like(real)
         value_id = self.record.new_input(fake)
         self.sources[value_id] = source
@@ -354,6 +360,10 @@ class _Attempt:
         if any(is_written and i not in found for i, is_written in enumerate(self.written)):
             detail = "an argument is changed in a way that functionalisation does not see"
             raise FusionDeclined(Decline(Reason.MUTATION, detail))
+        layouts = {x.layout for x in self.leaves if isinstance(x, torch.Tensor)}
+        if targets and layouts != {torch.strided}:
+            detail = "an argument is written, and another may share its memory"
+            raise FusionDeclined(Decline(Reason.LAYOUT, detail))
         check_writes(self.builder, targets, leaves)
 
     def _tensor_result(self, item: torch.Tensor) -> Result:
