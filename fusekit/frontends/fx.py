@@ -80,6 +80,8 @@ class Capture:
         is_verbatim: its operators were given no numbers that something made of extents.
         stated: the numbers from 2 on that the function gave to what moves or cuts dimensions.
         obstacles: why PyTorch has to run an operator, by the site of its call.
+        attached: which of the tensors among the results autograd attached to its graph; empty if
+            it was not asked.
     """
 
     graph: Graph
@@ -95,6 +97,7 @@ class Capture:
     is_verbatim: bool = False
     stated: frozenset[int] = frozenset()
     obstacles: Mapping[int, Decline] = dataclasses.field(default_factory=dict)
+    attached: tuple[bool, ...] = ()
 
 
 def capture(
@@ -334,6 +337,9 @@ class _Attempt:
             is_verbatim=self.questions.is_verbatim,
             stated=frozenset(self.questions.stated),
             obstacles=self.record.obstacles,
+            attached=tuple(
+                x.requires_grad for x in results if self.grad and isinstance(x, torch.Tensor)
+            ),
         )
 
     def _result(self, item: Any) -> Result:

@@ -58,7 +58,8 @@ class Rehearsal:
         if func is torch.ops.aten.unfold.default:  # of which torch's inverse drops the rest
             repeats = True
         elif func in _REPEATING:
-            repeats = not is_apart(made.shape, made.stride()) or self._repeats(args[0])
+            several = made.numel() > 0 and not is_apart(made.shape, made.stride())
+            repeats = several or self._repeats(args[0])
         else:
             repeats = bool(self._repeated) and is_view(func) and self._repeats(args[0])
         if repeats:

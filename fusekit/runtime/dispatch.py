@@ -26,12 +26,12 @@ from fusekit.frontends.seeds import is_seed
 from fusekit.frontends.torchstate import TorchState
 from fusekit.fusion import Plan as FusionPlan
 from fusekit.locks import rlock
+from fusekit.runtime import gradient
 from fusekit.runtime.bounded import Bounded
 from fusekit.runtime.call import Call, Key, call_of, generic_key
 from fusekit.runtime.differences import Described
 from fusekit.runtime.engines import choose, switches
 from fusekit.runtime.entry import Entry, Generic, conditions
-from fusekit.runtime.gradient import Differentiable, check_differentiable, frees_of, requires_grad
 from fusekit.runtime.history import Recorder
 from fusekit.runtime.labels import Labels
 from fusekit.runtime.plan import MISS, Plan, make_plan, recording
@@ -306,7 +306,8 @@ class Dispatcher:
         return None
 
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Capture:
-        return capture(self.function, args, kwargs, name=self.name, dynamic=self.dynamic)
+        named = {"name": self.name, "dynamic": self.dynamic}
+        return gradient.captured(self.function, args, kwargs, **named)
 
     def _entry(self, program: Program, call: Call, held: Generic | None) -> Entry:
         found, leaves, spec = program.capture, call.leaves, call.spec
@@ -324,9 +325,9 @@ class Dispatcher:
             args, kwargs = pytree.tree_unflatten(list(given), spec)
             return self.eager(args, kwargs, decline)
 
-        records = torch.is_grad_enabled() and requires_grad(program, leaves)
+        records = torch.is_grad_enabled() and gradient.requires_grad(program, leaves)
         if records:
-            check_differentiable(program)
+            gradient.check_differentiable(program)
         plan = make_plan(program, engine, leaves, fallback, held.recipes if held else None)
         if not records:
             wrapped: Callable[[Sequence[Any]], list[Any]] | None = None
@@ -341,7 +342,7 @@ class Dispatcher:
         """The function fused anew, as one of its seed as well."""
         return self._variant(Seeded(self.function), self.name, ("seed", *labels))
 
-    def _differentiable(self, plan: Plan, program: Program, call: Call) -> Differentiable:
+    def _differentiable(self, plan: Plan, program: Program, call: Call) -> gradient.Differentiable:
         leaves, spec, names = call.leaves, call.spec, self._labels.of(call)[0]
 
         def function(*given: Any) -> Any:
@@ -357,7 +358,9 @@ class Dispatcher:
         def fuse(backward: Callable[..., Any]) -> Dispatcher:
             return self._variant(backward, f"{self.name}_backward", names)
 
-        return Differentiable(function, forward, leaves, frees_of(program), fuse)
+        frees, attached = gradient.frees_of(program), program.capture.attached
+        given = function, forward, leaves, frees, fuse
+        return gradient.Differentiable(*given, attached=attached)
 
     def _variant(
         self, function: Callable[..., Any], name: str, labels: Sequence[str] | None = None

@@ -6,6 +6,8 @@ inputs, captured and fused in its turn; so it is differentiable again.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,13 +16,14 @@ from torch.utils import _pytree as pytree
 
 from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import Free
+from fusekit.frontends.fx import Capture, capture
 from fusekit.frontends.seeds import is_seed
-from fusekit.ir import Node
+from fusekit.ir import Graph, Node
 from fusekit.runtime.program import Program
 from fusekit.runtime.remembered import Remembered
 from fusekit.specs import Decline, Reason
 
-__all__ = ["Differentiable", "check_differentiable", "frees_of", "requires_grad"]
+__all__ = ["Differentiable", "captured", "check_differentiable", "frees_of", "requires_grad"]
 
 
 class Differentiable:
@@ -32,6 +35,7 @@ class Differentiable:
         leaves: the arguments of this signature.
         frees: what the original reads besides its arguments.
         fuse: makes the backward a fused function.
+        attached: which tensors among the results autograd attaches to its graph; all if empty.
     """
 
     def __init__(
@@ -41,8 +45,11 @@ class Differentiable:
         leaves: Sequence[Any],
         frees: Sequence[Free],
         fuse: Callable[[Callable[..., Any]], Callable[..., Any]],
+        *,
+        attached: Sequence[bool] = (),
     ) -> None:
         self.function = function
+        self.attached = attached
         self.forward = forward
         self.frees = frees
         self.wanted = [
@@ -103,7 +110,9 @@ class _Apply(torch.autograd.Function):
         ctx.others = [None if isinstance(leaf, torch.Tensor) else (leaf,) for leaf in leaves]
         ctx.set_materialize_grads(False)
         results = tuple(item for item in made if isinstance(item, torch.Tensor))
-        ctx.mark_non_differentiable(*(r for r in results if not r.is_floating_point()))
+        attached = owner.attached or [True] * len(results)
+        pairs = zip(results, attached, strict=True)
+        ctx.mark_non_differentiable(*(r for r, on in pairs if not (on and r.is_floating_point())))
         return results
 
     @staticmethod
@@ -119,6 +128,44 @@ class _Apply(torch.autograd.Function):
             gradients = owner.backward(*leaves, *tangents)
         found = dict(zip(owner.wanted, gradients, strict=True))
         return (None, None, None, *(found.get(i) for i in tensors))
+
+
+def captured(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], **named: Any
+) -> Capture:
+    """What `capture` finds of a call in the current grad mode.
+
+    Where gradients are recorded, kernels come from a trace that records none, and which results
+    autograd attaches from another.
+
+    Raises:
+        FusionDeclined: it cannot be captured, or the two find it doing different things.
+    """
+    trace = functools.partial(capture, function, args, kwargs, **named)
+    tensors = (x for x in pytree.tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor))
+    if not torch.is_grad_enabled() or not any(tensor.requires_grad for tensor in tensors):
+        return trace(grad=torch.is_grad_enabled())
+    found = trace()
+    if _calls(found.graph):
+        return found
+    try:
+        recorded = trace(grad=True)
+    except FusionDeclined:
+        return found
+    if _arithmetic(found.graph) != _arithmetic(recorded.graph):
+        detail = "it computes something else while gradients are recorded"
+        raise FusionDeclined(Decline(Reason.GRADIENT, detail))
+    return dataclasses.replace(found, attached=recorded.attached)
+
+
+def _calls(graph: Graph) -> list[Node]:
+    """What autograd has to differentiate."""
+    nodes = (node for node in graph.nodes if node.op == "call")
+    return [node for node in nodes if not (is_seed(node) or node.is_sum)]
+
+
+def _arithmetic(graph: Graph) -> list[Any]:
+    return [(node.op, node.origin, node.attrs) for node in graph.nodes if node.is_pointwise]
 
 
 def frees_of(program: Program) -> tuple[Free, ...]:
@@ -139,9 +186,7 @@ def requires_grad(program: Program, leaves: Sequence[Any]) -> bool:
 
 def check_differentiable(program: Program) -> None:
     """FusionDeclined where eager autograd serves better, or is the only way."""
-    nodes = (node for node in program.graph.nodes if node.op == "call")
-    calls = [node for node in nodes if not (is_seed(node) or node.is_sum)]
-    if calls:
+    if calls := _calls(program.graph):
         raise FusionDeclined(_not_ours(program, calls[0]))
     if program.writes:
         detail, advice = "an argument is written in place", "return the new value instead"

@@ -113,10 +113,12 @@ def _tensor_conditions(guard: Guard, leaves: Sequence[Any], *, recording: bool) 
         if first != position
     ]
     conditions.append(f"check({', '.join(names[i] for i in dict.fromkeys(guard.same))})")
-    if any(example.requires_grad for example in examples):
-        # with gradients recorded, the autograd function calls the plan with recording off
-        guard.names["grad_enabled"] = torch.is_grad_enabled
-        conditions.append("grad_enabled()" if recording else "not grad_enabled()")
+    # with gradients recorded, the autograd function calls the plan with recording off; without
+    # any to record, the function may still ask for the mode
+    wants = any(example.requires_grad for example in examples)
+    is_on = recording if wants else torch.is_grad_enabled()
+    guard.names["grad_enabled"] = torch.is_grad_enabled
+    conditions.append("grad_enabled()" if is_on else "not grad_enabled()")
     return conditions
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  the usual name
+from torch.utils import _pytree as pytree
 
 import fusekit
 
@@ -158,3 +159,55 @@ def test_losses_are_fused_forward_and_backward():
     found, x.grad = x.grad, None
     loss(x, y).backward()
     torch.testing.assert_close(found, x.grad)
+
+
+def quiet_factor(x):
+    with torch.no_grad():
+        factor = x * 2
+    return x * factor, factor
+
+
+@torch.no_grad()
+def quiet(x):
+    return x * 2
+
+
+ATTACHED = {
+    "quiet_factor": quiet_factor,
+    "quiet": quiet,
+    "mask": lambda x: ((x > 0).double(), x * 2),
+    "detached": lambda x: (x.detach() + 1, x * 2),
+    "data": lambda x: (x.data + 1, x * 2),
+    "constant": lambda x: (torch.zeros_like(x) + 1, x * 2),
+    "no_derivative": lambda x: (torch.special.bessel_j0(x) * 2, x * 2),
+    "rounded": lambda x: (torch.sign(x), torch.floor(x) * x),
+    "by_mode": lambda x: x * 2 if torch.is_grad_enabled() else x * 3,
+    "by_argument": lambda x: x * 2 if x.requires_grad else x * 3,
+}
+
+
+@pytest.mark.parametrize("name", ATTACHED)
+def test_what_autograd_attaches_is_what_it_attaches_in_eager(name: str) -> None:
+    fused = fusekit.fuse(ATTACHED[name])
+    for size, wants, is_on in (
+        (3, True, True),
+        (5, True, True),
+        (3, False, True),
+        (3, True, False),
+    ):
+        x = torch.randn(size, dtype=torch.float64, requires_grad=wants)
+        with torch.set_grad_enabled(is_on):
+            pairs = zip(*map(pytree.tree_leaves, (fused(x), fused.function(x))), strict=True)
+        for ours, theirs in pairs:
+            assert torch.allclose(ours, theirs)
+            assert ours.requires_grad == theirs.requires_grad
+            if ours.requires_grad:
+                found = [torch.autograd.grad(y.sum(), x, retain_graph=True) for y in (ours, theirs)]
+                assert torch.allclose(found[0][0], found[1][0])
+
+
+def test_a_plan_is_for_one_grad_mode_also_where_nothing_is_recorded() -> None:
+    fused, x = fusekit.fuse(ATTACHED["by_mode"]), torch.ones(4)
+    for is_on in (True, False, True, False):
+        with torch.set_grad_enabled(is_on):
+            assert torch.equal(fused(x), fused.function(x))

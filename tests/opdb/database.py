@@ -25,6 +25,7 @@ __all__ = [
     "Outcome",
     "attempt",
     "elementwise",
+    "entries",
     "name_of",
     "outcome",
     "samples",
@@ -94,15 +95,21 @@ def name_of(op: Any) -> str:
 
 
 @functools.cache
-def _database() -> tuple[Any, ...]:
+def entries() -> tuple[Any, ...]:
+    """All of the database."""
     pytest.importorskip("expecttest", reason="torch's operator database needs expecttest")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what else the database imports
         from torch.testing._internal.common_methods_invocations import op_db
-        from torch.testing._internal.opinfo.core import BinaryUfuncInfo, UnaryUfuncInfo
+    return tuple(op_db)
+
+
+@functools.cache
+def _database() -> tuple[Any, ...]:
+    from torch.testing._internal.opinfo.core import BinaryUfuncInfo, UnaryUfuncInfo
 
     universal = (UnaryUfuncInfo, BinaryUfuncInfo)
-    return tuple(op for op in op_db if isinstance(op, universal) or name_of(op) in ELEMENTWISE)
+    return tuple(op for op in entries() if isinstance(op, universal) or name_of(op) in ELEMENTWISE)
 
 
 def elementwise(dtype: torch.dtype | None = None, device: str = "cpu") -> list[Any]:

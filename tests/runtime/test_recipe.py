@@ -94,7 +94,7 @@ def test_a_thousand_sizes_are_captured_once_and_written_once(
 
         monkeypatch.setattr(f"{module}.{name}", counted)
 
-    counting("fusekit.runtime.dispatch", "capture")
+    counting("fusekit.runtime.gradient", "capture")
     counting("fusekit.runtime.plan", "write_guard")
     fused = fusekit.fuse(lambda x, w: (x * w - 0.5).relu() + x)
     w = torch.randn(5)
