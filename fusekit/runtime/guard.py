@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from fusekit.frontends.free import Free
+from fusekit.frontends.scalars import is_same_value
 from fusekit.runtime.program import Program
 from fusekit.specs import Decline, Reason
 
@@ -86,6 +88,9 @@ def _leaf_condition(guard: Guard, program: Program, index: int, leaf: Any) -> st
     guard.names[f"t{index}"] = type(leaf)
     if leaf is None or isinstance(leaf, bool):
         return f"a{index} is c{index}"
+    if isinstance(leaf, float | complex) and (leaf == 0 or cmath.isnan(leaf)):
+        guard.names["is_same"] = is_same_value
+        return f"is_same(a{index}, c{index})"
     return f"type(a{index}) is t{index} and a{index} == c{index}"
 
 
