@@ -72,6 +72,7 @@ def write_guard(program: Program, leaves: Sequence[Any], *, recording: bool = Fa
         conditions.append("all(h() for h in holds)")
     conditions += _tensor_conditions(guard, leaves, recording=recording)
     guard.lines += [f"if not ({' and '.join(conditions)}):", "    return MISS"]
+    _make_anew(guard, program)
     return guard
 
 
@@ -106,6 +107,18 @@ def _bind_inputs(guard: Guard, program: Program) -> None:
             guard.tensors[name] = source.free
         elif source.leaf is None:
             guard.names[name] = source.constant
+
+
+def _make_anew(guard: Guard, program: Program) -> None:
+    """A literal that the caller will see, be it as a view, is another tensor at each call."""
+    places = program.places
+    shown = {places[value].base for value in program.results if value in places}
+    sources = zip(program.graph.tensor_inputs, program.capture.sources, strict=True)
+    for value_id, source in sources:
+        if source.constant is not None and value_id in shown:
+            name, literal = guard.variables[value_id], f"literal{value_id}"
+            guard.names[literal] = guard.names.pop(name)
+            guard.lines.append(f"{name} = {literal}.clone()")
 
 
 def _tensor_conditions(guard: Guard, leaves: Sequence[Any], *, recording: bool) -> list[str]:
