@@ -121,11 +121,23 @@ class Fakes:
                 return map_tensors(functools.partial(self._wrap, devices.pop()), made)
         return func(*args, **kwargs)
 
-    def like_of(self, fake: torch.Tensor, dtype: torch.dtype) -> FakeTensor:
-        """Another fake tensor, laid out like one and on its device."""
+    def like_of(
+        self, fake: torch.Tensor, dtype: torch.dtype, strides: tuple[int, ...] | None = None
+    ) -> FakeTensor:
+        """Another fake tensor, laid out like one (or under these strides) and on its device."""
+        strides = fake.stride() if strides is None else strides
+        return self._strided(tuple(fake.shape), strides, dtype, fake.device)
+
+    def _strided(
+        self,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> FakeTensor:
         with torch._C._DisableTorchDispatch():  # noqa: SLF001  the twin is for no mode to see
-            twin = torch.empty_strided(fake.shape, fake.stride(), dtype=dtype, device="meta")
-            return self._wrap(fake.device, twin)
+            twin = torch.empty_strided(shape, strides, dtype=dtype, device="meta")
+            return self._wrap(device, twin)
 
     def drawn(self, func: Any, given: dict[str, Any], dtype: torch.dtype) -> FakeTensor | None:
         """The fake result of a random operator, which nobody may try out: that would draw."""
@@ -152,9 +164,7 @@ class Fakes:
         """A fake tensor on the device that the arguments name, or are on."""
         tensors = sorted(tensors_in(tuple(given.values())), key=lambda tensor: not tensor.dim())
         device = given.get("device") or (tensors[0].device if tensors else torch.device("cpu"))
-        with torch._C._DisableTorchDispatch():  # noqa: SLF001  the twin is for no mode to see
-            twin = torch.empty_strided(*laid_out, dtype=dtype, device="meta")
-            return self._wrap(torch.device(device), twin)
+        return self._strided(*laid_out, dtype, torch.device(device))
 
     def _restated(self, func: Any, args: Any, kwargs: Any) -> tuple[torch.Tensor, ...]:
         """What the mode says, with the dtypes that eager gives."""

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from fusekit.frontends.scalars import is_same_value
 from fusekit.frontends.scripted import SCRIPTS, Scripted
 
 __all__ = ["Free", "free_variables"]
@@ -53,7 +54,7 @@ class Free:
         except (LookupError, AttributeError, ValueError):
             return False
         if isinstance(self.value, _SIMPLE):
-            return type(now) is type(self.value) and (now == self.value or now is self.value)
+            return is_same_value(now, self.value)
         return now is self.value
 
     def root(self) -> Free:

@@ -291,7 +291,13 @@ class _Attempt:
             return [item for item in made if isinstance(item, torch.Tensor)]
 
         run = torch.func.functionalize(over_tensors, remove="mutations")
-        with _quiet(), self.fakes.mode, self.tracer, self.questions, Identities():
+        with (
+            _quiet(),
+            self.fakes.mode,
+            self.tracer,
+            self.questions,
+            Identities(self.record.laid_out),
+        ):
             tensors = iter(run(*[fakes[i] for i in where]))
         made = [next(tensors) if isinstance(item, torch.Tensor) else item for item in rest["made"]]
         made = [made[i] if same is None else fakes[same] for i, same in enumerate(rest["same"])]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import torch
 from torch.overrides import TorchFunctionMode
 
 from fusekit.frontends.aten import RULES
@@ -50,6 +53,7 @@ class SizeQuestions(TorchFunctionMode):
         self.asked = self.asked or name in _QUESTIONS
         if name in _SHAPING:
             self.stated.update(n for n in map(abs, _integers((args, kwargs))) if n > 1)
+            self.is_verbatim &= name != "narrow" or _narrows_from_the_front(*args, **(kwargs or {}))
         elif name not in _MERGING and _POINTWISE.isdisjoint((name, name.rstrip("_"))):
             self.is_verbatim = False
         made = func(*args, **(kwargs or {}))
@@ -83,6 +87,12 @@ def _reshaped(*shape: Any, **others: Any) -> tuple[Any, ...] | None:
     return None if others or any(type(n) is not int for n in shape) else (tuple(shape),)
 
 
+def _narrows_from_the_front(*args: Any, **kwargs: Any) -> bool:
+    """False where torch counts the start of a `narrow` from the end, and states what it found."""
+    start = kwargs.get("start", args[2] if len(args) > 2 else None)
+    return type(start) is int and start >= 0
+
+
 Spelled = Callable[..., tuple[Any, ...] | None]
 
 _MERGING: Mapping[str, tuple[str, Spelled]] = {
@@ -94,15 +104,16 @@ numbers as they are, and these."""
 
 
 def _integers(value: Any) -> Iterator[int]:
-    if isinstance(value, int):
-        yield int(value)
-    elif isinstance(value, slice):
+    if isinstance(value, slice):
         yield from _integers((value.start, value.stop, value.step))
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _integers(item)
     elif isinstance(value, dict):
         yield from _integers(tuple(value.values()))
+    elif hasattr(value, "__index__") and not isinstance(value, torch.Tensor):
+        with contextlib.suppress(TypeError):  # an array
+            yield operator.index(value)
 
 
 _QUESTIONS = frozenset(

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from fusekit.errors import FusionDeclined
 from fusekit.frontends.calls import tensors_in
 from fusekit.frontends.draws import Draws
 from fusekit.frontends.dtypes import held_dtype
@@ -16,7 +17,7 @@ from fusekit.frontends.names import Names
 from fusekit.frontends.scalars import ScalarNode, pinned_tree
 from fusekit.ir import DType, GraphBuilder, Ref
 from fusekit.ir.graph import Attr
-from fusekit.specs import Decline
+from fusekit.specs import Decline, Reason
 
 __all__ = ["Mark", "Record"]
 
@@ -139,6 +140,23 @@ class Record:
         why = dataclasses.replace(why, op=self.builder.origin, loc=self.builder.loc)
         self.obstacles[self.builder.site] = why
         return why
+
+    def laid_out(self, fake: torch.Tensor, strides: tuple[int, ...]) -> torch.Tensor:
+        """The same elements under other strides.
+
+        Raises:
+            FusionDeclined: no kernel can copy them.
+        """
+        dtype = self.dtype_of(fake)
+        if dtype is None:
+            detail = f"a tensor of {fake.dtype} that is not contiguous is written"
+            raise FusionDeclined(Decline(Reason.MUTATION, detail))
+        shape = tuple(fake.shape)
+        value = self.builder.apply("copy", self.identify(fake), shape=shape)
+        self.builder.set_strides(value, strides)
+        made = self.fakes.like_of(fake, fake.dtype, strides)
+        self.names.bind(made, value)
+        return made
 
     # whose memory is whose
 

@@ -137,12 +137,41 @@ class Identities(TorchFunctionMode):
     What expands nothing is a plain view, through which a write is exact. What adds dimensions
     of one element is a view, too, though its schema hides that, and torch forgets what it is of.
     Of other views whose schema hides it, as some that einsum returns, nothing can be made.
+
+    A tensor that is written keeps its strides: torch has it take those of what the operator returns
+    out of place, and what then flattens it would see a view where there is none.
     """
+
+    def __init__(self, laid_out: Callable[[torch.Tensor, tuple[int, ...]], torch.Tensor]) -> None:
+        """`laid_out` makes of a fake tensor one with the same elements under other strides."""
+        super().__init__()
+        self._laid_out = laid_out
 
     def __torch_function__(
         self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None
     ) -> Any:
         """The result, with arguments in place of their second wrappers."""
+        if getattr(func, "__name__", "") in _MOVES:
+            return self._identified(func, args, kwargs)
+        given = [(x, x.stride()) for x in tensors_in((args, kwargs)) if _is_wrapper(x)]
+        made = self._identified(func, args, kwargs)
+        for tensor, before in given:
+            if tensor.stride() != before:
+                self._keep(tensor, before)
+        return made
+
+    def _keep(self, tensor: torch.Tensor, strides: tuple[int, ...]) -> None:
+        """Give a tensor that has been written the strides it had."""
+        torch._functionalize_sync(tensor)  # noqa: SLF001  no public spelling
+        if tensor.stride() != strides:
+            inner = _wrapped(tensor)
+            with torch._C._DisableFuncTorch():  # noqa: SLF001  likewise
+                kept = self._laid_out(inner, strides)
+            torch._functionalize_replace(tensor, kept)  # noqa: SLF001  likewise
+            torch._functionalize_commit_update(tensor)  # noqa: SLF001  likewise
+            torch._functionalize_sync(tensor)  # noqa: SLF001  likewise
+
+    def _identified(self, func: Any, args: Any, kwargs: Any) -> Any:
         if func is torch.Tensor.masked_fill_:
             # of the tensors that it would return out of place, the layout is another
             return args[0].copy_(torch.Tensor.masked_fill(*args, **(kwargs or {})))
@@ -174,6 +203,15 @@ class Identities(TorchFunctionMode):
 def is_recorded(tree: Any) -> bool:
     """True if autograd writes down what happens to these tensors."""
     return torch.is_grad_enabled() and any(x.requires_grad for x in tensors_in(tree))
+
+
+_MOVES = frozenset(
+    (
+        *("t_", "transpose_", "swapaxes_", "swapdims_", "squeeze_", "unsqueeze_", "as_strided_"),
+        *("resize_", "resize_as_", "set_"),
+    )
+)
+"""Functions that have their argument see its memory otherwise."""
 
 
 def _is_wrapper(tensor: torch.Tensor) -> bool:

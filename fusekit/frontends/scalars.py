@@ -10,6 +10,7 @@ it: the argument's name lands in `ScalarTrace.pinned`, and the call is traced ag
 from __future__ import annotations
 
 import dataclasses
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,25 @@ import torch
 
 from fusekit.frontends.calls import map_leaves
 
-__all__ = ["ScalarNode", "ScalarTrace", "concrete", "concrete_tree", "pinned_tree"]
+__all__ = [
+    "ScalarNode",
+    "ScalarTrace",
+    "concrete",
+    "concrete_tree",
+    "is_same_value",
+    "pinned_tree",
+]
+
+
+def is_same_value(one: Any, other: Any) -> bool:
+    """True for values of one type that a trace cannot tell apart: 0.0 is not -0.0, NaN is NaN."""
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if one == other:
+        return not isinstance(one, float | complex) or one != 0 or repr(one) == repr(other)
+    return isinstance(one, float) and math.isnan(one) and math.isnan(other)
 
 
 @dataclasses.dataclass
@@ -96,7 +115,7 @@ class ScalarNode:
         return True
 
     def _graph_repr(self) -> str:
-        return self.expression
+        return repr(self.pin())  # what a function that prints the number gets
 
     def __str__(self) -> str:
         return self.expression

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 
 from fusekit.fusion.draft import Draft, renamed
 from fusekit.ir import DType, Graph, Kind, Node, Value
@@ -22,7 +23,8 @@ class _Simplifier:
     """One forward pass.
 
     `alias` maps a value to the one that took its place, `narrow` a wider float to the halves that
-    it is known to be one of, so that rounding to them changes nothing.
+    it is known to be one of, so that rounding to them changes nothing. `shown` are the values whose
+    memory the caller will see, be it as a view of them: each has its own.
     """
 
     def __init__(self, draft: Draft) -> None:
@@ -31,6 +33,7 @@ class _Simplifier:
         self.seen: dict[object, tuple[int, ...]] = {}
         self.makers: dict[int, Node] = {}
         self.narrow: dict[int, frozenset[DType]] = {}
+        self.shown = _memory_of(draft.outputs, draft.producers())
         self.in_cats = {i for node in draft.nodes if node.op == "cat" for i in node.inputs}
 
     def run(self) -> None:
@@ -50,15 +53,26 @@ class _Simplifier:
         if node.op in ("call", "cat") or self.draft.kept.intersection(node.outputs):
             return False
         other = self._source_of_idle(node)
-        if other is not None:
+        if other is not None and self._may_share(node, other):
             self.alias[node.output] = other
             return True
         values = [self.draft.values[i] for i in node.outputs]
         key = (node.op, node.inputs, node.attrs, *((v.dtype, v.shape, v.strides) for v in values))
         earlier = self.seen.setdefault(key, node.outputs)
-        if earlier != node.outputs:
-            self.alias.update(zip(node.outputs, earlier, strict=True))
-        return earlier != node.outputs
+        if earlier == node.outputs or not self._may_share(node, earlier[0]):
+            return False
+        self.alias.update(zip(node.outputs, earlier, strict=True))
+        return True
+
+    def _may_share(self, node: Node, other: int) -> bool:
+        """False if the caller would see one memory where there were two."""
+        if node.op == "view" or self.shown.isdisjoint(node.outputs):
+            return True
+        (memory,) = _memory_of([other], self.makers)
+        if memory in self.shown or not _is_new(self.makers.get(memory)):
+            return False
+        self.shown.add(memory)
+        return True
 
     def _source_of_idle(self, node: Node) -> int | None:
         """The value that a cast or copy merely repeats."""
@@ -102,6 +116,17 @@ class _Simplifier:
 def _is_laid_out_like(one: Value, other: Value) -> bool:
     """True if a view of the one looks like that view of the other."""
     return (one.shape, one.strides) == (other.shape, other.strides)
+
+
+def _memory_of(values: Iterable[int], makers: Mapping[int, Node]) -> set[int]:
+    """The values that these are, or are views of."""
+    found = set()
+    for each in values:
+        value = each
+        while value in makers and makers[value].op == "view":
+            value = makers[value].inputs[0]
+        found.add(value)
+    return found
 
 
 def _is_new(maker: Node | None) -> bool:

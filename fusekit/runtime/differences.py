@@ -11,6 +11,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from fusekit.frontends.free import Free
+from fusekit.frontends.scalars import is_same_value
 from fusekit.ir.graph import contiguous_strides
 from fusekit.runtime.call import Key
 from fusekit.runtime.signature import CONTEXT, TENSOR, is_tensor_key
@@ -118,7 +119,7 @@ def _in_arguments(old: Signature, new: Signature) -> Iterator[str]:
             yield from _in_leaf(name, old.leaves[name], new.leaves[name])
         elif name in old.pinned | new.pinned and name in old.numbers:
             before, after = old.numbers[name], new.numbers[name]
-            if before != after:
+            if not is_same_value(before, after):
                 yield f"{name}: {before!r} -> {after!r}, a number that the capture depends on"
 
 
@@ -164,7 +165,7 @@ def _in_context(old: Sequence[Any], new: Sequence[Any]) -> Iterator[str]:
 
 def _is_same(old: Any, new: Any) -> bool:
     if is_tensor_key(old) or isinstance(old, bool | int | float | str | bytes):
-        return type(old) is type(new) and bool(old == new)
+        return is_same_value(old, new)
     return old is new
 
 

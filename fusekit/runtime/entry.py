@@ -8,6 +8,7 @@ from typing import Any
 
 from fusekit.errors import FusionDeclined
 from fusekit.frontends.free import Free
+from fusekit.frontends.scalars import is_same_value
 from fusekit.runtime.differences import Described, Signature
 from fusekit.runtime.history import Specialisation
 from fusekit.runtime.plan import Plan
@@ -57,7 +58,7 @@ class Entry:
     def fits(self, leaves: Sequence[Any]) -> bool:
         """True if pinned values and guards still hold, and closed-over tensors look the same."""
         return (
-            all(type(leaves[i]) is type(value) and leaves[i] == value for i, value in self.pinned)
+            all(is_same_value(leaves[i], value) for i, value in self.pinned)
             and all(guard.holds() for guard in self.guards)
             and all(is_still(free, key) for free, key in self.outside)
         )

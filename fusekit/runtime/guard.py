@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from fusekit.frontends.free import Free
+from fusekit.frontends.scalars import is_same_value
 from fusekit.runtime.program import Program
 from fusekit.specs import Decline, Reason
 
@@ -70,6 +72,7 @@ def write_guard(program: Program, leaves: Sequence[Any], *, recording: bool = Fa
         conditions.append("all(h() for h in holds)")
     conditions += _tensor_conditions(guard, leaves, recording=recording)
     guard.lines += [f"if not ({' and '.join(conditions)}):", "    return MISS"]
+    _make_anew(guard, program)
     return guard
 
 
@@ -86,6 +89,9 @@ def _leaf_condition(guard: Guard, program: Program, index: int, leaf: Any) -> st
     guard.names[f"t{index}"] = type(leaf)
     if leaf is None or isinstance(leaf, bool):
         return f"a{index} is c{index}"
+    if isinstance(leaf, float | complex) and (leaf == 0 or cmath.isnan(leaf)):
+        guard.names["is_same"] = is_same_value
+        return f"is_same(a{index}, c{index})"
     return f"type(a{index}) is t{index} and a{index} == c{index}"
 
 
@@ -101,6 +107,18 @@ def _bind_inputs(guard: Guard, program: Program) -> None:
             guard.tensors[name] = source.free
         elif source.leaf is None:
             guard.names[name] = source.constant
+
+
+def _make_anew(guard: Guard, program: Program) -> None:
+    """A literal that the caller will see, be it as a view, is another tensor at each call."""
+    places = program.places
+    shown = {places[value].base for value in program.results if value in places}
+    sources = zip(program.graph.tensor_inputs, program.capture.sources, strict=True)
+    for value_id, source in sources:
+        if source.constant is not None and value_id in shown:
+            name, literal = guard.variables[value_id], f"literal{value_id}"
+            guard.names[literal] = guard.names.pop(name)
+            guard.lines.append(f"{name} = {literal}.clone()")
 
 
 def _tensor_conditions(guard: Guard, leaves: Sequence[Any], *, recording: bool) -> list[str]:

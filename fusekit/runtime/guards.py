@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from fusekit.frontends.scalars import is_same_value
 from fusekit.ir.graph import contiguous_strides
 from fusekit.runtime.differences import Signature, value_text
 from fusekit.runtime.entry import Entry
@@ -149,7 +150,7 @@ def _differs(wanted: Mapping[Fact, Any], given: Mapping[Fact, Any], fact: Fact) 
     if fact[1] == "strides" and wanted.get((fact[0], "shape")) != given.get((fact[0], "shape")):
         return False
     if isinstance(before, bool | int | float | str | bytes | tuple):
-        return type(before) is not type(after) or bool(before != after)
+        return not is_same_value(before, after)
     return before is not after and bool(before != after)
 
 

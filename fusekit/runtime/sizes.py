@@ -55,8 +55,10 @@ class Extents:
         """A value that had one shape has another.
 
         Raises:
-            MisfitError: an extent had another one in its place before.
+            MisfitError: an extent had another one in its place before, or the ranks differ.
         """
+        if len(old) != len(new):
+            raise MisfitError(f"{old} has become {new}")
         known = self.known
         for before, after in zip(old, new, strict=True):
             if known.setdefault(before, after) != after:

@@ -331,6 +331,76 @@ def test_what_has_dimensions_added_sees_later_writes(at_least, shape):
             assert one.stride() == other.stride()
 
 
+def scaled_then_filled(x):
+    x.mul_(2)
+    x.flatten().fill_(7)
+    return x + 1
+
+
+def added_then_written(x):
+    x += 1
+    y = x.reshape(-1, 1)
+    y += 1
+    return y * 2 + x.sum()
+
+
+def copied_then_written(x):
+    x.copy_(x * 2)
+    y = x.contiguous()
+    y.add_(1)
+    return y * 2 + x.sum()
+
+
+def by_a_function_then_written(x):
+    torch.nn.functional.relu(x, inplace=True)
+    torch.sub(x, 1, out=x)
+    x[:] = x * 3
+    y = x.flatten()
+    y.add_(1)
+    return y * 2 + x.sum()
+
+
+def through_two_views(x):
+    y = x[:, 1:]
+    y.mul_(2)
+    x.mul_(2)
+    y.reshape(-1).add_(1)
+    x.flatten().add_(1)
+    return x + y.sum()
+
+
+def with_its_dimensions_swapped(x):
+    y = x.clone()
+    y.t().mul_(3)
+    y.t_()
+    flat = y.flatten()
+    flat.add_(1)
+    return x.add_(1) * 2 + flat.sum() + y.sum()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(scaled_then_filled, added_then_written, copied_then_written),
+        *(by_a_function_then_written, through_two_views, with_its_dimensions_swapped),
+    ],
+)
+def test_what_is_written_keeps_its_strides(function):
+    """Or else what flattens it later is a view of it, where eager PyTorch copies."""
+    fused = fusekit.fuse(function)
+    gaps, steps = torch.randn(3, 19)[:, 1:-2], torch.randn(8, 6)[::2, ::2]
+    for given in (gaps, steps, torch.randn(4, 3).t(), torch.randn(3, 4)):
+        memory = [torch.zeros(128) for _ in range(2)]
+        ours, theirs = (x.as_strided(given.shape, given.stride(), 1) for x in memory)
+        ours.copy_(given)
+        theirs.copy_(given)
+        found, expected = fused(ours), function(theirs)
+        assert fused.explain(given).fused
+        torch.testing.assert_close(found, expected)
+        assert found.stride() == expected.stride()
+        torch.testing.assert_close(*memory)
+
+
 def the_argument_under_other_strides(x):
     y = torch.as_strided(x, (2, 2), (4, 1))
     y.mul_(2)

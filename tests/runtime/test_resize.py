@@ -97,6 +97,13 @@ def test_a_thousand_batch_sizes_make_one_kernel() -> None:
 W = torch.randn(3, 3)
 
 
+class Eight:
+    """A number that is no `int`, as those of other packages are."""
+
+    def __index__(self) -> int:
+        return 8
+
+
 @pytest.mark.parametrize(
     "function",
     [
@@ -167,6 +174,10 @@ def test_arguments_that_are_not_contiguous_share_a_capture() -> None:
         lambda x: x[:, :2].flatten() * 2,
         lambda x: x.reshape(-1, 3) is x or x * 2,
         lambda x: x.narrow(0, 0, 8) * 2,
+        lambda x: x.narrow(0, 0, Eight()) * 2,
+        lambda x: x.narrow(0, -3, 2) * 2,
+        lambda x: torch.narrow(x, dim=0, start=-6, length=6) * 2,
+        lambda x: (x * 2)[4:-1:2].squeeze(0) + 1,
         lambda x: torch.nn.functional.interpolate(x[None], size=8)[0] * 2,
     ],
 )
@@ -174,6 +185,16 @@ def test_what_a_size_decides_is_found_anew(function: object) -> None:
     fused = fusekit.fuse(function)
     for n in (8, 7, 6, 9, 10, 12, 16, 11, 1, 3, 0, 2, 8):
         assert_does_as_eager(fused, torch.randn(n, 3))
+
+
+def test_a_number_that_is_an_argument_may_lie_beyond_the_end() -> None:
+    fused = fusekit.fuse(lambda x, n: x.narrow(0, 0, n) * 2)
+    for size in (8, 12, 5, 8, 7):
+        if size < 8:
+            with pytest.raises(RuntimeError, match="exceeds dimension size"):
+                fused(torch.randn(size), 8)
+        else:
+            assert not misfit(fused, torch.randn(size), 8)
 
 
 def test_an_operand_that_is_no_longer_another() -> None:

@@ -19,7 +19,7 @@ from fusekit.ir import Graph
 from fusekit.runtime.program import build
 from fusekit.runtime.resize import layouts_of, pattern_of, template_of
 from fusekit.runtime.sizes import MisfitError
-from tests.agreement import run_quietly
+from tests.agreement import has_same_strides, run_quietly
 from tests.graph_programs import Program, compiled, programs
 
 EXAMPLES = int(os.environ.get("FUSEKIT_TEST_EXAMPLES", "200"))
@@ -72,6 +72,8 @@ torch.softmax({x}, {d})|{x}.contiguous()|{x}.reshape(-1, {k})|{x}.flatten()|{x}.
 torch.nn.functional.linear({x}, {y})|{x}.repeat(1, {k})|{x}.unflatten(0, ({k}, -1))|{x}.tril()
 {x}.flatten({d})|{x}[:, None].flatten(1)|torch.stack([{x}, {y}]).flatten(end_dim=-2)
 {x}.reshape({k}, -1)|torch.reshape({x}, (-1,))|{x}[None].reshape(-1, 2, {k})|{x}.t().flatten()
+{x}.narrow({d}, -{k}, 1)|{x}[..., {k}:-1:2]|{x}[:-{k}].squeeze({d})|{x}.movedim({d}, 0)|{x}[-1]
+torch.cat([{x}[{k}:], {x}[:{k}]])|torch.cat({x}.split({k}, {d})[::-1], {d})|{x}.select({d}, -{k})
 torch.cat([{x}[:, :{k}], {y}], 0)|{x}.diagonal()|{x}.roll({k}, 0)|{x}.cumsum({d})|{x}.swapaxes(0, 1)
 {x} + {y}|{x} * 2 + 1|torch.relu({x})|{x} - {y}.t()|{x} * {y}[0]|torch.where({x} > 0, {x}, {y})"""
 
@@ -130,6 +132,28 @@ def test_the_graph_of_a_program_that_moves_dimensions(
         again = build(found, 64)
         if len(again.kernels) == len(made.kernels):
             assert kinds == {call.binding.args for call in again.kernels}
+
+
+@hypothesis.settings(
+    max_examples=max(EXAMPLES // 4, 1),
+    deadline=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+@hypothesis.given(shaping())
+def test_a_sequence_of_sizes_gives_what_eager_does(
+    drawn: tuple[str, list[list[torch.Tensor]]],
+) -> None:
+    text, calls = drawn
+    function = compiled(text)
+    fused = fusekit.fuse(compiled(text))
+    for given in calls:
+        wanted, expected = run_quietly(function, given)
+        status, found = run_quietly(fused, given)
+        assert status == wanted, found
+        for ours, theirs in zip(found, expected, strict=True) if status == "ok" else ():
+            assert ours.shape == theirs.shape
+            assert has_same_strides(ours, theirs)
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3, equal_nan=True)
 
 
 @hypothesis.settings(
