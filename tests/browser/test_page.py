@@ -103,6 +103,26 @@ def test_tabs_copying_zoom_and_folding(open_file, chromium):
     assert not found.page.locator(".fk-user pre").is_visible()
 
 
+def test_the_titles_of_all_parts_look_alike(open_file):
+    found = open_file(page(models.gated_mlp()))
+    styles = found.page.eval_on_selector_all(
+        ".fk-sec > summary > b",
+        "all => all.map(e => [getComputedStyle(e).color, getComputedStyle(e).fontWeight].join())",
+    )
+    assert len(styles) >= 4
+    assert len(set(styles)) == 1
+
+
+def test_where_the_bar_of_the_code_breaks_its_buttons_stay_together(open_file):
+    found = open_file(page(models.gated_mlp()))
+    for width in range(560, 1300, 60):
+        found.page.set_viewport_size({"width": width, "height": 900})
+        mode = found.page.get_by_role("button", name="Diff", exact=True).bounding_box()
+        copy = found.page.locator(".fk-generated .fk-copy").bounding_box()
+        assert copy["y"] == pytest.approx(mode["y"], abs=2)
+        assert 0 < copy["x"] - mode["x"] - mode["width"] < 12
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("make", [models.lstm_cell, models.gated_mlp, models.noisy_relu])
 def test_themes_and_fit(open_file, make, scheme):
