@@ -229,6 +229,20 @@ def test_operators_that_make_integers_are_taken_as_they_came_out() -> None:
     assert all(node.fused is not None and node.fused.worst > 0 for node in products)
 
 
+def test_what_makes_integers_that_nothing_reads_is_exact_in_the_reference() -> None:
+    torch.manual_seed(1)
+    x = torch.randn(30, 20)
+    found = rounding(lambda x: torch.tanh(torch.sort(torch.sigmoid(x * 1.5), -1).values), x)
+    assert found.exact_calls
+    (call,) = [node for node in found.nodes if node.kind == "call"]
+    exact = torch.sort(torch.sigmoid(x.double() * 1.5), -1).values
+    expected = ulps(torch.sort(torch.sigmoid(x * 1.5), -1).values, exact)
+    assert call.eager is not None
+    assert call.eager.worst == pytest.approx(expected.max())
+    assert call.fused is not None
+    assert call.fused.worst > 0
+
+
 def test_large_operators_between_kernels_are_taken_as_they_came_out() -> None:
     x = torch.randn(1, 1).expand(6000, 6000)
     found = rounding(lambda x: (x * 2).sum() + x, x, limit=64)
