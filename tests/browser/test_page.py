@@ -154,6 +154,15 @@ def test_themes_and_fit(open_file, make, scheme):
     )
 
 
+def test_long_names_stay_in_their_boxes(open_file):
+    model = models.lstm_cell()
+    for at, name in enumerate(("an_argument_whose_name_goes_on", "m" * 40, "WWWWWWWW", "momentum")):
+        model["graph"]["nodes"][at]["label"] = name
+    found = open_file(page(model))
+    assert "…" in "".join(texts(found, ".fk-node .fk-label"))
+    assert outside(found) == []
+
+
 def outside(found) -> list[str]:
     """Return texts that stick out of their boxes in the picture, as this browser draws them."""
     return found.page.evaluate("""() => [...document.querySelectorAll('.fk-node, .fk-badge')]
