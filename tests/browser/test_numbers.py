@@ -130,6 +130,7 @@ def test_columns_stand_under_their_heads(opened):
         rows = page.eval_on_selector_all(f"{panel} table tr", places)
         assert len(rows) >= 2
         assert all(row == rows[0] for row in rows)
+    assert page.locator(".fk-duet > .fk-scroll").evaluate("e => e.scrollWidth <= e.clientWidth")
 
 
 def test_the_play_head_of_the_duet(opened):
