@@ -162,6 +162,11 @@ class Reason(enum.Enum):
         "an operator raised, in a function that writes to its arguments",
         "PyTorch ran the call again, so that arguments are as it leaves them",
     )
+    FAULT = (
+        "FK0311",
+        "a fault in fusekit itself",
+        "please report it, with the detail and the function",
+    )
 
     def __init__(self, code: str, sentence: str, hint: str) -> None:
         """Name the three parts of the value."""

@@ -39,8 +39,11 @@ Geometry = tuple[tuple[int, ...], tuple[int, ...], int]
 _SAME_MEMORY = frozenset({"aten._unsafe_view", "aten._reshape_alias"})
 """Views whose schema does not say so."""
 
-_NOT_STRIDES = frozenset({"aten.as_strided", "aten.view_as_real", "aten.view_as_complex"})
-"""Views that depend on more than their argument's strides, or change the dtype."""
+_NOT_STRIDES = frozenset(
+    f"aten.{name}"
+    for name in ("as_strided", "view_as_real", "view_as_complex", "_conj", "_neg_view")
+)
+"""Views that depend on more than their argument's strides, or change what its bits mean."""
 
 
 _is_alias_of: Callable[[torch.Tensor, torch.Tensor], bool] = torch._C._is_alias_of  # type: ignore[attr-defined]  # noqa: SLF001  no public spelling

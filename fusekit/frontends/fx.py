@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils import _pytree as pytree
 
 from fusekit.errors import FusionDeclined
-from fusekit.frontends.calls import UnknownTensorError, repeat_view
+from fusekit.frontends.calls import UnknownTensorError
 from fusekit.frontends.fake import Fakes
 from fusekit.frontends.free import Free, free_variables
 from fusekit.frontends.lines import line_of
@@ -29,9 +29,9 @@ from fusekit.frontends.record import Record
 from fusekit.frontends.rehearsal import Identities, MutationError
 from fusekit.frontends.scalars import ScalarTrace, concrete
 from fusekit.frontends.scripted import optimising
-from fusekit.frontends.strides import is_apart
 from fusekit.frontends.trace import DISPATCHING, Tracer
-from fusekit.ir import Graph, GraphBuilder, Loc, Node
+from fusekit.frontends.writes import check_writes, view_in_place
+from fusekit.ir import Graph, GraphBuilder, Loc
 from fusekit.locks import Undisturbed
 from fusekit.specs import Decline, Reason
 
@@ -153,6 +153,10 @@ _CONSTANTS = (
 """What a function may return beside tensors: the same object at every call."""
 
 
+_COMPRESSED = (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+"""Layouts of which torch's own guard ends the process."""
+
+
 class _Writes(enum.Enum):
     """What becomes of a function's writes into its arguments."""
 
@@ -223,6 +227,8 @@ class _Attempt:
         if isinstance(real, FakeTensor) or type(real) not in (torch.Tensor, torch.nn.Parameter):
             detail = f"an argument is a {type(real).__name__}"
             raise FusionDeclined(Decline(Reason.LAYOUT, detail))
+        if real.layout in _COMPRESSED:
+            raise FusionDeclined(Decline(Reason.LAYOUT, f"an argument is {real.layout}"))
         fake = self.fakes.like(real)
         value_id = self.record.new_input(fake)
         self.sources[value_id] = source
@@ -302,7 +308,12 @@ class _Attempt:
         self._check_writes()
         if writes:
             written = {value: target for target, value in writes}
-            found = tuple(self._in_place(item, written) for item in found)
+            found = tuple(
+                item
+                if item.value is None
+                else Result(value=view_in_place(self.builder, item.value, written))
+                for item in found
+            )
         outputs = [item.value for item in found if item.value is not None]
         graph = self.builder.finish([*outputs, *(value for _, value in writes)])
         _check_traps(graph)
@@ -344,33 +355,16 @@ class _Attempt:
     def _check_writes(self) -> None:
         """Every write has been found, and can be repeated by a copy."""
         targets = {target for target, _ in self.record.writes}
-        found = {self.sources[target].leaf for target in targets}
+        leaves = {value: source.leaf for value, source in self.sources.items()}
+        found = {leaves.get(target) for target in targets}
         if any(is_written and i not in found for i, is_written in enumerate(self.written)):
             detail = "an argument is changed in a way that functionalisation does not see"
             raise FusionDeclined(Decline(Reason.MUTATION, detail))
-        for target in targets:
-            value = self.builder.values[target]
-            assert value.shape is not None
-            if not is_apart(value.shape, value.dense_strides):
-                detail = "a tensor whose elements share memory is written"
-                raise FusionDeclined(Decline(Reason.OVERLAP, detail))
-
-    def _in_place(self, item: Result, written: Mapping[int, int]) -> Result:
-        """A view of what is copied into an argument, as a view of that argument."""
-        if item.value is None:
-            return item
-        chain: list[tuple[Node, int]] = []
-        value = item.value
-        while value not in written:
-            node = self.builder.maker(value)
-            if node is None or node.op != "view":
-                return item
-            chain.append((node, node.outputs.index(value)))
-            value = node.inputs[0]
-        value = written[value]
-        for node, position in reversed(chain):
-            value = repeat_view(self.builder, node, value)[position]
-        return Result(value=value)
+        layouts = {x.layout for x in self.leaves if isinstance(x, torch.Tensor)}
+        if targets and layouts != {torch.strided}:
+            detail = "an argument is written, and another may share its memory"
+            raise FusionDeclined(Decline(Reason.LAYOUT, detail))
+        check_writes(self.builder, targets, leaves)
 
     def _tensor_result(self, item: torch.Tensor) -> Result:
         if not self.record.names.knows(item):

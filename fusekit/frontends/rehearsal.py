@@ -22,6 +22,7 @@ from fusekit.frontends.calls import is_view, map_leaves, map_tensors, name_of, t
 from fusekit.frontends.fake import is_supported
 from fusekit.frontends.lines import user_line
 from fusekit.frontends.scalars import concrete
+from fusekit.frontends.strides import is_apart
 from fusekit.ir import Loc
 from fusekit.specs import Decline, Reason
 
@@ -53,9 +54,11 @@ class Rehearsal:
         """Views whose elements stand for several others', and views of these."""
 
     def see(self, func: Any, args: tuple[Any, ...], made: Any) -> None:
-        """Take note of a view that repeats elements, as expand does."""
-        if func is torch.ops.aten.expand.default:
-            repeats = made.numel() > args[0].numel() or self._repeats(args[0])
+        """Take note of a view that repeats elements, as expand and unfold do."""
+        if func is torch.ops.aten.unfold.default:  # of which torch's inverse drops the rest
+            repeats = True
+        elif func in _REPEATING:
+            repeats = not is_apart(made.shape, made.stride()) or self._repeats(args[0])
         else:
             repeats = bool(self._repeated) and is_view(func) and self._repeats(args[0])
         if repeats:
@@ -93,9 +96,12 @@ class Rehearsal:
         return _memory(fake) in self._written
 
 
+_REPEATING = frozenset((torch.ops.aten.expand.default, torch.ops.aten.as_strided.default))
+
+
 def _through_repeats(func: Any) -> Decline:
-    detail = "it is a view of an expanded tensor, so that other elements change with it"
-    advice = "write to the tensor that was expanded"
+    detail = "what it writes to has several elements in one place"
+    advice = "write to the tensor that it is a view of"
     return Decline(Reason.MUTATION, detail, str(func), user_line(), advice)
 
 
@@ -129,6 +135,7 @@ class Identities(TorchFunctionMode):
     torch wraps what `x.type_as(x)` returns anew, and the wrappers then miss each other's writes.
     What expands nothing is a plain view, through which a write is exact. What adds dimensions
     of one element is a view, too, though its schema hides that, and torch forgets what it is of.
+    Of other views whose schema hides it, as some that einsum returns, nothing can be made.
     """
 
     def __torch_function__(
@@ -145,12 +152,18 @@ class Identities(TorchFunctionMode):
         if func in _EXPANDING:
             view = args[0][(None,) * (made.dim() - args[0].dim())]
             return view if view.shape == made.shape else made
-        given = {id(_wrapped(x)): x for x in tensors_in(args) if _is_wrapper(x)}
+        given = [x for x in tensors_in(args) if _is_wrapper(x)]
         if not given:
             return made
+        by_wrapped = {id(_wrapped(x)): x for x in given}
 
         def original(tensor: torch.Tensor) -> torch.Tensor:
-            return given.get(id(_wrapped(tensor)), tensor) if _is_wrapper(tensor) else tensor
+            if not _is_wrapper(tensor):
+                return tensor
+            found: torch.Tensor = by_wrapped.get(id(_wrapped(tensor)), tensor)
+            if any(_is_hidden_view(found, x) for x in given):
+                raise FusionDeclined(_through_hidden_view(func))
+            return found
 
         if isinstance(made, torch.Tensor):
             return original(made)
@@ -170,5 +183,20 @@ def _wrapped(tensor: torch.Tensor) -> Any:
     return torch._from_functional_tensor(tensor)  # noqa: SLF001  no public spelling
 
 
+def _is_hidden_view(tensor: torch.Tensor, base: torch.Tensor) -> bool:
+    """True if both are in one memory, and functionalisation does not know."""
+    shares = _memory(_wrapped(tensor)) == _memory(_wrapped(base))
+    return shares and _memory(tensor) != _memory(base)
+
+
+def _through_hidden_view(func: Any) -> Decline:
+    detail = f"{func.__name__} returns a view of its argument here, and something is written"
+    advice = "take that view by transpose, permute, reshape or expand"
+    return Decline(Reason.MUTATION, detail, loc=user_line(), advice=advice)
+
+
 def _memory(fake: torch.Tensor) -> int:
+    """What tells memories apart; a tensor that is not strided has its own."""
+    if fake.layout is not torch.strided:
+        return id(fake)
     return int(fake.untyped_storage()._cdata)  # noqa: SLF001  what tells storages apart on "meta"

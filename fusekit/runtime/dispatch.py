@@ -36,7 +36,7 @@ from fusekit.runtime.history import Recorder
 from fusekit.runtime.labels import Labels
 from fusekit.runtime.plan import MISS, Plan, make_plan, recording
 from fusekit.runtime.program import Program, build
-from fusekit.runtime.reasons import exhausted
+from fusekit.runtime.reasons import EXHAUSTION, exhausted, refusal
 from fusekit.runtime.recent import Recent, Run
 from fusekit.runtime.renewed import renewed
 from fusekit.runtime.resize import layouts_of, pattern_of, template_of
@@ -196,7 +196,7 @@ class Dispatcher:
         call = call_of(args, kwargs)
         try:
             entry = self._found(call)
-        except (MemoryError, RecursionError, OSError) as error:
+        except EXHAUSTION as error:
             return self.eager(args, kwargs, exhausted(error))
         if entry.decline is not None or entry.run is None:
             return self.eager(args, kwargs, entry.decline or Decline(Reason.CAPTURE))
@@ -250,9 +250,9 @@ class Dispatcher:
         try:
             program, captured, held = self._program(call, key)
             entry = self._entry(program, call, held)
-        except FusionDeclined as declined:
+        except Exception as error:  # noqa: BLE001  no fault of ours fails a program
             pinned = tuple((i, x) for i, x in enumerate(leaves) if isinstance(x, int | float))
-            entry = Entry(None, declined.decline, program, pinned)
+            entry = Entry(None, refusal(error, self.name), program, pinned)
             guards, outside = conditions(program, leaves)[1:] if program else ((), ())
         else:
             guards, outside = entry.guards, entry.outside

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import traceback
+import warnings
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+import torch
+
+from fusekit import events
+from fusekit.errors import (
+    CompileError,
+    EngineUnavailableError,
+    FusionDeclined,
+    PlanRefused,
+    UsageError,
+)
+from fusekit.frontends.lines import user_line
 from fusekit.frontends.seeds import is_seed
 from fusekit.ir import Node
 from fusekit.runtime.program import Program
 from fusekit.specs import Decline, Reason
 
-__all__ = ["decline_of", "declines", "exhausted", "failure_of", "text_of"]
+__all__ = ["EXHAUSTION", "decline_of", "declines", "exhausted", "failure_of", "refusal", "text_of"]
 
 
 _SEED = "one seed a call, by PyTorch's generator; kernels draw from it"
@@ -32,6 +46,39 @@ def decline_of(obstacles: Mapping[int, Decline], node: Node) -> Decline:
 def exhausted(error: BaseException) -> Decline:
     """What it means that preparing kernels ended in this error, which is none of the function's."""
     return Decline(Reason.EXHAUSTED, text_of(error))
+
+
+EXHAUSTION = (MemoryError, RecursionError, OSError, torch.OutOfMemoryError)
+"""What says that the machine had not enough of something; another call may be spared."""
+
+_RAISED = (*EXHAUSTION, UsageError, EngineUnavailableError, PlanRefused, CompileError)
+"""What preparing a call raises on purpose."""
+
+
+def refusal(error: Exception, name: str) -> Decline:
+    """Why PyTorch serves the calls of `name` whose preparation ended in this error.
+
+    Any but those below is a fault of fusekit's, of which the caller is warned.
+
+    Raises:
+        the error: it is for the caller, or another call may be spared of it.
+        RuntimeWarning: where warnings are errors.
+    """
+    if isinstance(error, FusionDeclined):
+        declined: Decline = error.decline
+        return declined
+    if isinstance(error, _RAISED):
+        raise error
+    frames = traceback.extract_tb(error.__traceback__)
+    if any(frame.filename == events.__file__ for frame in frames):
+        raise error  # a listener's
+    frame = frames[-1]
+    detail = f"{text_of(error)}, in {frame.name} of {Path(frame.filename).name}"
+    message = f"a fault in fusekit, so PyTorch runs {name}: {detail}. Please report it"
+    caller = user_line()
+    file, line = (caller.file, caller.line) if caller else ("<unknown>", 1)
+    warnings.warn_explicit(message, RuntimeWarning, file, line)
+    return Decline(Reason.FAULT, detail)
 
 
 def text_of(error: BaseException) -> str:

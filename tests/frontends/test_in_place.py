@@ -329,3 +329,35 @@ def test_what_has_dimensions_added_sees_later_writes(at_least, shape):
         for one, other in zip((*found, mine), (*expected, eagers), strict=True):
             assert torch.equal(one, other)
             assert one.stride() == other.stride()
+
+
+def the_argument_under_other_strides(x):
+    y = torch.as_strided(x, (2, 2), (4, 1))
+    y.mul_(2)
+    return x + 1, y
+
+
+def what_dropout_returns(x):
+    y, kept = torch.native_dropout(x, 0.5, False)
+    y.add_(1)
+    return y * 2, kept
+
+
+@pytest.mark.parametrize(
+    "function",
+    [the_argument_under_other_strides, what_dropout_returns],
+    ids=lambda function: function.__name__,
+)
+def test_views_that_strides_do_not_express_are_left_to_pytorch(function):
+    given = torch.randn(4, 4)
+    twin = given.clone()
+    fused = fusekit.fuse(function)
+    for ours, theirs in zip(fused(given), function(twin), strict=True):
+        assert torch.equal(ours, theirs)
+        assert memory(ours) == memory(given) or memory(theirs) != memory(twin)
+    assert torch.equal(given, twin)
+    assert [decline.code for decline in fused.explain(given).declined] == ["FK0110"]
+
+
+def memory(tensor):
+    return tensor.untyped_storage().data_ptr()
