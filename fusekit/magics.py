@@ -169,7 +169,9 @@ class FusekitMagics(Magics):
 
     def _register(self, text: str) -> str:
         """Make `text` known to tracebacks and `inspect`; the name it has there."""
-        return str(self.shell.compile.cache(text, self.shell.execution_count))
+        running = getattr(self.shell.displayhook, "exec_result", None)  # the shell's count is ahead
+        number = getattr(running, "execution_count", None) or self.shell.execution_count
+        return str(self.shell.compile.cache(text, number))
 
     def _show(self, flags: argparse.Namespace, outcome: Outcome) -> Any:
         """Display what `flags` ask for; the value of the cell."""

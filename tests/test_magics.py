@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import textwrap
+import traceback
 
 import pytest
 import torch
@@ -509,6 +511,17 @@ def test_the_users_exception_comes_with_the_users_lines(fail, cell):
     assert ", line 3" in shown
     assert "site-packages/torch" not in shown
     assert "meta" not in shown
+
+
+def test_a_traceback_shows_the_line_that_raised_and_the_cells_number(ip, capsys):
+    cell = "%%fuse\nz = x * 2\nw = z @ torch.ones(3, 3)"
+    done = ip.run_cell(cell, store_history=True)
+    assert f"In[{done.execution_count}], line 3\n" in capsys.readouterr().out
+    frames = list(traceback.walk_tb(done.error_in_exec.__traceback__))
+    frame, at = [found for found in frames if found[0].f_code.co_name == "<module>"][-1]
+    # As IPython looks for it in a kernel, where a cell is no file.
+    lines = inspect.getsourcelines(frame)[0]
+    assert lines[at - frame.f_code.co_firstlineno].strip() == "w = z @ torch.ones(3, 3)"
 
 
 def test_exceptions_of_plain_parts_too(fail):

@@ -98,7 +98,12 @@ class Bundles:
                 pending += found[key][0]
         made = (out for node in self._graph.nodes for out in node.outputs)
         rank = {value: number for number, value in enumerate((*self._graph.inputs, *made))}
-        order = sorted(found, key=lambda key: (rank[key[0]], key[1]))
+
+        def place(key: _Key) -> tuple[int, bool, int]:
+            value, number = key  # some of a call's elements come after all of them
+            return rank[value], value in [read for read, _ in found[key][0]], number
+
+        order = sorted(found, key=place)
         at = {key: number for number, key in enumerate(order)}
         bundles: list[Bundle] = []
         stage, last = 0, None

@@ -20,12 +20,14 @@ def rerun(graph: Graph, node: Node) -> Run | None:
     """What runs a call on other numbers, and gives its results by value; None where none can.
 
     It takes all elements of each of the node's inputs, row by row. Not run again is what draws,
-    what only takes memory, and what knows types that the IR does not.
+    what only takes memory, what knows types that the IR does not, and what makes integers that
+    anything reads (the indices of `sort(x).values` are read by nothing).
     """
     func = resolve(str(node.attr("target")))
-    values = [graph.values[i] for i in (*node.inputs, *node.outputs)]
+    read = [i for i in node.outputs if graph.users[i] or i in graph.outputs]
+    values = [graph.values[i] for i in (*node.inputs, *read)]
     is_known = all(value.dtype is not None and value.shape is not None for value in values)
-    makes_floats = is_known and all(graph.dtype(i).is_float for i in node.outputs)
+    makes_floats = is_known and all(graph.dtype(i).is_float for i in read)
     draws = torch.Tag.nondeterministic_seeded in func.tags or is_seed(node)
     if not makes_floats or draws or node.is_allocation or not node.inputs:
         return None

@@ -157,7 +157,10 @@ class Rounding:
                 "The kernels that store every intermediate gave other bits than the call itself."
             )
         if not self.exact_calls:
-            found.append("What PyTorch runs between kernels is taken as it came out, not exactly.")
+            found.append(
+                "What PyTorch runs between kernels is taken as it came out after the fused "
+                "kernels, not exactly: from there on, eager looks farther away than it is."
+            )
         return found
 
 

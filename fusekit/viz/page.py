@@ -148,8 +148,9 @@ def _graph_section(model: Model) -> str:
 def _figure(model: Model, drawn: Picture, clock: Clock) -> str:
     note = f"{escape(drawn.note)}. " if drawn.note else ""
     if not drawn.svg:
-        text = f'<pre class="fk-layers">{escape(layers(model))}</pre>' if drawn.note else ""
-        return f'<p class="fk-note">{note}</p>{text}'
+        text = escape(layers(model)) if drawn.note else ""
+        listed = f'<pre class="fk-layers">{text}</pre>' if text else ""
+        return f'<p class="fk-note">{note}</p>{listed}'
     # A wide picture scrolls: shrunk to the column, nobody could read it.
     style = f' style="min-width:{drawn.width * 7 // 10}px"' if drawn.width > 1100 else ""
     data = escape(picture_data(model, clock=clock), quote=False).replace("'", "&#39;")

@@ -99,7 +99,10 @@ def seam_codes(model: Model) -> list[str]:
 
 def summary(model: Model) -> str:
     """The headline: structure and bytes, never times, so that it is the same on every machine."""
-    totals, seams = model["totals"], model["seams"]
+    totals, seams, declined = model["totals"], model["seams"], model["declined"]
+    codes = " ".join(sorted({visible(item["code"]) for item in declined}))
+    if declined and not model["graph"]["nodes"]:
+        return f"{plural(totals['groups'], 'group')} · not fused: PyTorch runs the call [{codes}]"
     parts = [
         plural(totals["groups"], "group"),
         f"{plural(totals['launches'], 'launch')} (eager {totals['eager_launches']})",
@@ -108,9 +111,8 @@ def summary(model: Model) -> str:
     if seams:
         codes = " ".join(visible(code) for code in seam_codes(model))
         parts.append(f"{plural(len(seams), 'seam')} [{codes}]")
-    elif model["declined"]:
-        codes = " ".join(sorted({visible(item["code"]) for item in model["declined"]}))
-        parts.append(f"{len(model['declined'])} declined [{codes}]")
+    elif declined:
+        parts.append(f"{sum(bool(item['op']) for item in declined) or 1} declined [{codes}]")
     return " · ".join(parts)
 
 

@@ -10,7 +10,7 @@ import torch
 import fusekit
 from fusekit.bench import Settings
 from fusekit.bench.trying import trials as trials_
-from fusekit.bench.trying.agreement import agreement
+from fusekit.bench.trying.agreement import Agreement, agreement
 from fusekit.bench.trying.targets import targets
 from fusekit.errors import PlanRefused, UsageError
 
@@ -152,6 +152,7 @@ def test_agreement_with_eager():
     near = x.clone()
     near[0] = torch.nextafter(near[0], torch.tensor(2.0))
     assert agreement(near, x).ulp == 1
+    assert str(agreement(near, x)) == "1 ulp"
     near[0] = 1.001
     found = agreement(near, x)
     assert not found.holds
@@ -171,3 +172,9 @@ def test_agreement_with_eager():
         assert said in str(agreement(other, x))
     assert agreement((1, float("nan")), (1, float("nan"))).holds
     assert not agreement(1, 1.0).holds
+
+
+def test_large_errors_are_written_out():
+    assert str(Agreement(ulp=32_768.4)) == "32,768 ulp"
+    assert str(Agreement(ulp=1.25)) == "1.25 ulp"
+    assert str(Agreement(ulp=5000.0, complaint="other shapes")) == "other shapes"

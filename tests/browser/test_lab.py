@@ -6,6 +6,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from fusekit.viz import FusionView
+from tests.browser.conftest import CURRENT
 from tests.viz import models
 
 pytestmark = pytest.mark.browser
@@ -149,6 +150,26 @@ def test_choices_made_while_it_runs_are_run_afterwards_the_last_one_only(noteboo
     page.get_by_text("lstm_cell at 65536 on cpp").wait_for()
     page.wait_for_selector(".fk-live:not([data-busy])")
     assert found.py("session.asked") == "[(1048576, 'cpp'), (65536, 'cpp')]"
+
+
+def test_a_kernel_that_is_restarted_leaves_nothing_waiting(notebook):
+    found = notebook.open(LIVE).run_all()
+    page = found.page
+    page.wait_for_selector(".fk-live[data-state=ready] .fk-view[data-fk-ready] svg")
+    page.locator(".fk-panel > summary").click()
+    page.get_by_label("word").fill("slow")
+    page.get_by_role("button", name="say").click()
+    page.get_by_text("naps").wait_for()
+    page.evaluate(f"() => {{ {CURRENT} k.restart(); }}")
+    panel = page.locator(".fk-panel")
+    panel.get_by_text("The kernel that answered here has ended: run the cell again.").wait_for()
+    assert panel.get_attribute("aria-busy") is None
+    page.wait_for_function(f"() => {{ {CURRENT} return k?.status === 'idle'; }}")
+    page.get_by_role("button", name="say").click()
+    assert panel.get_by_text("The kernel that answered here has ended").count() == 1
+    page.get_by_role("combobox", name="engine").select_option("cpp")
+    page.locator(".fk-controls").get_by_text("has ended: run the cell again").wait_for()
+    assert page.locator(".fk-live[data-busy]").count() == 0
 
 
 def test_two_views_of_one_live_widget(notebook):

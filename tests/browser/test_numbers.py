@@ -119,6 +119,20 @@ def test_rounding_marks_where_fused_and_eager_part(opened):
     opened.theme("JupyterLab Light")
 
 
+def test_columns_stand_under_their_heads(opened):
+    page = opened.page
+    page.locator(".fk-panel[data-panel=ladder] > summary").click()
+    page.get_by_role("button", name="measure this step").click()
+    unfold(page, DUET)
+    for panel in (".fk-panel[data-panel=ladder]", DUET):
+        page.wait_for_selector(f"{panel} tbody td")
+        places = "rows => rows.map(row => [...row.cells].map(e => e.getBoundingClientRect().x))"
+        rows = page.eval_on_selector_all(f"{panel} table tr", places)
+        assert len(rows) >= 2
+        assert all(row == rows[0] for row in rows)
+    assert page.locator(".fk-duet > .fk-scroll").evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
 def test_the_play_head_of_the_duet(opened):
     page = opened.page
     unfold(page, DUET)

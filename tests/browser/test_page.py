@@ -103,6 +103,26 @@ def test_tabs_copying_zoom_and_folding(open_file, chromium):
     assert not found.page.locator(".fk-user pre").is_visible()
 
 
+def test_the_titles_of_all_parts_look_alike(open_file):
+    found = open_file(page(models.gated_mlp()))
+    styles = found.page.eval_on_selector_all(
+        ".fk-sec > summary > b",
+        "all => all.map(e => [getComputedStyle(e).color, getComputedStyle(e).fontWeight].join())",
+    )
+    assert len(styles) >= 4
+    assert len(set(styles)) == 1
+
+
+def test_where_the_bar_of_the_code_breaks_its_buttons_stay_together(open_file):
+    found = open_file(page(models.gated_mlp()))
+    for width in range(560, 1300, 60):
+        found.page.set_viewport_size({"width": width, "height": 900})
+        mode = found.page.get_by_role("button", name="Diff", exact=True).bounding_box()
+        copy = found.page.locator(".fk-generated .fk-copy").bounding_box()
+        assert copy["y"] == pytest.approx(mode["y"], abs=2)
+        assert 0 < copy["x"] - mode["x"] - mode["width"] < 12
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("make", [models.lstm_cell, models.gated_mlp, models.noisy_relu])
 def test_themes_and_fit(open_file, make, scheme):
@@ -122,6 +142,7 @@ def test_themes_and_fit(open_file, make, scheme):
             "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
         ), width
         assert outside(found) == [], width
+        assert crowded(found) == [], width
     found.page.set_viewport_size({"width": 1280, "height": 1700})
     found.shot(f"{make.__name__}-{scheme}", ".fk-view")
     found.page.get_by_role("button", name="theme").click()
@@ -132,6 +153,23 @@ def test_themes_and_fit(open_file, make, scheme):
             "light": "rgb(21, 24, 28)",
         }[scheme]
     )
+
+
+def crowded(found) -> list[str]:
+    """Return the cells of the table of times whose text sticks out, or is broken inside a word."""
+    return found.page.evaluate("""() => [...document.querySelectorAll('.fk-times tbody :is(th,td)')]
+        .filter(e => e.scrollWidth > e.clientWidth + 1 ||
+            (e.matches('th') && e.getClientRects().length && e.clientHeight > 40))
+        .map(e => e.textContent)""")
+
+
+def test_long_names_stay_in_their_boxes(open_file):
+    model = models.lstm_cell()
+    for at, name in enumerate(("an_argument_whose_name_goes_on", "m" * 40, "WWWWWWWW", "momentum")):
+        model["graph"]["nodes"][at]["label"] = name
+    found = open_file(page(model))
+    assert "…" in "".join(found.page.locator(".fk-node .fk-label").all_text_contents())
+    assert outside(found) == []
 
 
 def outside(found) -> list[str]:

@@ -229,6 +229,33 @@ def test_operators_that_make_integers_are_taken_as_they_came_out() -> None:
     assert all(node.fused is not None and node.fused.worst > 0 for node in products)
 
 
+@pytest.mark.parametrize("call", [lambda h: h @ h, lambda h: torch.sort(h, -1).values])
+def test_some_elements_of_a_call_are_compared(call: Callable[..., Any]) -> None:
+    x = torch.randn(40, 40)
+    found = rounding(lambda x: torch.tanh(call(torch.sigmoid(x * 1.5))) + x, x, limit=100)
+    assert found.exact_calls
+    assert found.scope() == "100 of 1,600 elements, evenly spaced"
+    whole = rounding(lambda x: torch.tanh(call(torch.sigmoid(x * 1.5))) + x, x)
+    for some, every in zip(found.nodes, whole.nodes, strict=True):
+        assert some.eager is not None
+        assert every.eager is not None
+        assert some.eager.worst <= every.eager.worst
+
+
+def test_what_makes_integers_that_nothing_reads_is_exact_in_the_reference() -> None:
+    torch.manual_seed(1)
+    x = torch.randn(30, 20)
+    found = rounding(lambda x: torch.tanh(torch.sort(torch.sigmoid(x * 1.5), -1).values), x)
+    assert found.exact_calls
+    (call,) = [node for node in found.nodes if node.kind == "call"]
+    exact = torch.sort(torch.sigmoid(x.double() * 1.5), -1).values
+    expected = ulps(torch.sort(torch.sigmoid(x * 1.5), -1).values, exact)
+    assert call.eager is not None
+    assert call.eager.worst == pytest.approx(expected.max())
+    assert call.fused is not None
+    assert call.fused.worst > 0
+
+
 def test_large_operators_between_kernels_are_taken_as_they_came_out() -> None:
     x = torch.randn(1, 1).expand(6000, 6000)
     found = rounding(lambda x: (x * 2).sum() + x, x, limit=64)

@@ -239,7 +239,9 @@ def test_layers_follow_data_flow():
 
 def test_nothing_to_draw():
     assert picture(new_model("f")).note == "there is nothing to draw"
-    assert "there is nothing to draw" in FusionView(new_model("f"))._repr_mimebundle_()["text/html"]
+    shown = FusionView(new_model("f"))._repr_mimebundle_()["text/html"]
+    assert "there is nothing to draw" in shown
+    assert '<pre class="fk-layers">' not in shown
 
 
 def test_a_wide_picture_scrolls_where_nothing_but_the_picture_is_left():

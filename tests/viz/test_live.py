@@ -105,6 +105,20 @@ def test_a_slow_panel_reports_and_can_be_stopped(live):
     live._asked(live, {"cancel": "no such panel"}, [])
 
 
+def test_a_panel_that_waits_for_another_says_so_and_can_be_stopped_at_once(live):
+    first = {"panel": "echo", "number": 1, "fields": {"pinned": "", "word": "slow"}}
+    live._asked(live, first, [])
+    live._asked(live, {"panel": "other", "number": 2, "fields": {"pinned": ""}}, [])
+    live._asked(live, {"cancel": "other"}, [])
+    second = [each for each in live.sent if each["panel"] == "other"]
+    assert "waiting for what was asked before" in second[0]["progress"]["said"]
+    assert "stopped" in second[-1]["html"]
+    assert not any("html" in each for each in live.sent if each["panel"] == "echo")
+    live._asked(live, {"cancel": "echo"}, [])
+    live.wait()
+    assert len([each for each in live.sent if each["panel"] == "other"]) == 2
+
+
 def test_seams_have_times_once_the_bandwidth_is_known(session, monkeypatch):
     live = FusionView(models.gated_mlp(), live=session).live()
     live.sent = []

@@ -200,6 +200,12 @@ def test_the_extent_is_a_slider_over_powers_of_two_and_its_own(asked):
         asked(extent="0")
 
 
+def test_what_cannot_be_read_leaves_the_form_as_it_is(asked):
+    page = asked(change="mul_1 <b>")
+    assert "'mul_1 <b>' is no change of a plan" in text_of(page)
+    assert 'name="change" value="mul_1 &lt;b&gt;"' in page
+
+
 def test_the_extent_as_it_is_changes_nothing(asked):
     page = asked(extent="16", fast="off", **{"try": "1"})
     assert "1: fast off" in page

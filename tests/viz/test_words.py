@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fusekit.viz.code.source import user_html
+from fusekit.viz.decisions.seams import why_headline
 from fusekit.viz.words import (
     bytes_text,
     plural,
@@ -64,6 +66,23 @@ def test_summary_has_structure_and_no_time():
     refused = models.noisy_relu()
     refused["seams"] = []
     assert summary(refused).endswith("3 declined [FK0101 FK0103 FK0110]")
+    refused["declined"][0]["op"] = ""  # all of the function
+    assert summary(refused).endswith("2 declined [FK0101 FK0103 FK0110]")
+    refused["graph"]["nodes"] = []
+    said = "not fused: PyTorch runs the call [FK0101 FK0103 FK0110]"
+    assert summary(refused).endswith(f" · {said}")
+    assert "launch" not in summary(refused)
+
+
+def test_the_function_is_no_operator_and_has_no_name():
+    refused = models.noisy_relu()
+    assert why_headline(refused).endswith("3 operators left to PyTorch")
+    refused["declined"] = refused["declined"][:1]
+    refused["declined"][0]["op"] = ""
+    assert why_headline(refused).endswith("the function left to PyTorch")
+    assert f"▲ {refused['declined'][0]['code']}  {refused['declined'][0]['reason']}" in user_html(
+        refused
+    )
 
 
 def test_sentence_says_what_the_picture_shows():

@@ -92,7 +92,7 @@ class Sweep:
         counts = ", ".join(f"{outcomes.count(o)} {o}" for o in dict.fromkeys(outcomes))
         begins = self.faster_from
         if begins is None:
-            return f"not faster throughout ({counts})"
+            return f"no size from which fused is always faster ({counts})"
         return f"faster from size {begins} on ({counts})"
 
     @property

@@ -50,7 +50,8 @@ class Agreement:
 
     def __str__(self) -> str:
         """`0 ulp`, `1.5 ulp`, or the complaint."""
-        return self.complaint or f"{self.ulp:.3g} ulp"
+        digits = ",.0f" if self.ulp >= 1000 else ".3g"
+        return self.complaint or f"{self.ulp:{digits}} ulp"
 
 
 def agreement(ours: Any, theirs: Any, wide: Any = None) -> Agreement:

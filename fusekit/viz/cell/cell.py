@@ -318,6 +318,8 @@ class _Run:
             statements, set(self.namespace), self.is_argument, wishes.out, value=last
         )
         function = self.execute([made.definition], {})[made.definition.name]
+        # Tracebacks show these lines as they show any cell's: the user wrote no function.
+        function.__code__ = function.__code__.replace(co_name="<module>", co_qualname="<module>")
         lines = self.text.splitlines()[only.lineno - 1 : end_line(statements)]
         set_user_text(function, UserText("\n".join(lines), only.lineno))
         args = tuple(self.namespace[name] for name in made.parameters)

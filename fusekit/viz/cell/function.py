@@ -63,6 +63,7 @@ def function_of(
     definition = ast.parse(f"def cell({', '.join(parameters)}): pass").body[0]
     assert isinstance(definition, ast.FunctionDef)
     _place(definition, body[0])
+    definition.lineno = 1  # with its code's name below, tracebacks count lines from the cell's top
     ending = _ending(keys)
     for node in ending:
         _place(node, final)

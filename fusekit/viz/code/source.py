@@ -133,7 +133,8 @@ def user_html(model: Model) -> str:
     remarks: dict[int, list[str]] = {}
     for item in model["declined"]:
         if item["line"] is not None:
-            text = f"{item['code']}  {item['op']}: {item['reason']}"
+            operator = f"{item['op']}: " if item["op"] else ""
+            text = f"{item['code']}  {operator}{item['reason']}"
             remarks.setdefault(item["line"], []).append(text)
 
     def attribute(number: int) -> str:

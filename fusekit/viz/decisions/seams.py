@@ -27,7 +27,9 @@ def why_headline(model: Model) -> str:
         price = bytes_text(sum(seam["bytes"] for seam in model["seams"]))
         parts.append(f"{plural(len(model['seams']), 'seam')}, {price} through memory")
     if model["declined"]:
-        parts.append(f"{plural(len(model['declined']), 'operator')} left to PyTorch")
+        operators = sum(bool(item["op"]) for item in model["declined"])  # else it is all of it
+        left = plural(operators, "operator") if operators else "the function"
+        parts.append(f"{left} left to PyTorch")
     return " · ".join(parts) or "everything fused"
 
 

@@ -25,6 +25,9 @@ from fusekit.viz.words import short
 
 __all__ = ["LiveView"]
 
+_Task = concurrent.futures.Future[None]
+_STOPPED = '<p class="fk-note">stopped</p><button name="again">once more</button>'
+
 
 class LiveView(anywidget.AnyWidget):
     """A widget around a session. The browser asks, one request at a time; Python answers.
@@ -58,7 +61,7 @@ class LiveView(anywidget.AnyWidget):
         self._session = session
         self._running = threading.Lock()
         self._worker = concurrent.futures.ThreadPoolExecutor(1, "fusekit-live")
-        self._progress: dict[str, Progress] = {}
+        self._open: dict[str, tuple[dict[str, Any], Progress, _Task]] = {}
         self._rate: float | None = None
         self.model = model
         super().__init__(
@@ -119,9 +122,12 @@ class LiveView(anywidget.AnyWidget):
         if "rerun" in content:
             self._worker.submit(self._rerun, content)
         elif "panel" in content:
-            self._worker.submit(self._panel, content)
-        elif content.get("cancel") in self._progress:
-            self._progress[content["cancel"]].cancel()
+            self._submit(content)
+        elif content.get("cancel") in self._open:
+            request, progress, task = self._open[content["cancel"]]
+            progress.cancel()
+            if task.cancel():  # it has not begun
+                self._answer(request, html=_STOPPED)
 
     def _rerun(self, request: dict[str, Any]) -> None:
         """It always answers, or the page would wait."""
@@ -130,23 +136,32 @@ class LiveView(anywidget.AnyWidget):
         finally:
             self.send({"done": request["rerun"]})
 
-    def _panel(self, request: dict[str, Any]) -> None:
+    def _submit(self, request: dict[str, Any]) -> None:
+        """Have a panel drawn, once those are that were asked before."""
+        progress = Progress(lambda state: self._answer(request, progress=state))
+        is_waiting = any(not task.done() for _, _, task in self._open.values())
+        task = self._worker.submit(self._panel, request, progress)
+        self._open[request["panel"]] = request, progress, task
+        if is_waiting:
+            said = "waiting for what was asked before"
+            self._answer(request, progress={"done": 0, "total": 0, "said": said})
+
+    def _answer(self, request: dict[str, Any], **answer: Any) -> None:
+        self.send({"panel": request["panel"], "number": request.get("number"), **answer})
+
+    def _panel(self, request: dict[str, Any], progress: Progress) -> None:
         """The same for a panel: its new content, or what went wrong."""
-        name, number = request["panel"], request.get("number")
-        progress = Progress(
-            lambda state: self.send({"panel": name, "number": number, "progress": state})
-        )
-        self._progress[name] = progress
+        name = request["panel"]
         try:
             fields = {str(key): str(text) for key, text in dict(request["fields"]).items()}
             shown = Shown(self.size, self.engine, self.model)
             drawn = self._session.panel(name, fields, shown, progress)
         except Cancelled:
-            drawn = '<p class="fk-note">stopped</p><button name="again">once more</button>'
+            drawn = _STOPPED
         except Exception as error:  # noqa: BLE001  as above
             text = markup.escape(_said(error))
             drawn = f'<p class="fk-error" role="alert">{text}</p><button name="again">back</button>'
-        self.send({"panel": name, "number": number, "html": drawn})
+        self._answer(request, html=drawn)
         if self._session.bandwidth() != self._rate:  # the panel has measured it
             self.html = self._drawn(self.model)
 

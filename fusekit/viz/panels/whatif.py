@@ -40,10 +40,13 @@ def draw(call: Call, fields: Fields, progress: Progress) -> str:
     deck: Deck = call.kept.setdefault("deck", Deck())
     plan = call.fused.plan(*call.args, **call.kwargs)
     change = _change(fields)
-    refused = _act(call, deck, change, fields, progress)
     form = _form(call, program, change, fields)
-    tried = _tried(call, deck, change, fields)
-    verdict = refused or tried or _verdict(program, plan, change)
+    try:
+        refused = _act(call, deck, change, fields, progress)
+        tried = _tried(call, deck, change, fields)
+        verdict = refused or tried or _verdict(program, plan, change)
+    except UsageError as error:  # the form stays: what was typed can be mended
+        verdict = f'<p class="fk-error">{escape(visible(str(error)))}</p>'
     return (
         f'{form}<div aria-live="polite">{verdict}</div>'
         f"{_pinned(program, plan, fields.get('pinned', ''))}{deck_html(deck, fields)}"

@@ -54,13 +54,27 @@ class Layout:
 def size_of(box: Box) -> tuple[float, float]:
     """Width and height of a box, from estimates of its text's width: fonts differ by browser."""
     folded = 2 if box.kind in ("group", "fold", "repeat") else 0  # a page shows a mark before it
-    widest = max((len(box.label) + folded) * 8.0, len(box.detail) * 6.7, len(box.code) * 7.0)
+    label = max(len(box.label) * 8.0, _bold(box.label) - 12)  # half the room around it at most
+    widest = max(label + folded * 8.0, len(box.detail) * 6.7, len(box.code) * 7.0)
     if box.kind == "tag":
         return max(40.0, len(box.label) * 6.8 + 18), 22
     height = 26 if box.kind == "scalar" else 44
     if box.kind == "scalar":
         widest = (len(box.label) + len(box.detail) + 2) * 6.8
     return max(54.0, widest + 24), height + (15 if box.code else 0)
+
+
+def _bold(text: str) -> float:
+    """The width of a label in the widest of the usual fonts, DejaVu Sans Bold of 13 pixels."""
+    return sum(_WIDTHS.get(sign, 9.3) for sign in text)
+
+
+_WIDTHS = {
+    **dict.fromkeys("ijl.,:;'| ", 4.6),
+    **dict.fromkeys("frt_-/()[]", 6.6),
+    **dict.fromkeys("mwMW@%…", 13.6),
+}
+"""Pixels of the signs that are narrower or wider than most."""
 
 
 def dot_text(scene: Scene, *, direction: str = "TB", labels: bool = True) -> str:

@@ -175,7 +175,9 @@ function codePane(view, pane) {
     next.click();
     next.focus();
   });
-  bar.append(...(kernel ? [kernel] : []), list, choices, modes, copyButton(shown));
+  const end = make("div", { class: "fk-bar-end" }); // stays together where the bar breaks
+  end.append(modes, copyButton(shown));
+  bar.append(...(kernel ? [kernel] : []), list, choices, end);
   pane.prepend(bar);
   pane.after(woven);
   pane.classList.add("fk-tabbed");

@@ -30,13 +30,22 @@ function render({ model, el }) {
 
   const size = () => model.get("sizes")[Number(slider.value)];
   const name = () => { shown.textContent = (size() ?? 0).toLocaleString("en"); };
-  const busy = () => el.toggleAttribute("data-busy", waiting || model.get("busy"));
+  const busy = () => el.toggleAttribute(
+    "data-busy", waiting || (model.get("busy") && error.textContent !== GONE));
   const ask = () => {
     // One question at a time; what was chosen meanwhile is asked when the answer is there.
     if (waiting || !wanted) return;
     [waiting, number] = [true, Math.random()]; // other views of this widget hear answers too
-    model.send({ rerun: number, ...wanted });
+    try { model.send({ rerun: number, ...wanted }); } catch { gone(); }
     wanted = null;
+    busy();
+  };
+  // JupyterLab tells when the kernel is restarted (a widget comes alive before it is drawn, so this
+  // is its end); elsewhere, sending fails.
+  const gone = () => {
+    waiting = false;
+    error.textContent = GONE;
+    panels.gone();
     busy();
   };
   const changed = () => {
@@ -71,7 +80,8 @@ function render({ model, el }) {
   slider.addEventListener("input", changed);
   menu.addEventListener("change", changed);
   const events = { "change:html": draw, "change:error": failed, "change:busy": busy,
-    "change:size": chosen, "change:engine": chosen, "msg:custom": answered };
+    "change:size": chosen, "change:engine": chosen, "msg:custom": answered,
+    comm_live_update: gone };
   for (const [event, act] of Object.entries(events)) model.on(event, act);
   choices();
   draw();

@@ -7,6 +7,8 @@ const dressings = [];
 
 const SLOW = 1000; // ms after which progress is shown
 
+const GONE = "The kernel that answered here has ended: run the cell again.";
+
 function asker(model) {
   const open = new Map();
   const heard = (message) => {
@@ -20,9 +22,13 @@ function asker(model) {
   const ask = (panel, fields, progress) => new Promise((settle) => {
     const number = Math.random(); // other views of this widget hear answers too
     open.set(panel, { number, settle, progress });
-    model.send({ panel, number, fields });
+    try { model.send({ panel, number, fields }); } catch { gone(); }
   });
-  return { ask, stop: () => model.off("msg:custom", heard) };
+  const gone = () => {
+    open.forEach((request) => request.settle({ gone: true }));
+    open.clear();
+  };
+  return { ask, gone, stop: () => model.off("msg:custom", heard) };
 }
 
 function working(form, cancel) {
@@ -59,6 +65,12 @@ function panelOf(model, ask, host, { name, title, note }) {
     const answer = await ask(name, fields, shown.progress);
     shown.end();
     fold.removeAttribute("aria-busy");
+    if (answer.gone) {
+      [busy, again] = [false, null];
+      form.querySelector(".fk-gone")?.remove();
+      form.prepend(make("p", { class: "fk-error fk-gone", role: "alert" }, GONE));
+      return;
+    }
     const focused = form.contains(document.activeElement) && document.activeElement;
     const key = form.fkFocus ?? (focused && (focused.id || focused.name));
     delete form.fkFocus;
@@ -87,7 +99,7 @@ function panelOf(model, ask, host, { name, title, note }) {
 // All panels; they stay when the view around them is drawn anew.
 function panelsOf(model) {
   let view = null;
-  const { ask, stop } = asker(model);
+  const { ask, gone, stop } = asker(model);
   const panels = model.get("panels").map((each) => panelOf(model, ask, () => view, each));
   const place = (next) => {
     const first = !view;
@@ -97,5 +109,5 @@ function panelsOf(model) {
     next.root.addEventListener("fk-pin", () => panels.forEach((panel) => panel.pinned()));
     if (!first) panels.forEach((panel) => panel.stale());
   };
-  return { place, stop };
+  return { place, gone, stop };
 }

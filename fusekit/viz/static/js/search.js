@@ -25,7 +25,7 @@ features.push((view) => {
   const box = make("div", { class: "fk-find", role: "search" });
   const said = make("span", { class: "fk-found-said", role: "status" });
   const chips = make("span", { class: "fk-chips" });
-  const [found, steps] = [make("div", { class: "fk-find-row" }), make("span", { class: "fk-steps" })];
+  const [found, steps] = [make("div", { class: "fk-find-row" }), make("span", { class: "fk-find-steps" })];
   let [items, matches, current, only, before] = [null, [], -1, "", null];
 
   const collect = () => FINDABLE.flatMap(([kind, selector]) =>
