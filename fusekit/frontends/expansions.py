@@ -127,8 +127,9 @@ def _batch_norm(_: Any, given: Given) -> tuple[torch.Tensor, ...]:
     shift = -mean * scale
     if given["bias"] is not None:
         shift = shift + given["bias"].to(compute).reshape(shape)
-    nothing = x.new_zeros((0,), dtype=compute)
-    return (x.to(compute) * scale + shift).to(x.dtype), nothing, nothing
+    dtype = compute if x.is_cuda else given["running_mean"].dtype
+    saved = (x.new_zeros((0,), dtype=dtype) for _ in range(2))
+    return (x.to(compute) * scale + shift).to(x.dtype), *saved
 
 
 def _as_torch_says(func: Any, given: Given) -> torch.Tensor:
