@@ -106,10 +106,11 @@ def entries() -> tuple[Any, ...]:
 
 @functools.cache
 def _database() -> tuple[Any, ...]:
+    found = entries()
     from torch.testing._internal.opinfo.core import BinaryUfuncInfo, UnaryUfuncInfo
 
     universal = (UnaryUfuncInfo, BinaryUfuncInfo)
-    return tuple(op for op in entries() if isinstance(op, universal) or name_of(op) in ELEMENTWISE)
+    return tuple(op for op in found if isinstance(op, universal) or name_of(op) in ELEMENTWISE)
 
 
 def elementwise(dtype: torch.dtype | None = None, device: str = "cpu") -> list[Any]:
