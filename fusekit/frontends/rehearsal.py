@@ -83,14 +83,20 @@ class Rehearsal:
         for index, argument in enumerate(func._schema.arguments):  # noqa: SLF001
             if argument.alias_info is not None and argument.alias_info.is_write:
                 given = args[index] if index < len(args) else kwargs.get(argument.name)
-                self._written.update(map(_memory, tensors_in(given)))
-                if any(map(self._repeats, tensors_in(given))):
-                    raise FusionDeclined(_through_repeats(func))
+                self._write(func, list(tensors_in(given)))
         if name_of(func).removesuffix("_") in RULES and not is_supported(func, args, kwargs):
             raise TypeError(f"{func} does not take these dtypes")  # the meta kernel would
         made = func(*args, **kwargs)
         self.see(func, args, made)
         return made
+
+    def _write(self, func: Any, given: list[torch.Tensor]) -> None:
+        self._written.update(map(_memory, given))
+        if any(map(self._repeats, given)):
+            raise FusionDeclined(_through_repeats(func))
+        if any(map(_may_overlap, *_neighbours(given))):  # eager writes one after the other
+            detail = "it writes several tensors that share memory"
+            raise FusionDeclined(Decline(Reason.MUTATION, detail, str(func), user_line()))
 
     def wrote(self, fake: torch.Tensor) -> bool:
         """True if a write went into the memory of this fake tensor."""
@@ -220,6 +226,20 @@ def _is_wrapper(tensor: torch.Tensor) -> bool:
 
 def _wrapped(tensor: torch.Tensor) -> Any:
     return torch._from_functional_tensor(tensor)  # noqa: SLF001  no public spelling
+
+
+def _neighbours(tensors: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Each tensor, and the one behind it in memory."""
+    dense = [x for x in tensors if x.layout is torch.strided and x.numel()]
+    dense.sort(key=lambda x: (_memory(x), x.storage_offset()))
+    return dense[:-1], dense[1:]
+
+
+def _may_overlap(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """True if the second begins in the same memory before the first ends."""
+    reach = sum((n - 1) * step for n, step in zip(first.shape, first.stride(), strict=True))
+    ends = first.storage_offset() + reach
+    return _memory(first) == _memory(second) and second.storage_offset() <= ends
 
 
 def _is_hidden_view(tensor: torch.Tensor, base: torch.Tensor) -> bool:

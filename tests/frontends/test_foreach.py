@@ -90,3 +90,26 @@ def test_a_sequence_of_them_is_one_launch() -> None:
     assert (after.launches - before.launches, after.opaque_calls - before.opaque_calls) == (1, 0)
     for one, other in zip([*found, *xs], [*function(eagers, ys), *eagers], strict=True):
         torch.testing.assert_close(one, other)
+
+
+def one_after_the_other(x):
+    torch._foreach_mul_([x, x[1:]], 2.0)
+    return x + 1
+
+
+def side_by_side(x):
+    made = x * 1
+    torch._foreach_add_(made.chunk(2), 1.0)
+    return made * 2
+
+
+@pytest.mark.parametrize(
+    ("function", "is_fused"), [(one_after_the_other, False), (side_by_side, True)]
+)
+def test_lists_of_tensors_that_share_memory(function, is_fused):
+    given = torch.arange(6.0)
+    twin = given.clone()
+    fused = fusekit.fuse(function)
+    assert torch.equal(fused(given), function(twin))
+    assert torch.equal(given, twin)
+    assert bool(fused.explain(given).groups) == is_fused
