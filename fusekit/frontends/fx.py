@@ -116,7 +116,7 @@ def capture(
 
     What it closes over is looked for in it, unless `frees` says. A `functional` one writes nothing
     but, at its end, what it copies into arguments. The operators at the sites in `opaque` become
-    calls.
+    calls. With `grad`, it runs with gradients recorded.
 
     Raises:
         FusionDeclined: it cannot be captured; the decline says why. Eager PyTorch decides whether
@@ -202,11 +202,11 @@ class _Attempt:
         self.record = Record(self.fakes, self.builder)
         self.tracer = Tracer(self.record, self._adopt, self.opaque)
         self.tracer.functional = self.writes is not _Writes.UNEXPECTED
-        tensors = [leaf for leaf in self.leaves if isinstance(leaf, torch.Tensor)]
-        tensors += [free.value for free in self.frees if free.is_tensor]
-        if not tensors:
+        self.tensors = [leaf for leaf in self.leaves if isinstance(leaf, torch.Tensor)]
+        self.tensors += [free.value for free in self.frees if free.is_tensor]
+        if not self.tensors:
             raise FusionDeclined(Decline(Reason.NO_TENSORS))
-        self.record.device = self.device = tensors[0].device
+        self.record.device = self.device = self.tensors[0].device
         fakes = [self._leaf(index, leaf) for index, leaf in enumerate(self.leaves)]
         with Undisturbed(*DISPATCHING) as interrupts:
             self.questions = SizeQuestions(self.record.restate, interrupts.deliver)
@@ -230,7 +230,7 @@ class _Attempt:
         if isinstance(real, FakeTensor) or type(real) not in (torch.Tensor, torch.nn.Parameter):
             detail = f"an argument is a {type(real).__name__}"
             raise FusionDeclined(Decline(Reason.LAYOUT, detail))
-        if real.layout in _COMPRESSED:
+        if real.layout in _COMPRESSED or real.is_mkldnn:
             raise FusionDeclined(Decline(Reason.LAYOUT, f"an argument is {real.layout}"))
         fake = self.fakes.like(real)
         value_id = self.record.new_input(fake)
@@ -367,16 +367,11 @@ class _Attempt:
     def _check_writes(self) -> None:
         """Every write has been found, and can be repeated by a copy."""
         targets = {target for target, _ in self.record.writes}
-        leaves = {value: source.leaf for value, source in self.sources.items()}
-        found = {leaves.get(target) for target in targets}
+        found = {self.sources[target].leaf for target in targets & self.sources.keys()}
         if any(is_written and i not in found for i, is_written in enumerate(self.written)):
             detail = "an argument is changed in a way that functionalisation does not see"
             raise FusionDeclined(Decline(Reason.MUTATION, detail))
-        layouts = {x.layout for x in self.leaves if isinstance(x, torch.Tensor)}
-        if targets and layouts != {torch.strided}:
-            detail = "an argument is written, and another may share its memory"
-            raise FusionDeclined(Decline(Reason.LAYOUT, detail))
-        check_writes(self.builder, targets, leaves)
+        check_writes(self.builder, targets, self.sources, self.tensors)
 
     def _tensor_result(self, item: torch.Tensor) -> Result:
         if not self.record.names.knows(item):

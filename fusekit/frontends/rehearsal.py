@@ -192,12 +192,14 @@ class Identities(TorchFunctionMode):
         if not given:
             return made
         by_wrapped = {id(_wrapped(x)): x for x in given}
+        memories = {_memory(_wrapped(x)): _memory(x) for x in given}
 
         def original(tensor: torch.Tensor) -> torch.Tensor:
             if not _is_wrapper(tensor):
                 return tensor
             found: torch.Tensor = by_wrapped.get(id(_wrapped(tensor)), tensor)
-            if any(_is_hidden_view(found, x) for x in given):
+            memory = _memory(found)
+            if memories.get(_memory(_wrapped(found)), memory) != memory:
                 raise FusionDeclined(_through_hidden_view(func))
             return found
 
@@ -242,13 +244,8 @@ def _may_overlap(first: torch.Tensor, second: torch.Tensor) -> bool:
     return _memory(first) == _memory(second) and second.storage_offset() <= ends
 
 
-def _is_hidden_view(tensor: torch.Tensor, base: torch.Tensor) -> bool:
-    """True if both are in one memory, and functionalisation does not know."""
-    shares = _memory(_wrapped(tensor)) == _memory(_wrapped(base))
-    return shares and _memory(tensor) != _memory(base)
-
-
 def _through_hidden_view(func: Any) -> Decline:
+    """Of a result in an argument's memory that functionalisation takes for another memory."""
     detail = f"{func.__name__} returns a view of its argument here, and something is written"
     advice = "take that view by transpose, permute, reshape or expand"
     return Decline(Reason.MUTATION, detail, loc=user_line(), advice=advice)

@@ -6,7 +6,9 @@ makes a view of the argument must be one of the argument here too, not of what i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+
+import torch
 
 from fusekit.errors import FusionDeclined
 from fusekit.frontends.calls import repeat_view, resolve
@@ -18,17 +20,24 @@ __all__ = ["check_writes", "view_in_place"]
 
 
 def check_writes(
-    builder: GraphBuilder, targets: Collection[int], leaves: Mapping[int, int | None]
+    builder: GraphBuilder,
+    targets: Collection[int],
+    inputs: Collection[int],
+    tensors: Iterable[torch.Tensor],
 ) -> None:
-    """Each value that is written must be an argument, with elements in memory of their own.
+    """Each value that is written must be an input, with elements in memory of their own.
 
-    `leaves` has the index of each input of the graph among the arguments.
+    `tensors` are what the inputs are at this call: where one is written, each must have a storage,
+    for calls look whether they share it.
 
     Raises:
-        FusionDeclined: one is not.
+        FusionDeclined: one is not, or has none.
     """
+    if targets and any(tensor.layout is not torch.strided for tensor in tensors):
+        detail = "an argument is written, and another may share its memory"
+        raise FusionDeclined(Decline(Reason.LAYOUT, detail))
     for target in targets:
-        if target not in leaves:
+        if target not in inputs:
             detail = "what an operator may have returned as it was is written"
             raise FusionDeclined(Decline(Reason.MUTATION, detail))
         value = builder.values[target]

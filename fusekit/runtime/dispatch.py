@@ -44,9 +44,9 @@ from fusekit.runtime.seeded import Drawing, Seeded
 from fusekit.runtime.signature import (
     default_device,
     foreign_context,
-    mutable_among,
     n_function_modes,
     spread,
+    unidentifiable,
 )
 from fusekit.runtime.sizes import Layout, MisfitError
 from fusekit.runtime.stats import counters
@@ -226,9 +226,9 @@ class Dispatcher:
     def _found(self, call: Call) -> Entry:
         """What serves a call, prepared if need be."""
         leaves = call.leaves
-        mutable = mutable_among(leaves)
-        if mutable is not None:
-            return Entry(None, mutable, None)
+        unidentified = unidentifiable(leaves)
+        if unidentified is not None:
+            return Entry(None, unidentified, None)
         key = call.key()
         for known in self.prepared.get(key):
             if known.fits(leaves):

@@ -15,7 +15,7 @@ from fusekit.runtime.guards import Broken, broken_by, outside_now
 from fusekit.runtime.kernels import generate, is_compiled
 from fusekit.runtime.plan import args_of
 from fusekit.runtime.program import Program
-from fusekit.runtime.signature import foreign_context, mutable_among
+from fusekit.runtime.signature import foreign_context, unidentifiable
 from fusekit.specs import ArgSpec, Decline, KernelSpec
 
 __all__ = ["Check", "Lookup", "look_up", "why_missed"]
@@ -130,7 +130,7 @@ class Lookup:
 def look_up(dispatcher: Dispatcher, asked: Asked) -> Lookup:
     """What a call of this signature would find here and now; nothing is run or prepared."""
     held = tuple(dispatcher.prepared.values())
-    decline = foreign_context() or mutable_among([x for x in asked.values if x is not None])
+    decline = foreign_context() or unidentifiable([x for x in asked.values if x is not None])
     serving = resizing = None
     compiles: int | None = None
     loads = 0

@@ -113,5 +113,7 @@ def _put_first(known: dict[Hashable, tuple[Run, ...]], key: Hashable, run: Run, 
 
 
 def _shapes_of(leaves: Sequence[Any]) -> list[torch.Size | None]:
-    """The shape of each tensor, None for anything else."""
-    return [leaf.shape if isinstance(leaf, Tensor) else None for leaf in leaves]
+    """The shape of each tensor, None for anything else; a nested tensor has none."""
+    return [
+        leaf.shape if isinstance(leaf, Tensor) and not leaf.is_nested else None for leaf in leaves
+    ]

@@ -23,9 +23,9 @@ __all__ = [
     "is_still",
     "is_tensor_key",
     "leaf_key",
-    "mutable_among",
     "n_function_modes",
     "spread",
+    "unidentifiable",
     "without_sizes",
 ]
 
@@ -119,9 +119,11 @@ def spread(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Hashable, lis
     return tuple(form), leaves
 
 
-def mutable_among(leaves: Sequence[Any]) -> Decline | None:
-    """Why these arguments cannot be told from what they will be later, if one of them cannot."""
+def unidentifiable(leaves: Sequence[Any]) -> Decline | None:
+    """Why these arguments cannot be told from others, or from what they will be later."""
     for leaf in leaves:
+        if isinstance(leaf, torch.Tensor) and leaf.is_nested:
+            return Decline(Reason.LAYOUT, "an argument is a nested tensor, which has no shape")
         if _is_mutable(leaf):
             detail = f"an argument of type {type(leaf).__name__} may change between calls"
             advice = "pass tensors, numbers, strings, and lists, tuples or dicts of them"

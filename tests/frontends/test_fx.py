@@ -350,6 +350,32 @@ def test_tensors_that_kernels_do_not_take() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda x: x.to_sparse_csr(),
+        lambda x: x.to_sparse_bsr((1, 1)),
+        lambda x: x.to_mkldnn(),
+        lambda x: torch.nested.nested_tensor([x, x[:1]]),
+    ],
+    ids=["csr", "bsr", "mkldnn", "nested"],
+)
+@pytest.mark.filterwarnings("ignore:.* prototype|Sparse .* beta state:UserWarning")
+def test_layouts_that_torchs_guards_and_keys_do_not_take(given) -> None:
+    def function(x):
+        return x * 2
+
+    x = given(torch.eye(3))
+    fused = fusekit.fuse(function)
+    for _ in range(2):
+        ours, theirs = fused(x), function(x)
+        assert ours.layout == theirs.layout
+        if x.is_nested:
+            assert all(map(torch.equal, ours.unbind(), theirs.unbind()))
+        else:
+            assert torch.equal(ours.to_dense(), theirs.to_dense())
+
+
 def test_an_exception_in_the_function_leaves_nothing_behind() -> None:
     @dataclasses.dataclass
     class Switch:

@@ -431,3 +431,15 @@ def test_views_that_strides_do_not_express_are_left_to_pytorch(function):
 
 def memory(tensor):
     return tensor.untyped_storage().data_ptr()
+
+
+def test_a_write_beside_a_sparse_tensor_that_is_closed_over_is_left_to_pytorch():
+    sparse = torch.eye(4).to_sparse()
+
+    @fusekit.fuse
+    def multiplied(x):
+        x.mul_(2)
+        return torch.sparse.mm(sparse, x) + 1
+
+    assert torch.equal(multiplied(torch.ones(4, 4)), torch.full((4, 4), 3.0))
+    assert [decline.code for decline in multiplied.explain(torch.ones(4, 4)).declined] == ["FK0109"]
